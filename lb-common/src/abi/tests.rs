@@ -1,0 +1,71 @@
+//! Layout: sizes without padding, and reasons that match their counters.
+
+use core::mem::{align_of, size_of};
+
+use super::*;
+
+#[test]
+fn sizes_are_the_documented_ones() {
+    assert_eq!(size_of::<LookupKey>(), 20);
+    assert_eq!(size_of::<LookupSlot>(), 32);
+    assert_eq!(size_of::<Service>(), 32);
+    assert_eq!(size_of::<Backend>(), 64);
+    assert_eq!(size_of::<Policy>(), 16);
+    assert_eq!(size_of::<ClassRange>(), 24);
+    assert_eq!(size_of::<Name>(), 64);
+    assert_eq!(size_of::<Config>(), 560);
+    assert_eq!(size_of::<FlowKey>(), 40);
+    assert_eq!(size_of::<FlowEntry>(), 8);
+    assert_eq!(size_of::<ServiceCounters>(), 56);
+    assert_eq!(size_of::<BackendCounters>(), 48);
+    assert_eq!(size_of::<ClassCounters>(), 16);
+}
+
+#[test]
+fn fields_leave_no_padding() {
+    // The sum of the fields' sizes is the size of the whole.
+    assert_eq!(16 + 2 + 1 + 1, size_of::<LookupKey>());
+    assert_eq!(20 + 4 + 4 + 4, size_of::<LookupSlot>());
+    assert_eq!(4 + 4 + 16 + 2 + 1 + 1 + 1 + 3, size_of::<Service>());
+    assert_eq!(16 + 2 + 1 + 1 + 6 + 6 + 4 + 4 + 4 + 20, size_of::<Backend>());
+    assert_eq!(8 + 1 + 1 + 6, size_of::<Policy>());
+    assert_eq!(16 + 4 + 4 + 24 + 512, size_of::<Config>());
+    assert_eq!(16 + 16 + 2 + 2 + 1 + 3, size_of::<FlowKey>());
+    assert_eq!(2 + 2 + 4, size_of::<FlowEntry>());
+}
+
+#[test]
+fn array_elements_need_no_stride_padding() {
+    // Array maps round the element stride up to 8 bytes: sizes that are
+    // multiples of 8 can be mapped as a plain slice.
+    for (size, align) in [
+        (size_of::<LookupSlot>(), align_of::<LookupSlot>()),
+        (size_of::<Service>(), align_of::<Service>()),
+        (size_of::<Backend>(), align_of::<Backend>()),
+        (size_of::<Policy>(), align_of::<Policy>()),
+        (size_of::<ClassRange>(), align_of::<ClassRange>()),
+        (size_of::<Name>(), 8),
+        (size_of::<Config>(), align_of::<Config>()),
+    ] {
+        assert_eq!(size % 8, 0);
+        assert!(align <= 8);
+    }
+}
+
+#[test]
+fn reasons_are_dense_and_named_once() {
+    for (index, reason) in Reason::ALL.iter().enumerate() {
+        assert_eq!(*reason as usize, index);
+        assert_eq!(
+            Reason::ALL.iter().filter(|r| r.name() == reason.name()).count(),
+            1
+        );
+    }
+}
+
+#[test]
+fn copies_alternate() {
+    assert_eq!(copy_base(0, 10), 0);
+    assert_eq!(copy_base(1, 10), 10);
+    assert_eq!(copy_base(2, 10), 0);
+}

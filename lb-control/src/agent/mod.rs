@@ -1,0 +1,1 @@
+//! Beside an application server: binds it, checks it, heartbeats for it.

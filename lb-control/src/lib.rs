@@ -1,0 +1,23 @@
+//! Sluice's control plane.
+//!
+//! The way of a change: agent → manager core → delta → edge → generation word.
+//!
+//! | room | what is in it |
+//! | --- | --- |
+//! | [`model`] | services, bindings, policies, switch states and their differences: pure data |
+//! | [`core`] | the manager's decisions: no clock, no socket |
+//! | [`manager`] | the core's surroundings: gRPC, timers, probes, the intent file |
+//! | [`edge`] | the XDP edge: program, maps, commits, next hops |
+//! | [`agent`] | beside an application server |
+//! | [`config`] | the TOML file |
+//! | [`cli`] | the command line |
+//! | [`proto`] | the gRPC contracts and their conversion to the model |
+
+pub mod agent;
+pub mod cli;
+pub mod config;
+pub mod core;
+pub mod edge;
+pub mod manager;
+pub mod model;
+pub mod proto;

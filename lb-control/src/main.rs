@@ -1,0 +1,5 @@
+//! The `sluice` binary.
+
+fn main() -> std::process::ExitCode {
+    lb_control::cli::main()
+}

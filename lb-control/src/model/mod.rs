@@ -1,0 +1,18 @@
+//! What the whole control plane speaks of. Pure data: no clock, no socket, no
+//! kernel. Names are those of the proto files, which are the contract outside.
+
+mod binding;
+mod class;
+mod counters;
+mod name;
+mod service;
+mod state;
+mod switch;
+
+pub use binding::{Binding, BindingKey, Phase, Weight};
+pub use class::{ClassSpec, DEFAULT_CLASS, Policy, Prefix, Scope, Share, Verdict};
+pub use counters::{BackendCount, ClassCount, Counters, ReasonCount, ServiceCount};
+pub use name::{Name, NameError};
+pub use service::{Mode, Protocol, ServiceSpec};
+pub use state::{Change, StateError, SwitchState};
+pub use switch::{Delta, FromSwitch, Hello, Stamp, ToSwitch};

@@ -1,0 +1,1 @@
+//! The lab: network namespaces, real programs, and what a scenario needs of them.

@@ -96,7 +96,7 @@ pub fn begin(generation: Generation, service: u32, key: &FlowKey, slot: Slot) ->
             last_seen: seconds(),
         };
         // An LRU map makes room; a failure leaves the flow to `settled`.
-        let _ = SYN_FLOWS.insert(key, &entry, BPF_ANY.into());
+        let _ = SYN_FLOWS.insert(key, entry, BPF_ANY.into());
         let _ = FLOWS.remove(key);
         count::service(service, |s| s.remembered += 1);
     } else {
@@ -153,7 +153,7 @@ fn promote(key: &FlowKey, segment: &Segment, seen: FlowEntry) -> u32 {
     let entry = FlowEntry { backend: seen.backend, state, last_seen: seconds() };
     // Where the table is full the entry stays among the SYNs, from which it
     // can be evicted; the control side raises the alarm before it comes to that.
-    if FLOWS.insert(key, &entry, BPF_ANY.into()).is_ok() {
+    if FLOWS.insert(key, entry, BPF_ANY.into()).is_ok() {
         let _ = SYN_FLOWS.remove(key);
     }
     u32::from(seen.backend)

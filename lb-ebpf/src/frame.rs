@@ -28,7 +28,7 @@ impl Frame {
 
     /// Bytes in the frame.
     #[inline(always)]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.end - self.start
     }
 

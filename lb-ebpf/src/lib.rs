@@ -79,7 +79,7 @@ fn carry_out(
     segment: &Segment,
     decision: Decision,
 ) -> Result<(Reason, u32), Reason> {
-    let bytes = frame.len() as u64;
+    let bytes = frame.size() as u64;
     match decision {
         Decision::Forward { service, backend, id, reason } => {
             let action = if service.mode == mode::L2 {

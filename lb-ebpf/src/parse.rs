@@ -161,7 +161,7 @@ fn ipv4(frame: Frame, l3: usize) -> Result<Network, Unsteerable> {
     let version_ihl = ip.read::<u8, 0>();
     let header = usize::from(version_ihl & 0xf) * 4;
     let ip_len = usize::from(u16::from_be(ip.read::<u16, 2>()));
-    if version_ihl >> 4 != 4 || header < IPV4_HEADER || ip_len < header || l3 + ip_len > frame.len()
+    if version_ihl >> 4 != 4 || header < IPV4_HEADER || ip_len < header || l3 + ip_len > frame.size()
     {
         return Err(Unsteerable::Pass(Reason::MalformedIp));
     }
@@ -188,7 +188,7 @@ fn ipv6(frame: Frame, l3: usize) -> Result<Network, Unsteerable> {
     let ip = frame.header::<IPV6_HEADER>(l3)?;
     let first = u16::from_be(ip.read::<u16, 0>());
     let ip_len = IPV6_HEADER + usize::from(u16::from_be(ip.read::<u16, 4>()));
-    if first >> 12 != 6 || l3 + ip_len > frame.len() {
+    if first >> 12 != 6 || l3 + ip_len > frame.size() {
         return Err(Unsteerable::Pass(Reason::MalformedIp));
     }
     let dst = Address(ip.read::<[u64; 2], 24>());

@@ -30,10 +30,9 @@ pub fn steer(generation: Generation, segment: &Segment) -> Result<Decision, Reas
         return forward(generation, segment, found);
     }
     match generation.find(segment.src, segment.src_port, TCP, role::REAL) {
-        Some(found) => Ok(Decision::Reply {
-            service: generation.service(found.service)?,
-            id: found.backend,
-        }),
+        Some(found) => {
+            Ok(Decision::Reply { service: generation.service(found.service)?, id: found.backend })
+        }
         None => Err(Reason::NotOurs),
     }
 }
@@ -85,11 +84,8 @@ fn choose(
     let moving = flows::moving(service);
 
     if !segment.opens() {
-        let owner = if moving {
-            flows::owner(&flows::key(segment), segment, slot)
-        } else {
-            slot.settled
-        };
+        let owner =
+            if moving { flows::owner(&flows::key(segment), segment, slot) } else { slot.settled };
         return Ok((owner, Reason::ForwardEstablished));
     }
     if moving {

@@ -80,12 +80,7 @@ impl Generation {
     /// The service of a TCP address and port in the given role.
     #[inline(always)]
     pub fn find(self, addr: Address, port: u16, protocol: u8, role: u8) -> Option<Found> {
-        let rest = [
-            port.to_ne_bytes()[0],
-            port.to_ne_bytes()[1],
-            protocol,
-            role,
-        ];
+        let rest = [port.to_ne_bytes()[0], port.to_ne_bytes()[1], protocol, role];
         let [hi, lo] = addr.numeric();
         let buckets = hash::lookup_buckets_of(hi, lo, u64::from(u32::from_be_bytes(rest)));
         let rest = u32::from_ne_bytes(rest);

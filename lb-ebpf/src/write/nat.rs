@@ -41,7 +41,13 @@ pub fn forward(
     segment: &Segment,
     backend: &Backend,
 ) -> Result<u32, Reason> {
-    rewrite(frame, segment, End::Destination, words(backend.addr), u16::from_ne_bytes(backend.port))?;
+    rewrite(
+        frame,
+        segment,
+        End::Destination,
+        words(backend.addr),
+        u16::from_ne_bytes(backend.port),
+    )?;
     age(frame, segment)?;
     ethernet::address(frame, Mac::from(backend.dst_mac), Mac::from(backend.src_mac))?;
     Ok(ethernet::transmit(ctx, backend.ifindex))
@@ -58,9 +64,8 @@ pub fn reply(
 ) -> Result<(Reason, u32), Reason> {
     let mut route = route_request(ctx, segment, service);
     // SAFETY: the structure is ours, whole, and of the size that is told.
-    let found = unsafe {
-        bpf_fib_lookup(ctx.as_ptr(), &raw mut route, size_of::<FibLookup>() as i32, 0)
-    };
+    let found =
+        unsafe { bpf_fib_lookup(ctx.as_ptr(), &raw mut route, size_of::<FibLookup>() as i32, 0) };
     if found != FIB_SUCCESS && found != FIB_NO_NEIGHBOUR && found != FIB_NOT_FORWARDED {
         return Err(Reason::NoRoute);
     }

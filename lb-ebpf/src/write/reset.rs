@@ -5,7 +5,9 @@
 //! expects next, so RFC 5961 accepts it at once; one without gets `SEQ = 0,
 //! ACK = SEG.SEQ + SEG.LEN`.
 
-use aya_ebpf::{bindings::xdp_action, helpers::generated::bpf_xdp_adjust_tail, programs::XdpContext};
+use aya_ebpf::{
+    bindings::xdp_action, helpers::generated::bpf_xdp_adjust_tail, programs::XdpContext,
+};
 use lb_common::{abi::Reason, checksum};
 
 use super::ethernet;
@@ -44,7 +46,7 @@ pub fn answer(ctx: &XdpContext, frame: Frame, segment: &Segment) -> Result<u32, 
     tcp(frame, segment, segment.l3 + header, &numbers)?;
     ethernet::turn_around(frame)?;
 
-    let surplus = frame.len() - (segment.l3 + header + TCP_HEADER);
+    let surplus = frame.size() - (segment.l3 + header + TCP_HEADER);
     // SAFETY: the context is the one this program was given; the frame is not
     // used afterwards.
     if unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(surplus as i32)) } != 0 {

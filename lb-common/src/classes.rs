@@ -47,11 +47,7 @@ pub fn flatten(classes: &[Vec<(u128, u128)>]) -> Result<Vec<ClassRange>, TooMany
     let mut borders: BTreeMap<u128, Vec<(usize, i32)>> = BTreeMap::from([(0, Vec::new())]);
     let everywhere = [(0, u128::MAX)];
     for (class, sources) in classes.iter().enumerate() {
-        let sources = if sources.is_empty() {
-            &everywhere[..]
-        } else {
-            sources
-        };
+        let sources = if sources.is_empty() { &everywhere[..] } else { sources };
         for &(first, last) in sources {
             borders.entry(first).or_default().push((class, 1));
             if let Some(after) = last.checked_add(1) {
@@ -80,9 +76,7 @@ pub fn flatten(classes: &[Vec<(u128, u128)>]) -> Result<Vec<ClassRange>, TooMany
         }
     }
     if ranges.len() > MAX_CLASS_RANGES as usize {
-        return Err(TooMany {
-            ranges: ranges.len(),
-        });
+        return Err(TooMany { ranges: ranges.len() });
     }
     Ok(ranges)
 }

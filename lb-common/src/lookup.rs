@@ -54,9 +54,7 @@ impl Default for Table {
 impl Table {
     /// An empty table.
     pub fn new() -> Self {
-        Self {
-            slots: vec![LookupSlot::default(); LOOKUP_SLOTS as usize].into(),
-        }
+        Self { slots: vec![LookupSlot::default(); LOOKUP_SLOTS as usize].into() }
     }
 
     /// All slots, in the order of the map; [`LOOKUP_SLOTS`] of them.
@@ -96,13 +94,10 @@ impl Table {
     }
 
     fn find(&self, key: &LookupKey) -> Option<u32> {
-        hash::lookup_buckets(key)
-            .into_iter()
-            .flat_map(bucket)
-            .find(|&index| {
-                let slot = &self.slots[index as usize];
-                slot.service_plus_one != 0 && slot.key == *key
-            })
+        hash::lookup_buckets(key).into_iter().flat_map(bucket).find(|&index| {
+            let slot = &self.slots[index as usize];
+            slot.service_plus_one != 0 && slot.key == *key
+        })
     }
 
     /// Frees a slot in one of the buckets of `key` and returns its index.
@@ -112,11 +107,8 @@ impl Table {
     fn make_room(&mut self, key: &LookupKey, dirty: &mut Vec<u32>) -> Result<u32, Full> {
         let choices = hash::lookup_buckets(key);
         let mut seen = HashSet::from(choices);
-        let mut steps: Vec<Step> = choices
-            .into_iter()
-            .flat_map(bucket)
-            .map(|slot| Step { slot, from: None })
-            .collect();
+        let mut steps: Vec<Step> =
+            choices.into_iter().flat_map(bucket).map(|slot| Step { slot, from: None }).collect();
         let mut next = 0;
         while next < steps.len() && next < SEARCH_LIMIT {
             let held = self.slots[steps[next].slot as usize];

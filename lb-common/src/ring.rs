@@ -109,17 +109,11 @@ fn turns(seats: &[Seat], len: u32) -> Vec<Turn> {
 fn quotas(seats: &[&Seat], len: u32) -> Vec<u32> {
     let total: u64 = seats.iter().map(|seat| u64::from(seat.weight)).sum();
     let exact = |seat: &Seat| u128::from(seat.weight) * u128::from(len);
-    let mut quotas: Vec<u32> = seats
-        .iter()
-        .map(|seat| (exact(seat) / u128::from(total)) as u32)
-        .collect();
+    let mut quotas: Vec<u32> =
+        seats.iter().map(|seat| (exact(seat) / u128::from(total)) as u32).collect();
     let mut by_remainder: Vec<usize> = (0..seats.len()).collect();
     by_remainder.sort_by_key(|&index| Reverse(exact(seats[index]) % u128::from(total)));
-    let left = if seats.is_empty() {
-        0
-    } else {
-        len - quotas.iter().sum::<u32>()
-    };
+    let left = if seats.is_empty() { 0 } else { len - quotas.iter().sum::<u32>() };
     for &index in &by_remainder[..left as usize] {
         quotas[index] += 1;
     }

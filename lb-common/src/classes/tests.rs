@@ -75,10 +75,7 @@ fn too_many_ranges_are_refused() {
     let sources = |n: u128| vec![(0..n).map(|i| (4 * i + 1, 4 * i + 2)).collect::<Vec<_>>()];
     let most = u128::from(MAX_CLASS_RANGES) / 2;
     // Each source makes two borders, and one range lies before the first.
-    assert_eq!(
-        flatten(&sources(most - 1)).unwrap().len(),
-        MAX_CLASS_RANGES as usize - 1
-    );
+    assert_eq!(flatten(&sources(most - 1)).unwrap().len(), MAX_CLASS_RANGES as usize - 1);
     let error = flatten(&sources(most)).unwrap_err();
     assert_eq!(error.ranges, MAX_CLASS_RANGES as usize + 1);
     assert!(error.to_string().contains("32769 address ranges"));

@@ -8,12 +8,7 @@ fn slot(n: u32) -> LookupSlot {
     addr[10..12].fill(0xff);
     addr[12..].copy_from_slice(&n.to_be_bytes());
     LookupSlot {
-        key: LookupKey {
-            addr,
-            port: [0x1f, 0x90],
-            protocol: 6,
-            role: role::VIP,
-        },
+        key: LookupKey { addr, port: [0x1f, 0x90], protocol: 6, role: role::VIP },
         service_plus_one: n + 1,
         ..Default::default()
     }
@@ -49,10 +44,7 @@ fn behaves_as_a_map_of_40_000_keys() {
     for step in 0..200_000 {
         let mut entry = slot(random.below(40_000));
         if random.below(3) == 0 {
-            assert_eq!(
-                table.remove(&entry.key, &mut dirty),
-                model.remove(&entry.key)
-            );
+            assert_eq!(table.remove(&entry.key, &mut dirty), model.remove(&entry.key));
         } else {
             entry.backend = step;
             table.insert(entry, &mut dirty).expect("a third is free");

@@ -9,11 +9,7 @@ fn seat(n: u16, weight: u32) -> Seat {
     let mut addr = [0; 16];
     addr[10..12].fill(0xff);
     addr[12..].copy_from_slice(&[10, 0, (n >> 8) as u8, n as u8]);
-    Seat {
-        id: n + 1,
-        identity: identity(addr, [0, 80]),
-        weight,
-    }
+    Seat { id: n + 1, identity: identity(addr, [0, 80]), weight }
 }
 
 fn filled(seats: &[Seat], len: usize) -> Vec<u16> {
@@ -72,13 +68,7 @@ proptest! {
 #[test]
 fn ids_decide_nothing() {
     let seats: Vec<_> = (0..20).map(|n| seat(n, 1)).collect();
-    let renamed: Vec<_> = seats
-        .iter()
-        .map(|s| Seat {
-            id: 1000 - s.id,
-            ..*s
-        })
-        .collect();
+    let renamed: Vec<_> = seats.iter().map(|s| Seat { id: 1000 - s.id, ..*s }).collect();
     let expected: Vec<_> = filled(&seats, 997).iter().map(|id| 1000 - id).collect();
     assert_eq!(filled(&renamed, 997), expected);
 }
@@ -124,10 +114,7 @@ fn one_add_moves_little_else() {
         seats.push(added);
         let after = filled(&seats, DEFAULT_RING as usize);
         let moved = moved_without_need(&before, &after, added.id);
-        assert!(
-            moved < most,
-            "{moved} slots between others of {others} seats"
-        );
+        assert!(moved < most, "{moved} slots between others of {others} seats");
     }
 }
 

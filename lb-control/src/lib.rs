@@ -12,6 +12,7 @@
 //! | [`config`] | the TOML file |
 //! | [`cli`] | the command line |
 //! | [`proto`] | the gRPC contracts and their conversion to the model |
+//! | [`transport`] | how two processes reach each other: addresses, TLS |
 
 pub mod agent;
 pub mod cli;
@@ -21,3 +22,4 @@ pub mod edge;
 pub mod manager;
 pub mod model;
 pub mod proto;
+pub mod transport;

@@ -1,13 +1,24 @@
 //! The configuration file: TOML, one file for every role; each role reads the
-//! tables it needs. The doc comments here are the reference of the file.
+//! tables it needs. The doc comments of [`Settings`] and what it holds are the
+//! reference of the file.
 
 mod duration;
+mod nearest;
 mod parse;
+mod problem;
 mod settings;
+mod specs;
 mod validate;
+mod wording;
 
-pub use parse::{ConfigError, load, parse};
+pub(crate) use nearest::nearest;
+pub use parse::{load, parse};
+pub use problem::{ConfigError, Problem};
 pub use settings::{
-    AgentBind, AgentSettings, AgentCheck, ClassSettings, EdgeSettings, HealthSettings, ManagerSettings,
-    PolicySettings, ProbeKind, ServiceSettings, Settings, StaticBackend, TlsSettings, XdpMode,
+    AgentBind, AgentCheck, AgentSettings, ClassSettings, EdgeSettings, HealthSettings,
+    ManagerSettings, PolicySettings, ProbeKind, ServiceSettings, Settings, StaticBackend,
+    TlsSettings, XdpMode,
 };
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! Bad files and the exact text that each is answered with.
+
+use std::path::Path;
+
+use super::*;
+
+/// A service to put faults beside; lines 1 to 4.
+const WWW: &str = "[[service]]\nname = \"www\"\naddress = \"203.0.113.10:80\"\nmode = \"l2\"\n";
+
+fn answer(text: &str) -> String {
+    match parse(text, Path::new("sluice.toml")) {
+        Ok(settings) => format!("{settings:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Compares without the indentation that the expectation has in this file.
+#[track_caller]
+fn refused(text: &str, expected: &str) {
+    let expected: Vec<&str> = expected
+        .lines()
+        .skip(1)
+        .map(|line| line.strip_prefix("        ").unwrap_or(line))
+        .collect();
+    assert_eq!(answer(text), expected.join("\n").trim_end());
+}
+
+#[test]
+fn unknown_names() {
+    refused(
+        "[edge]\ninterface = [\"eth0\"]\n",
+        r#"
+        sluice.toml:2:1: unknown field `interface`: did you mean `interfaces`?
+         2 | interface = ["eth0"]
+           | ^^^^^^^^^
+           = valid here: name, interfaces, xdp, manager, pin, flow_key, flows, syn_flows, ring_pool, idle, admission_epoch"#,
+    );
+    refused(
+        "[managr]\n",
+        r#"
+        sluice.toml:1:2: unknown field `managr`: did you mean `manager`?
+         1 | [managr]
+           |  ^^^^^^
+           = valid here: manager, edge, agent, tls, service, class"#,
+    );
+    refused(
+        "[[service]]\nname = \"www\"\nmode = \"nit\"\n",
+        r#"
+        sluice.toml:3:8: unknown value `nit`: did you mean `nat`?
+         3 | mode = "nit"
+           |        ^^^^^
+           = valid here: l2, nat"#,
+    );
+    refused(
+        "[tls]\nwhat = 1\n",
+        r#"
+        sluice.toml:2:1: unknown field `what`
+         2 | what = 1
+           | ^^^^
+           = valid here: ca, cert, key, server_name"#,
+    );
+}
+
+#[test]
+fn wrong_types() {
+    refused(
+        &format!("{WWW}[[service.backend]]\naddress = \"10.0.0.1\"\n"),
+        r#"
+        sluice.toml:6:11: expected an address and port such as 203.0.113.10:80 or [2001:db8::10]:80
+         6 | address = "10.0.0.1"
+           |           ^^^^^^^^^^"#,
+    );
+    refused(
+        &format!("{WWW}[[service.backend]]\naddress = \"10.0.0.1:80\"\nweight = 70000\n"),
+        r#"
+        sluice.toml:7:10: expected a whole number from 0 to 65535, not integer `70000`
+         7 | weight = 70000
+           |          ^^^^^"#,
+    );
+    refused(
+        "[service]\nname = \"www\"\n",
+        r#"
+        sluice.toml:1:1: expected an array, not a table
+         1 | [service]
+           | ^^^^^^^^^
+           = there may be several: put the table's name in double brackets, as in [[service]]"#,
+    );
+    refused(
+        "[manager]\nlearning = 5\n",
+        r#"
+        sluice.toml:2:12: expected a duration such as "250ms" or "5s", not integer `5`
+         2 | learning = 5
+           |            ^"#,
+    );
+    refused(
+        "[manager]\nlearning = \"5 parsecs\"\n",
+        r#"
+        sluice.toml:2:12: `5 parsecs` is not a duration such as 250ms or 5s: unknown time unit "parsecs", supported units: ns, us/µs, ms, sec, min, hours, days, weeks, months, years (and few variations)
+         2 | learning = "5 parsecs"
+           |            ^^^^^^^^^^^"#,
+    );
+    refused(
+        "[[class]]\nname = \"Gold\"\n",
+        r#"
+        sluice.toml:2:8: `Gold` is not a name: use 1 to 63 of a-z, 0-9, '-', '.', '_', beginning with a letter or digit
+         2 | name = "Gold"
+           |        ^^^^^^"#,
+    );
+    refused(
+        "[[class]]\nname = \"gold\"\nsources = [\n\t\"192.0.2.1/24\",\n]\n",
+        r#"
+        sluice.toml:3:11: `192.0.2.1/24` has bits beyond its length: write 192.0.2.0/24
+         3 | sources = [
+           |           ^"#,
+    );
+    refused(
+        "[[service]]\nprotocol = 17\n",
+        r#"
+        sluice.toml:2:12: expected a string: one of the names it may have
+         2 | protocol = 17
+           |            ^^"#,
+    );
+    refused(
+        "tls = 3\n",
+        r#"
+        sluice.toml:1:7: expected a table, not integer `3`
+         1 | tls = 3
+           |       ^"#,
+    );
+}
+
+#[test]
+fn broken_toml() {
+    refused(
+        "[manager\n",
+        r#"
+        sluice.toml:1:9: unclosed table, expected `]`
+         1 | [manager
+           |         ^"#,
+    );
+    refused(
+        "[tls]\nca = \"a\"\nca = \"b\"\n",
+        r#"
+        sluice.toml:3:1: this name is given twice
+         3 | ca = "b"
+           | ^^
+           = merge the two, or remove one"#,
+    );
+    refused(
+        "[[service]]\nname = \"www\"\naddress = \"203.0.113.10:80\"\n",
+        r#"
+        sluice.toml:1:1: missing field `mode`
+         1 | [[service]]
+           | ^^^^^^^^^^^
+           = this table needs `mode`"#,
+    );
+}
+
+#[test]
+fn services_that_no_switch_would_take() {
+    refused(
+        &format!("{WWW}\n{}", WWW.replace("www", "shop")),
+        r#"
+        sluice.toml:8:11: 203.0.113.10:80 over tcp is already the address of service `www`: give `shop` another address or port
+         8 | address = "203.0.113.10:80"
+           |           ^^^^^^^^^^^^^^^^^"#,
+    );
+    refused(
+        &format!("{WWW}\n{WWW}"),
+        r#"
+        sluice.toml:7:8: service `www` is given twice
+         7 | name = "www"
+           |        ^^^^^"#,
+    );
+    refused(
+        &format!("{WWW}ring_size = 0\n"),
+        r#"
+        sluice.toml:5:13: service `www`: a ring has 1 to 1048576 slots, not 0
+         5 | ring_size = 0
+           |             ^"#,
+    );
+    refused(
+        &format!(
+            "{WWW}backend = [{{ address = \"[2001:db8::1]:80\" }}, {{ address = \"10.0.0.1:8080\" }}]\n"
+        ),
+        r#"
+        sluice.toml:5:24: backend [2001:db8::1]:80 and service `www` (203.0.113.10:80) are of different IP families; mode l2 cannot translate between them
+         5 | backend = [{ address = "[2001:db8::1]:80" }, { address = "10.0.0.1:8080" }]
+           |                        ^^^^^^^^^^^^^^^^^^
+        sluice.toml:5:58: mode l2 does not rewrite ports: backend 10.0.0.1:8080 of service `www` must listen on port 80
+         5 | backend = [{ address = "[2001:db8::1]:80" }, { address = "10.0.0.1:8080" }]
+           |                                                          ^^^^^^^^^^^^^^^"#,
+    );
+    refused(
+        &format!(
+            "{WWW}backend = [{{ address = \"10.0.0.1:80\" }}, {{ address = \"10.0.0.1:80\" }}]\n"
+        ),
+        r#"
+        sluice.toml:5:53: service `www` has backend 10.0.0.1:80 twice
+         5 | backend = [{ address = "10.0.0.1:80" }, { address = "10.0.0.1:80" }]
+           |                                                     ^^^^^^^^^^^^^"#,
+    );
+    refused(
+        &format!(
+            "{WWW}health = {{ probe = \"none\", rise = 0, interval = \"0s\" }}\nbackend = [{{ address = \"10.0.0.1:80\" }}]\n"
+        ),
+        r#"
+        sluice.toml:5:20: service `www` has backends without an agent, which only a probe can vouch for: set `probe = "tcp"`, or bind them by agents
+         5 | health = { probe = "none", rise = 0, interval = "0s" }
+           |                    ^^^^^^
+        sluice.toml:5:35: `rise` must be at least 1
+         5 | health = { probe = "none", rise = 0, interval = "0s" }
+           |                                   ^
+        sluice.toml:5:49: `interval` must be at least 10ms
+         5 | health = { probe = "none", rise = 0, interval = "0s" }
+           |                                                 ^^^^"#,
+    );
+}
+
+#[test]
+fn policies_and_classes() {
+    refused(
+        &format!("{WWW}[[service.policy]]\nclass = \"gold\"\nrefuse_percent = 10\n"),
+        r#"
+        sluice.toml:6:9: service `www`: there is no class `gold`: add a [[class]], or use `default`
+         6 | class = "gold"
+           |         ^^^^^^"#,
+    );
+    refused(
+        &format!("{WWW}[[service.policy]]\nclass = \"default\"\nrefuse_percent = 100.5\n"),
+        r#"
+        sluice.toml:7:18: service `www`: `refuse_percent` is 0 to 100
+         7 | refuse_percent = 100.5
+           |                  ^^^^^"#,
+    );
+    refused(
+        &format!(
+            "{WWW}policy = [{{ class = \"default\", refuse_percent = 1 }}, {{ class = \"default\", refuse_percent = 2 }}]\n"
+        ),
+        r#"
+        sluice.toml:5:64: service `www` has a policy for class `default` twice
+         5 | policy = [{ class = "default", refuse_percent = 1 }, { class = "default", refuse_percent = 2 }]
+           |                                                                ^^^^^^^^^"#,
+    );
+    refused(
+        "[[class]]\nname = \"gold\"\n[[class]]\nname = \"gold\"\n[[class]]\nname = \"default\"\n",
+        r#"
+        sluice.toml:4:8: class `gold` is given twice, or is called `default`, which every site has
+         4 | name = "gold"
+           |        ^^^^^^
+        sluice.toml:6:8: class `default` is given twice, or is called `default`, which every site has
+         6 | name = "default"
+           |        ^^^^^^^^^"#,
+    );
+    refused(
+        "[[class]]\nname = \"gold\"\ndscp = [46, 64]\n",
+        r#"
+        sluice.toml:3:8: class `gold`: DSCP is 0 to 63, not 64
+         3 | dscp = [46, 64]
+           |        ^^^^^^^^"#,
+    );
+}
+
+#[test]
+fn roles() {
+    refused(
+        "[manager]\nlisten = \"0.0.0.0:7400\"\nlearning = \"0s\"\nmissed_heartbeats = 0\n",
+        r#"
+        sluice.toml:2:10: 0.0.0.0:7400 can be reached from other hosts, which could then change the configuration: add [tls], listen on a loopback address, or set `insecure = true`
+         2 | listen = "0.0.0.0:7400"
+           |          ^^^^^^^^^^^^^^
+        sluice.toml:3:12: `learning` must be at least 10ms
+         3 | learning = "0s"
+           |            ^^^^
+        sluice.toml:4:21: `missed_heartbeats` must be at least 1
+         4 | missed_heartbeats = 0
+           |                     ^"#,
+    );
+    refused(
+        "[edge]\ninterfaces = []\n",
+        r#"
+        sluice.toml:2:14: an edge needs an interface, such as interfaces = ["eth0"]
+         2 | interfaces = []
+           |              ^^"#,
+    );
+    refused(
+        "[edge]\ninterfaces = [\"eth0\", \"eth0\", \"a-name-too-long-for-it\"]\nidle = \"0s\"\n",
+        r#"
+        sluice.toml:2:23: interface `eth0` is given twice
+         2 | interfaces = ["eth0", "eth0", "a-name-too-long-for-it"]
+           |                       ^^^^^^
+        sluice.toml:2:31: `a-name-too-long-for-it` is not an interface name: 1 to 15 bytes, without '/', ':' or blanks
+         2 | interfaces = ["eth0", "eth0", "a-name-too-long-for-it"]
+           |                               ^^^^^^^^^^^^^^^^^^^^^^^^
+        sluice.toml:3:8: `idle` must be at least 10ms
+         3 | idle = "0s"
+           |        ^^^^"#,
+    );
+    refused(
+        &format!("[edge]\ninterfaces = [\"eth0\"]\nring_pool = 100\n{WWW}"),
+        r#"
+        sluice.toml:3:13: the services' rings, three times each, need `ring_pool` to be at least 196614, not 100
+         3 | ring_pool = 100
+           |             ^^^"#,
+    );
+    refused(
+        "[agent]\nmanager = \"m:7400\"\nbind = []\n",
+        r#"
+        sluice.toml:3:8: an agent needs something to bind: add [[agent.bind]]
+         3 | bind = []
+           |        ^^"#,
+    );
+    refused(
+        "[agent]\nmanager = \"m\"\n[[agent.bind]]\nservice = \"www\"\naddress = \"0.0.0.0:80\"\ncheck.http = \"health\"\n",
+        r#"
+        sluice.toml:2:11: `m` is not an address to connect to: write HOST:PORT, such as manager.example:7400 or [2001:db8::1]:7400, or unix:/path
+         2 | manager = "m"
+           |           ^^^
+        sluice.toml:5:11: 0.0.0.0:80 is not this server's address: give the one that the edge reaches it at, with its port
+         5 | address = "0.0.0.0:80"
+           |           ^^^^^^^^^^^^
+        sluice.toml:6:14: `http` is the path to GET, such as "/health"
+         6 | check.http = "health"
+           |              ^^^^^^^^"#,
+    );
+}
+
+#[test]
+fn defaults() {
+    let settings = parse(WWW, Path::new("sluice.toml")).unwrap();
+    assert_eq!(settings.manager, ManagerSettings::default());
+    assert_eq!(settings.services[0].ring_size, 65_537);
+    assert_eq!(settings.edge, None);
+}
+
+#[test]
+fn no_file() {
+    let error = load(Path::new("/nonexistent/sluice.toml")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/nonexistent/sluice.toml: cannot be read: No such file or directory (os error 2)"
+    );
+}

@@ -1,0 +1,139 @@
+//! `[[service]]` and `[[class]]`: what a switch would refuse, found by making
+//! the state that switches will be given.
+
+use std::collections::HashSet;
+
+use super::{Faults, Place};
+use crate::{
+    config::{ProbeKind, ServiceSettings, Settings},
+    model::{Change, Name, StateError, SwitchState},
+};
+
+pub(super) fn check(settings: &Settings, faults: &mut Faults) {
+    let mut state = SwitchState::default();
+    classes(settings, &mut state, faults);
+    let mut names = HashSet::new();
+    let mut placed = Vec::new();
+    for (index, service) in settings.services.iter().enumerate() {
+        let place = Place::default().element("service", index);
+        if !names.insert(&service.name) {
+            faults.push(
+                place.key("name"),
+                format!("service `{}` is given twice", service.name),
+            );
+            continue;
+        }
+        health(service, &place, faults);
+        match state.apply(&Change::PutService(service.spec())) {
+            Ok(()) => placed.push((service, place)),
+            Err(error) => {
+                let key = match error {
+                    StateError::Ring { .. } => "ring_size",
+                    _ => "address",
+                };
+                faults.push(place.key(key), error);
+            }
+        }
+    }
+    // After all services, since a backend may be another service's address.
+    for (service, place) in placed {
+        backends(service, &place, &mut state, faults);
+        policies(service, &place, &mut state, faults);
+    }
+}
+
+fn classes(settings: &Settings, state: &mut SwitchState, faults: &mut Faults) {
+    let mut good = Vec::new();
+    for (index, class) in settings.classes.iter().enumerate() {
+        good.push(class.spec());
+        if let Err(error) = state.apply(&Change::PutClasses(good.clone())) {
+            good.pop();
+            let place = Place::default().element("class", index);
+            let key = match error {
+                StateError::Dscp { .. } => "dscp",
+                _ => "name",
+            };
+            faults.push(place.key(key), error);
+        }
+    }
+}
+
+fn health(service: &ServiceSettings, place: &Place, faults: &mut Faults) {
+    let health = &service.health;
+    let at = place.key("health");
+    faults.periods(
+        &at,
+        &[("interval", health.interval), ("timeout", health.timeout)],
+    );
+    faults.counts(&at, &[("rise", health.rise), ("fall", health.fall)]);
+    if health.probe == ProbeKind::None && !service.backends.is_empty() {
+        faults.push(
+            at.key("probe"),
+            format!(
+                "service `{}` has backends without an agent, which only a probe can vouch for: \
+                 set `probe = \"tcp\"`, or bind them by agents",
+                service.name
+            ),
+        );
+    }
+}
+
+fn backends(
+    service: &ServiceSettings,
+    place: &Place,
+    state: &mut SwitchState,
+    faults: &mut Faults,
+) {
+    for (index, backend) in service.backends.iter().enumerate() {
+        let place = place.element("backend", index).key("address");
+        let (key, binding) = service.binding(backend);
+        if state.bindings.contains_key(&key) {
+            faults.push(
+                place,
+                format!(
+                    "service `{}` has backend {} twice",
+                    service.name, backend.address
+                ),
+            );
+        } else if let Err(error) = state.apply(&Change::PutBinding(key, binding)) {
+            faults.push(place, error);
+        }
+    }
+}
+
+fn policies(
+    service: &ServiceSettings,
+    place: &Place,
+    state: &mut SwitchState,
+    faults: &mut Faults,
+) {
+    let mut seen: HashSet<&Name> = HashSet::new();
+    for (index, settings) in service.policies.iter().enumerate() {
+        let place = place.element("policy", index);
+        let (name, class) = (&service.name, &settings.class);
+        if !seen.insert(class) {
+            faults.push(
+                place.key("class"),
+                format!("service `{name}` has a policy for class `{class}` twice"),
+            );
+        }
+        let Some(policy) = settings.policy() else {
+            faults.push(
+                place.key("refuse_percent"),
+                format!("service `{name}`: `refuse_percent` is 0 to 100"),
+            );
+            continue;
+        };
+        let change = Change::PutPolicy {
+            service: name.clone(),
+            class: class.clone(),
+            policy,
+        };
+        if let Err(error) = state.apply(&change) {
+            faults.push(
+                place.key("class"),
+                format!("service `{name}`: {error}: add a [[class]], or use `default`"),
+            );
+        }
+    }
+}

@@ -136,12 +136,7 @@ impl Builder {
         let mut servers = network
             .servers
             .iter()
-            .map(|host| {
-                Ok(Server {
-                    nginx: Some(nginx::start(host, &ports, &file)?),
-                    agent: None,
-                })
-            })
+            .map(|host| Ok(Server { nginx: Some(nginx::start(host, &ports, &file)?), agent: None }))
             .collect::<Result<Vec<_>>>()?;
         for (host, server) in network.servers.iter().zip(&mut servers) {
             if let Some(nginx) = &mut server.nginx {

@@ -30,9 +30,7 @@ pub struct Attempt {
 impl Attempt {
     /// Refused by an RST.
     pub fn refused(&self) -> bool {
-        self.stream
-            .as_ref()
-            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        self.stream.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
     }
 }
 
@@ -46,16 +44,13 @@ impl<'a> Client<'a> {
     /// # Errors
     /// Only when the host's namespace cannot be entered.
     pub fn connect(&self, to: SocketAddr) -> Result<Attempt> {
-        self.connect_many(to, 1)
-            .map(|mut attempts| attempts.remove(0))
+        self.connect_many(to, 1).map(|mut attempts| attempts.remove(0))
     }
 
     /// Tries to connect `count` times, one after the other; earlier
     /// connections stay open meanwhile.
     pub fn connect_many(&self, to: SocketAddr, count: usize) -> Result<Vec<Attempt>> {
-        self.host
-            .netns()
-            .enter(|| Ok((0..count).map(|_| attempt(to)).collect()))
+        self.host.netns().enter(|| Ok((0..count).map(|_| attempt(to)).collect()))
     }
 }
 
@@ -67,10 +62,7 @@ fn attempt(to: SocketAddr) -> Attempt {
         stream.set_nodelay(true)?;
         Ok(stream)
     });
-    Attempt {
-        stream,
-        took: begun.elapsed(),
-    }
+    Attempt { stream, took: begun.elapsed() }
 }
 
 /// Asks the web server at the other end for its name and leaves the

@@ -30,12 +30,7 @@ impl Outcome {
         if self.success() {
             return Ok(self.stdout);
         }
-        bail!(
-            "exit status {:?}\n{}{}",
-            self.status,
-            self.stdout,
-            self.stderr
-        )
+        bail!("exit status {:?}\n{}{}", self.status, self.stdout, self.stderr)
     }
 }
 
@@ -62,10 +57,7 @@ pub(crate) fn line(program: &OsStr, args: &[impl AsRef<OsStr>]) -> String {
 /// Runs `program` to its end in the namespace of the calling thread.
 pub(crate) fn run(program: impl AsRef<OsStr>, args: &[impl AsRef<OsStr>]) -> Result<Outcome> {
     let program = program.as_ref();
-    let output = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .output();
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output();
     Ok(output.with_context(|| missing(program))?.into())
 }
 
@@ -92,17 +84,10 @@ pub(crate) fn ip_batch(namespace: Option<&str>, family: Family, script: &str) ->
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| missing(OsStr::new("ip")))?;
-    child
-        .stdin
-        .take()
-        .expect("piped")
-        .write_all(script.as_bytes())?;
+    child.stdin.take().expect("piped").write_all(script.as_bytes())?;
     let outcome = Outcome::from(child.wait_with_output()?);
     outcome.stdout().with_context(|| {
-        format!(
-            "ip -batch in {}:\n{script}",
-            namespace.unwrap_or("our namespace")
-        )
+        format!("ip -batch in {}:\n{script}", namespace.unwrap_or("our namespace"))
     })?;
     Ok(())
 }

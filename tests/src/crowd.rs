@@ -80,9 +80,7 @@ impl Crowd {
     pub fn gather(client: Client<'_>, to: SocketAddr, count: usize) -> Result<Self> {
         let mut members = Vec::with_capacity(count);
         for attempt in client.connect_many(to, count)? {
-            let stream = attempt
-                .stream
-                .with_context(|| format!("connecting to {to}"))?;
+            let stream = attempt.stream.with_context(|| format!("connecting to {to}"))?;
             let server = ask_name(&stream).with_context(|| format!("asking {to} for its name"))?;
             members.push(Member { stream, server });
         }
@@ -99,10 +97,7 @@ impl Crowd {
 
     /// Connections by server.
     pub fn spread(&self) -> Spread {
-        self.members
-            .iter()
-            .map(|member| member.server.clone())
-            .collect()
+        self.members.iter().map(|member| member.server.clone()).collect()
     }
 
     /// Takes `other`'s connections in.
@@ -113,26 +108,20 @@ impl Crowd {
     /// Has every connection ask once more.
     pub fn ask(&mut self) -> Report {
         let mut report = Report::default();
-        self.members
-            .retain_mut(|member| match ask_name(&member.stream) {
-                Ok(name) if name == member.server => {
-                    report.answers += 1;
-                    true
-                }
-                Ok(name) => {
-                    report
-                        .moved
-                        .push(format!("from {} to {name}", member.server));
-                    true
-                }
-                Err(error) => {
-                    report.broken.push(Broken {
-                        server: member.server.clone(),
-                        error: error.kind(),
-                    });
-                    false
-                }
-            });
+        self.members.retain_mut(|member| match ask_name(&member.stream) {
+            Ok(name) if name == member.server => {
+                report.answers += 1;
+                true
+            }
+            Ok(name) => {
+                report.moved.push(format!("from {} to {name}", member.server));
+                true
+            }
+            Err(error) => {
+                report.broken.push(Broken { server: member.server.clone(), error: error.kind() });
+                false
+            }
+        });
         report
     }
 

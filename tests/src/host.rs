@@ -56,13 +56,7 @@ impl Host {
     ) -> Result<Outcome> {
         self.netns
             .enter(|| command::run(&program, args))
-            .with_context(|| {
-                format!(
-                    "on {}: {}",
-                    self.name,
-                    command::line(program.as_ref(), args)
-                )
-            })
+            .with_context(|| format!("on {}: {}", self.name, command::line(program.as_ref(), args)))
     }
 
     /// Starts a program that goes on; its outputs go to a file named after `name`.
@@ -74,8 +68,7 @@ impl Host {
     ) -> Result<Process> {
         let log = self.dir.join(format!("{name}.log"));
         let title = format!("{name} on {}", self.name);
-        self.netns
-            .enter(|| Process::spawn(&title, program.as_ref(), args, &log))
+        self.netns.enter(|| Process::spawn(&title, program.as_ref(), args, &log))
     }
 
     /// Cuts its cable: what it sends is lost and nothing reaches it.

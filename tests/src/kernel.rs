@@ -31,11 +31,7 @@ impl Lab {
             // Programs and links are pinned too: those are not maps.
             if shown.success() {
                 let map: Value = serde_json::from_str(&shown.stdout)?;
-                ids.push(
-                    map["id"]
-                        .as_u64()
-                        .with_context(|| format!("no id: {map}"))?,
-                );
+                ids.push(map["id"].as_u64().with_context(|| format!("no id: {map}"))?);
             }
         }
         Ok(ids)
@@ -43,10 +39,7 @@ impl Lab {
 
     /// Whether the kernel still has the map with this id.
     pub fn map_exists(&self, id: u64) -> Result<bool> {
-        Ok(self
-            .edge
-            .run("bpftool", &["map", "show", "id", &id.to_string()])?
-            .success())
+        Ok(self.edge.run("bpftool", &["map", "show", "id", &id.to_string()])?.success())
     }
 
     /// Number of files pinned in the lab's bpffs.
@@ -56,9 +49,7 @@ impl Lab {
 }
 
 fn attached(host: &Host) -> Result<Option<String>> {
-    let links = host
-        .run("ip", &["-j", "link", "show", "dev", "eth0"])?
-        .stdout()?;
+    let links = host.run("ip", &["-j", "link", "show", "dev", "eth0"])?.stdout()?;
     let links: Value = serde_json::from_str(&links)?;
     // "mode": 1 native, 2 generic, 3 in hardware (linux/if_link.h, XDP_ATTACHED_*).
     let mode = links[0]["xdp"]["mode"].as_u64();

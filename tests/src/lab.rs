@@ -46,12 +46,7 @@ impl Lab {
         processes: Vec<Server>,
         settings: Settings,
     ) -> Self {
-        let Network {
-            clients,
-            edge,
-            manager,
-            servers,
-        } = network;
+        let Network { clients, edge, manager, servers } = network;
         Self {
             sluice: None,
             edge_role: None,
@@ -105,11 +100,7 @@ impl Lab {
     }
 
     pub(crate) fn placed(&self, service: &str) -> &Placed {
-        let found = self
-            .settings
-            .services
-            .iter()
-            .find(|placed| placed.service.name == service);
+        let found = self.settings.services.iter().find(|placed| placed.service.name == service);
         found.unwrap_or_else(|| panic!("this lab has no service {service}"))
     }
 
@@ -137,12 +128,7 @@ impl Lab {
     pub fn download(&self, service: &str) -> Result<Download> {
         let number = self.downloads.get() + 1;
         self.downloads.set(number);
-        Download::start(
-            self.client(),
-            self.vip(service),
-            self.site.dir.join("file"),
-            number,
-        )
+        Download::start(self.client(), self.vip(service), self.site.dir.join("file"), number)
     }
 
     /// Kills a server as a power cut would: nothing says goodbye.
@@ -158,14 +144,9 @@ impl Lab {
     /// Leaves everything up when this process ends. `cargo xtask lab down`
     /// takes it down.
     pub fn keep(mut self) -> Result<()> {
-        let servers = self
-            .processes
-            .iter_mut()
-            .flat_map(|server| [&mut server.nginx, &mut server.agent]);
-        for process in servers
-            .chain([&mut self.sluice, &mut self.edge_role])
-            .flatten()
-        {
+        let servers =
+            self.processes.iter_mut().flat_map(|server| [&mut server.nginx, &mut server.agent]);
+        for process in servers.chain([&mut self.sluice, &mut self.edge_role]).flatten() {
             process.keep();
         }
         self.site.keep()

@@ -48,7 +48,7 @@ pub use netns::Netns;
 pub use process::Process;
 pub use registry::{list, take_down};
 pub use service::{Service, l2, nat};
-pub use sluice::{Backend, binary};
+pub use sluice::{Backend, binary, use_binary};
 pub use spread::Spread;
 pub use wait::eventually;
 pub use web::{Answers, Download, Load, get_many, wrk};

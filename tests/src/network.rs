@@ -43,22 +43,13 @@ impl Network {
             let dir = dir.join(&name);
             fs::create_dir_all(&dir)?;
             let netns = Netns::named(format!("{id}-{name}"));
-            Ok(Host {
-                name,
-                netns,
-                v4: net.v4(last),
-                v6: net.v6(last),
-                dir,
-            })
+            Ok(Host { name, netns, v4: net.v4(last), v6: net.v6(last), dir })
         };
         let network = Self {
             clients: (0..blueprint.clients)
                 .map(|i| {
-                    let name = if i == 0 {
-                        "client".to_owned()
-                    } else {
-                        format!("client-{}", i + 1)
-                    };
+                    let name =
+                        if i == 0 { "client".to_owned() } else { format!("client-{}", i + 1) };
                     host(name, Net::Clients, plan::host(i))
                 })
                 .collect::<Result<_>>()?,
@@ -78,11 +69,7 @@ impl Network {
     }
 
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &Host> {
-        self.clients
-            .iter()
-            .chain([&self.edge])
-            .chain(&self.manager)
-            .chain(&self.servers)
+        self.clients.iter().chain([&self.edge]).chain(&self.manager).chain(&self.servers)
     }
 
     fn cable(&self, fabric: &Netns) -> Result<()> {
@@ -93,10 +80,7 @@ impl Network {
         for host in self.hosts() {
             let (name, netns) = (&host.name, host.netns.name());
             writeln!(namespaces, "netns add {netns}")?;
-            writeln!(
-                cables,
-                "link add {name} type veth peer name eth0 netns {netns}"
-            )?;
+            writeln!(cables, "link add {name} type veth peer name eth0 netns {netns}")?;
             writeln!(cables, "link set {name} master br0 up")?;
         }
         ip_batch(None, Family::V4, &namespaces)?;
@@ -123,8 +107,7 @@ impl Network {
             run("ethtool", &["-K", &self.edge.name, "gro", "on"])?.stdout()
         })?;
         for host in self.hosts() {
-            host.run("ethtool", &["-K", "eth0", "tx", "off"])?
-                .stdout()?;
+            host.run("ethtool", &["-K", "eth0", "tx", "off"])?.stdout()?;
         }
         Ok(())
     }
@@ -178,11 +161,7 @@ fn configure(host: &Host, script: &str) -> Result<()> {
 }
 
 fn own_address(net: Net, last: u8) -> String {
-    format!(
-        "addr add {}/24 dev eth0\naddr add {}/64 dev eth0 nodad\n",
-        net.v4(last),
-        net.v6(last)
-    )
+    format!("addr add {}/24 dev eth0\naddr add {}/64 dev eth0 nodad\n", net.v4(last), net.v6(last))
 }
 
 /// Its address, and everything else through the edge.

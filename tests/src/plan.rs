@@ -55,9 +55,5 @@ pub(crate) fn host(index: usize) -> u8 {
 /// VIP of the service with this index.
 pub(crate) fn vip(index: usize, v6: bool) -> IpAddr {
     let host = FIRST_VIP + u8::try_from(index).expect("fewer than 200 services");
-    if v6 {
-        Net::Vips.v6(host).into()
-    } else {
-        Net::Vips.v4(host).into()
-    }
+    if v6 { Net::Vips.v6(host).into() } else { Net::Vips.v4(host).into() }
 }

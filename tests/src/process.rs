@@ -48,12 +48,7 @@ impl Process {
             .process_group(0)
             .spawn()
             .with_context(|| command::missing(program))?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log: log.to_owned(),
-            kept: false,
-        })
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned(), kept: false })
     }
 
     pub fn name(&self) -> &str {
@@ -85,11 +80,9 @@ impl Process {
     pub fn check_alive(&mut self) -> Result<()> {
         match self.exited()? {
             None => Ok(()),
-            Some(status) => bail!(
-                "{} has ended ({status}); its last words:\n{}",
-                self.name,
-                self.log_tail()
-            ),
+            Some(status) => {
+                bail!("{} has ended ({status}); its last words:\n{}", self.name, self.log_tail())
+            }
         }
     }
 
@@ -121,11 +114,7 @@ impl Process {
         let what = format!("{} to end", self.name);
         let status = eventually(patience, &what, || Ok(self.child.try_wait()?))
             .with_context(|| format!("its last words:\n{}", self.log_tail()))?;
-        Ok(Outcome {
-            status: status.code(),
-            stdout: self.log(),
-            stderr: String::new(),
-        })
+        Ok(Outcome { status: status.code(), stdout: self.log(), stderr: String::new() })
     }
 
     /// Lets it run on after this handle is gone.

@@ -71,21 +71,16 @@ impl Site {
         });
         let id = match label {
             Some(label) => format!("{PREFIX}{label}"),
-            None => format!(
-                "{PREFIX}{}-{}",
-                std::process::id(),
-                NEXT.fetch_add(1, Ordering::Relaxed)
-            ),
+            None => {
+                format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+            }
         };
         let dir = directory(&id);
         // The name appears together with its owner: a sweeper never sees one
         // without the other.
         let draft = directory(&format!(".{id}"));
         fs::create_dir_all(&draft)?;
-        fs::write(
-            draft.join(OWNER),
-            owner_of(std::process::id()).unwrap_or_default(),
-        )?;
+        fs::write(draft.join(OWNER), owner_of(std::process::id()).unwrap_or_default())?;
         if let Err(error) = fs::rename(&draft, &dir) {
             fs::remove_dir_all(&draft)?;
             bail!(
@@ -96,14 +91,8 @@ impl Site {
         let site = Self { id, dir };
         let bpffs = site.bpffs();
         fs::create_dir(&bpffs)?;
-        mount(
-            Some("bpf"),
-            &bpffs,
-            Some("bpf"),
-            MsFlags::empty(),
-            None::<&str>,
-        )
-        .with_context(|| format!("mounting a bpffs at {}", bpffs.display()))?;
+        mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), None::<&str>)
+            .with_context(|| format!("mounting a bpffs at {}", bpffs.display()))?;
         Ok(site)
     }
 
@@ -207,10 +196,8 @@ pub fn take_down(id: &str) -> Result<()> {
     }
     // Nothing is mounted when the lab failed early.
     let _ = umount2(&dir.join(BPFFS), MntFlags::MNT_DETACH);
-    let script: String = namespaces
-        .iter()
-        .map(|netns| format!("netns del {}\n", netns.name()))
-        .collect();
+    let script: String =
+        namespaces.iter().map(|netns| format!("netns del {}\n", netns.name())).collect();
     if !script.is_empty() {
         ip_batch(None, Family::V4, &script)?;
     }

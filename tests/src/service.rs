@@ -16,20 +16,12 @@ pub struct Service {
 
 /// A service by MAC rewrite and direct server return.
 pub fn l2(name: &str) -> Service {
-    Service {
-        name: name.to_owned(),
-        nat: false,
-        v6: false,
-        settings: String::new(),
-    }
+    Service { name: name.to_owned(), nat: false, v6: false, settings: String::new() }
 }
 
 /// A service by address rewrite in both directions.
 pub fn nat(name: &str) -> Service {
-    Service {
-        nat: true,
-        ..l2(name)
-    }
+    Service { nat: true, ..l2(name) }
 }
 
 impl Service {
@@ -74,11 +66,7 @@ impl Placed {
     pub(crate) fn new(service: Service, index: usize) -> Self {
         let vip: IpAddr = crate::plan::vip(index, service.v6);
         let server_port = service.server_port(index);
-        Self {
-            service,
-            address: SocketAddr::new(vip, VIP_PORT),
-            server_port,
-        }
+        Self { service, address: SocketAddr::new(vip, VIP_PORT), server_port }
     }
     /// Address and port of `server` in this service.
     pub(crate) fn backend(&self, server: &Host) -> SocketAddr {

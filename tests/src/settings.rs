@@ -73,11 +73,8 @@ impl Settings {
     }
 
     fn edge(&self, site: &Site) -> String {
-        let manager = if self.apart {
-            format!("manager = \"{}\"\n", self.manager)
-        } else {
-            String::new()
-        };
+        let manager =
+            if self.apart { format!("manager = \"{}\"\n", self.manager) } else { String::new() };
         format!(
             "[edge]\n\
              interfaces = [\"eth0\"]\n\

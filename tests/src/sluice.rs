@@ -1,6 +1,6 @@
 //! The lab's `sluice` processes and its command line.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, sync::OnceLock, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -25,17 +25,23 @@ pub struct Backend {
     pub removable: bool,
 }
 
-/// The program under test: `$SLUICE_BIN`, as `cargo xtask` sets it.
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the program that labs run; without it, `SLUICE_BIN` does.
+pub fn use_binary(path: PathBuf) {
+    // The first word counts: labs may be running with it.
+    let _ = BINARY.set(path);
+}
+
+/// The program that labs run.
 pub fn binary() -> Result<PathBuf> {
-    let path = std::env::var_os("SLUICE_BIN").context(
-        "SLUICE_BIN is not set to the sluice program; run scenarios by `cargo xtask test`",
-    )?;
-    let path = PathBuf::from(path);
-    ensure!(
-        path.exists(),
-        "SLUICE_BIN is {}, which is not there: cargo xtask build",
-        path.display()
-    );
+    let path = match BINARY.get() {
+        Some(path) => path.clone(),
+        None => std::env::var_os("SLUICE_BIN")
+            .context("SLUICE_BIN names no sluice program; run scenarios by `cargo xtask test`")?
+            .into(),
+    };
+    ensure!(path.exists(), "{} is not there: cargo xtask build", path.display());
     Ok(path)
 }
 
@@ -58,10 +64,7 @@ impl Lab {
             self.sluice = Some(spawn(&self.edge, "run", config, args)?);
         }
         eventually(START, "sluice to answer", || {
-            for process in [&mut self.sluice, &mut self.edge_role]
-                .into_iter()
-                .flatten()
-            {
+            for process in [&mut self.sluice, &mut self.edge_role].into_iter().flatten() {
                 process.check_alive()?;
             }
             Ok(self.sluice(&["status"])?.success().then_some(()))
@@ -76,10 +79,7 @@ impl Lab {
 
     /// SIGKILL for `sluice run`, or for both roles.
     pub fn kill_sluice(&mut self) -> Result<()> {
-        for process in [self.sluice.take(), self.edge_role.take()]
-            .into_iter()
-            .flatten()
-        {
+        for process in [self.sluice.take(), self.edge_role.take()].into_iter().flatten() {
             process.kill()?;
         }
         Ok(())
@@ -90,14 +90,8 @@ impl Lab {
     /// # Errors
     /// When it takes long or fails.
     pub fn stop_sluice(&mut self) -> Result<()> {
-        for process in [self.sluice.take(), self.edge_role.take()]
-            .into_iter()
-            .flatten()
-        {
-            process
-                .stop(STOP)?
-                .stdout()
-                .context("an orderly stop of sluice")?;
+        for process in [self.sluice.take(), self.edge_role.take()].into_iter().flatten() {
+            process.stop(STOP)?.stdout().context("an orderly stop of sluice")?;
         }
         Ok(())
     }
@@ -113,30 +107,19 @@ impl Lab {
     /// SIGTERM for a server's agent, which then leaves gracefully; its process
     /// is given back, still running.
     pub fn leave(&mut self, server: usize) -> Result<Process> {
-        let agent = self.processes[server]
-            .agent
-            .take()
-            .context("no agent runs there")?;
+        let agent = self.processes[server].agent.take().context("no agent runs there")?;
         agent.signal(nix::sys::signal::Signal::SIGTERM)?;
         Ok(agent)
     }
 
     /// SIGKILL for a server's agent.
     pub fn kill_agent(&mut self, server: usize) -> Result<()> {
-        self.processes[server]
-            .agent
-            .take()
-            .context("no agent runs there")?
-            .kill()
+        self.processes[server].agent.take().context("no agent runs there")?.kill()
     }
 
     /// SIGKILL for a server's web server.
     pub fn kill_nginx(&mut self, server: usize) -> Result<()> {
-        self.processes[server]
-            .nginx
-            .take()
-            .context("no nginx runs there")?
-            .kill()
+        self.processes[server].nginx.take().context("no nginx runs there")?.kill()
     }
 
     /// Runs the command line on the manager's host, over its unix socket.
@@ -172,10 +155,7 @@ impl Lab {
         let answer = self.sluice_json(&["get", "backends"])?;
         let all = read_backends(&answer)
             .with_context(|| format!("sluice get backends printed:\n{answer:#}"))?;
-        Ok(all
-            .into_iter()
-            .filter(|backend| backend.service == service)
-            .collect())
+        Ok(all.into_iter().filter(|backend| backend.service == service).collect())
     }
 
     /// State of one server in a service; `None` when it is not bound.
@@ -209,19 +189,12 @@ impl Lab {
     pub(crate) fn wait_all_active(&self, patience: Duration) -> Result<()> {
         for placed in &self.settings.services {
             let name = &placed.service.name;
-            eventually(
-                patience,
-                &format!("every server to be active in {name}"),
-                || {
-                    let backends = self.backends(name)?;
-                    let active = backends
-                        .iter()
-                        .filter(|backend| backend.state == "active")
-                        .count();
-                    ensure!(active == self.servers.len(), "{backends:?}");
-                    Ok(Some(()))
-                },
-            )
+            eventually(patience, &format!("every server to be active in {name}"), || {
+                let backends = self.backends(name)?;
+                let active = backends.iter().filter(|backend| backend.state == "active").count();
+                ensure!(active == self.servers.len(), "{backends:?}");
+                Ok(Some(()))
+            })
             .with_context(|| self.last_words())?;
         }
         Ok(())
@@ -229,13 +202,9 @@ impl Lab {
 
     /// The ends of the logs of every `sluice` process, for an error message.
     pub fn last_words(&self) -> String {
-        let agents = self
-            .processes
-            .iter()
-            .filter_map(|Server { agent, .. }| agent.as_ref());
+        let agents = self.processes.iter().filter_map(|Server { agent, .. }| agent.as_ref());
         let all = self.sluice.iter().chain(&self.edge_role).chain(agents);
-        all.map(|process| format!("--- {}\n{}\n", process.name(), process.log_tail()))
-            .collect()
+        all.map(|process| format!("--- {}\n{}\n", process.name(), process.log_tail())).collect()
     }
 }
 
@@ -248,15 +217,10 @@ fn spawn(host: &Host, role: &str, config: PathBuf, args: &[&str]) -> Result<Proc
 fn read_backends(answer: &Value) -> Result<Vec<Backend>> {
     let rows = answer.as_array().context("not a list")?;
     let text = |row: &Value, field: &str| {
-        row[field]
-            .as_str()
-            .map(str::to_owned)
-            .with_context(|| format!("no text {field}"))
+        row[field].as_str().map(str::to_owned).with_context(|| format!("no text {field}"))
     };
     let number = |row: &Value, field: &str| {
-        row[field]
-            .as_u64()
-            .with_context(|| format!("no number {field}"))
+        row[field].as_u64().with_context(|| format!("no number {field}"))
     };
     rows.iter()
         .map(|row| {

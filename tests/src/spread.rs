@@ -42,10 +42,7 @@ impl Spread {
 
     /// The server with the most connections.
     pub fn busiest(&self) -> Option<&str> {
-        self.0
-            .iter()
-            .max_by_key(|(_, count)| **count)
-            .map(|(name, _)| name.as_str())
+        self.0.iter().max_by_key(|(_, count)| **count).map(|(name, _)| name.as_str())
     }
 
     /// Fails unless the connections follow `weights`.
@@ -55,18 +52,13 @@ impl Spread {
     /// once in a million runs.
     pub fn follows(&self, weights: &[(&str, u32)]) -> Result<()> {
         for server in self.0.keys() {
-            let known = weights
-                .iter()
-                .any(|(name, weight)| name == server && *weight > 0);
+            let known = weights.iter().any(|(name, weight)| name == server && *weight > 0);
             ensure!(known, "{server} should have no connections at all: {self}");
         }
         let sum: u32 = weights.iter().map(|(_, weight)| weight).sum();
         let shares: Vec<_> = weights.iter().filter(|(_, weight)| *weight > 0).collect();
         let total = self.total() as f64;
-        ensure!(
-            total >= 5.0 * shares.len() as f64,
-            "too few connections to judge: {self}"
-        );
+        ensure!(total >= 5.0 * shares.len() as f64, "too few connections to judge: {self}");
         let statistic: f64 = shares
             .iter()
             .map(|(name, weight)| {
@@ -100,12 +92,7 @@ mod tests {
     use super::*;
 
     fn spread(counts: &[(&str, u64)]) -> Spread {
-        Spread(
-            counts
-                .iter()
-                .map(|(name, count)| ((*name).to_owned(), *count))
-                .collect(),
-        )
+        Spread(counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect())
     }
 
     #[test]
@@ -120,14 +107,8 @@ mod tests {
     #[test]
     fn chance_is_taken_and_bias_is_not() {
         let weights = [("a", 100), ("b", 100), ("c", 100)];
-        spread(&[("a", 210), ("b", 190), ("c", 200)])
-            .follows(&weights)
-            .unwrap();
-        assert!(
-            spread(&[("a", 300), ("b", 150), ("c", 150)])
-                .follows(&weights)
-                .is_err()
-        );
+        spread(&[("a", 210), ("b", 190), ("c", 200)]).follows(&weights).unwrap();
+        assert!(spread(&[("a", 300), ("b", 150), ("c", 150)]).follows(&weights).is_err());
         spread(&[("a", 300), ("b", 150), ("c", 150)])
             .follows(&[("a", 200), ("b", 100), ("c", 100)])
             .unwrap();

@@ -59,11 +59,7 @@ pub fn get_many(client: &Host, from: SocketAddr, count: usize) -> Result<Answers
     let answers = parse_answers(&outcome.stdout)
         .with_context(|| format!("curl {url}: {}", outcome.stderr))?;
     let seen = answers.total();
-    ensure!(
-        seen == count as u64,
-        "curl reported {seen} of {count} requests: {}",
-        outcome.stderr
-    );
+    ensure!(seen == count as u64, "curl reported {seen} of {count} requests: {}", outcome.stderr);
     Ok(answers)
 }
 
@@ -82,9 +78,8 @@ fn parse_answers(output: &str) -> Result<Answers> {
             Some((0, _)) => names.push(body.take().context("an answer without a body")?),
             Some((CURL_REFUSED, seconds)) => {
                 answers.refused += 1;
-                answers.slowest_refusal = answers
-                    .slowest_refusal
-                    .max(Duration::from_secs_f64(seconds));
+                answers.slowest_refusal =
+                    answers.slowest_refusal.max(Duration::from_secs_f64(seconds));
             }
             Some((status, _)) => answers.failed.push(status),
         }
@@ -136,17 +131,10 @@ impl Download {
                 return Ok(None);
             }
             let headers = fs::read_to_string(&headers)?;
-            let server = headers
-                .lines()
-                .find_map(|line| line.strip_prefix("X-Server: "));
+            let server = headers.lines().find_map(|line| line.strip_prefix("X-Server: "));
             Ok(server.map(str::to_owned))
         })?;
-        Ok(Self {
-            curl,
-            target,
-            source,
-            server,
-        })
+        Ok(Self { curl, target, source, server })
     }
 
     /// Who sends it.
@@ -182,10 +170,7 @@ impl Download {
         let outcome = self.curl.wait(patience)?;
         outcome.stdout().context("the download was broken off")?;
         let same = fs::read(&self.target)? == fs::read(&self.source)?;
-        ensure!(
-            same,
-            "the download differs from the file that the server has"
-        );
+        ensure!(same, "the download differs from the file that the server has");
         Ok(())
     }
 }
@@ -210,10 +195,7 @@ pub fn wrk(client: &Host, to: SocketAddr, connections: usize, seconds: u64) -> R
     let connections = connections.to_string();
     let url = format!("http://{to}/");
     let duration = format!("{seconds}s");
-    let outcome = client.run(
-        "wrk",
-        &["-t", "1", "-c", &connections, "-d", &duration, &url],
-    )?;
+    let outcome = client.run("wrk", &["-t", "1", "-c", &connections, "-d", &duration, &url])?;
     let report = outcome.stdout()?;
     parse_wrk(&report).with_context(|| format!("wrk reported:\n{report}"))
 }
@@ -221,34 +203,22 @@ pub fn wrk(client: &Host, to: SocketAddr, connections: usize, seconds: u64) -> R
 fn parse_wrk(report: &str) -> Result<Load> {
     let line = |needle: &str| report.lines().find(|line| line.contains(needle));
     let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
-    let requests = line(" requests in ")
-        .and_then(first)
-        .context("no count of requests")?
-        .parse()?;
+    let requests =
+        line(" requests in ").and_then(first).context("no count of requests")?.parse()?;
     let rate = line("Requests/sec:")
         .and_then(|line| line.split_whitespace().nth(1))
         .context("no rate")?
         .parse()?;
-    let mut load = Load {
-        requests,
-        requests_per_second: rate,
-        connect_errors: 0,
-        other_errors: 0,
-    };
+    let mut load = Load { requests, requests_per_second: rate, connect_errors: 0, other_errors: 0 };
     // "  Socket errors: connect 1, read 2, write 3, timeout 4"
     if let Some(errors) = line("Socket errors:") {
-        let mut counts = errors
-            .split(|c: char| !c.is_ascii_digit())
-            .filter_map(|n| n.parse::<u64>().ok());
+        let mut counts =
+            errors.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<u64>().ok());
         load.connect_errors = counts.next().context("no count of connect errors")?;
         load.other_errors = counts.sum();
     }
     if let Some(other) = line("Non-2xx or 3xx responses:") {
-        load.other_errors += other
-            .rsplit(' ')
-            .next()
-            .context("no count")?
-            .parse::<u64>()?;
+        load.other_errors += other.rsplit(' ').next().context("no count")?.parse::<u64>()?;
     }
     Ok(load)
 }
@@ -272,10 +242,7 @@ mod tests {
     fn wrk_reports_are_read() {
         let calm = "  1 threads and 8 connections\n  20000 requests in 1.00s, 3.1MB read\nRequests/sec:  19876.54\n";
         let load = parse_wrk(calm).unwrap();
-        assert_eq!(
-            (load.requests, load.connect_errors, load.other_errors),
-            (20000, 0, 0)
-        );
+        assert_eq!((load.requests, load.connect_errors, load.other_errors), (20000, 0, 0));
         let rough = format!(
             "{calm}  Socket errors: connect 1, read 2, write 3, timeout 4\n  Non-2xx or 3xx responses: 5\n"
         );

@@ -5,11 +5,7 @@ use lab::{Client, Crowd, Lab, Spread, get_many, l2, wrk};
 
 #[test]
 fn servers_answer_their_names_and_refuse_elsewhere() -> Result<()> {
-    let lab = Lab::build()
-        .clients(2)
-        .servers(2)
-        .service(l2("www"))
-        .prepare()?;
+    let lab = Lab::build().clients(2).servers(2).service(l2("www")).prepare()?;
     for (index, server) in lab.servers().iter().enumerate() {
         let address = lab.backend("www", index);
         let answers = get_many(&lab.clients()[1], address, 5)?;
@@ -26,10 +22,7 @@ fn tools_measure_what_happens() -> Result<()> {
     let lab = Lab::build().servers(1).service(l2("www")).prepare()?;
     let server = lab.backend("www", 0);
     let load = wrk(lab.client(), server, 4, 1)?;
-    ensure!(
-        load.requests > 100 && load.connect_errors + load.other_errors == 0,
-        "{load:?}"
-    );
+    ensure!(load.requests > 100 && load.connect_errors + load.other_errors == 0, "{load:?}");
     let mut crowd = Crowd::gather(Client::of(lab.client()), server, 20)?;
     ensure!(crowd.spread() == std::iter::repeat_n("server-1".to_owned(), 20).collect::<Spread>());
     crowd.ask().untouched()?;

@@ -195,7 +195,7 @@ impl Packet {
     /// Makes it a fragment; `offset` in bytes, a multiple of 8.
     pub fn fragment(mut self, offset: u16, more: bool) -> Self {
         self.ip.fragment = if self.src.is_ipv4() {
-            offset / 8 | u16::from(more) << 13
+            (offset / 8) | (u16::from(more) << 13)
         } else {
             offset | u16::from(more)
         };
@@ -290,7 +290,7 @@ impl Packet {
     /// RFC 8200 section 3, with a fragment header (section 4.5) if it is one.
     fn ipv6(&self, src: Ipv6Addr, dst: Ipv6Addr, payload: usize) -> Vec<u8> {
         let length = u16::try_from(self.ip.options.len() + payload).expect("fits");
-        let mut header = vec![0x60 | self.ip.dscp >> 2, self.ip.dscp << 6, 0, 0];
+        let mut header = vec![0x60 | (self.ip.dscp >> 2), self.ip.dscp << 6, 0, 0];
         header.extend(length.to_be_bytes());
         header.push(if self.ip.options.is_empty() { self.protocol() } else { 44 });
         header.push(self.ip.ttl);
@@ -344,7 +344,7 @@ impl Packet {
 pub fn checksum(data: &[u8]) -> [u8; 2] {
     let mut sum = 0u32;
     for pair in data.chunks(2) {
-        sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+        sum += (u32::from(pair[0]) << 8) | u32::from(*pair.get(1).unwrap_or(&0));
         sum = (sum & 0xffff) + (sum >> 16);
     }
     (!(sum as u16)).to_be_bytes()

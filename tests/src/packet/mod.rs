@@ -17,9 +17,11 @@
 mod case;
 mod frame;
 mod program;
+mod route;
 mod world;
 
 pub use case::{Case, case, check, play};
 pub use frame::{EDGE_MAC, Packet, ROUTER_MAC, answer, checksum, ping, tcp, udp};
 pub use program::{Action, Exit, Program, Remembered};
+pub use route::{GATEWAY_MAC, UPLINK_MAC, forwarding, routed};
 pub use world::{Refusal, Server, Service, World, nobody, server, server6};

@@ -28,7 +28,7 @@ const RING_POOL: u32 = 65_538;
 const FLOWS: u32 = 1024;
 
 /// What the program returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     Aborted,
     Drop,
@@ -70,7 +70,7 @@ pub struct Program {
     rings: Table<u32>,
     generation: u64,
     /// Reason counters after the last frame.
-    reasons: Vec<u64>,
+    counts: Vec<u64>,
 }
 
 impl Program {
@@ -99,7 +99,7 @@ impl Program {
             rings: Table::map(&ebpf, maps::RINGS, 2 * RING_POOL)?,
             ebpf,
             generation: 0,
-            reasons: vec![0; Reason::ALL.len()],
+            counts: vec![0; Reason::ALL.len()],
         })
     }
 
@@ -135,7 +135,7 @@ impl Program {
             let slots: Vec<u32> = service
                 .slots
                 .iter()
-                .map(|&[current, settled]| u32::from(current) | u32::from(settled) << 16)
+                .map(|&[current, settled]| u32::from(current) | (u32::from(settled) << 16))
                 .collect();
             self.rings.put(ring, &slots);
             ring += (slots.len() as u32).next_multiple_of(2);
@@ -159,26 +159,24 @@ impl Program {
 
     /// Runs the program once over a frame of at least 14 bytes.
     pub fn send(&mut self, frame: &[u8]) -> Exit {
-        let mut out = vec![0; frame.len() + 256];
-        let program: &Xdp = self.ebpf.program("sluice").expect("loaded").try_into().expect("XDP");
-        let options = TestRunOptions {
-            data_in: Some(frame),
-            data_out: Some(&mut out),
-            ..Default::default()
-        };
-        let result = program.test_run(options).expect("the kernel runs the program");
-        out.truncate(result.data_size_out as usize);
-        let reasons: Vec<u64> = (0..Reason::ALL.len() as u32)
-            .map(|reason| {
-                let [count] = self.counter(maps::REASONS, reason);
-                count
-            })
-            .collect();
-        let before = std::mem::replace(&mut self.reasons, reasons);
-        let counts = Reason::ALL.iter().zip(before.iter().zip(&self.reasons));
-        let moved = counts.flat_map(|(reason, (before, after))| {
+        let (action, frame) = self.run(frame);
+        let counts = self.reasons();
+        let before = std::mem::replace(&mut self.counts, counts);
+        let pairs = Reason::ALL.iter().zip(before.iter().zip(&self.counts));
+        let moved = pairs.flat_map(|(reason, (before, after))| {
             std::iter::repeat_n(*reason, (after - before) as usize)
         });
+        Exit { action, reasons: moved.collect(), frame }
+    }
+
+    /// As [`send`](Self::send), without a look at the counters.
+    pub fn run(&self, frame: &[u8]) -> (Action, Vec<u8>) {
+        let mut out = vec![0; frame.len() + 256];
+        let program: &Xdp = self.ebpf.program("sluice").expect("loaded").try_into().expect("XDP");
+        let options =
+            TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..Default::default() };
+        let result = program.test_run(options).expect("the kernel runs the program");
+        out.truncate(result.data_size_out as usize);
         let action = match result.return_value {
             1 => Action::Drop,
             2 => Action::Pass,
@@ -186,7 +184,16 @@ impl Program {
             4 => Action::Redirect,
             _ => Action::Aborted,
         };
-        Exit { action, reasons: moved.collect(), frame: out }
+        (action, out)
+    }
+
+    /// Frames by the reason for which they left, in the order of [`Reason::ALL`].
+    pub fn reasons(&self) -> Vec<u64> {
+        let count = |reason| {
+            let [count] = self.counter(maps::REASONS, reason);
+            count
+        };
+        (0..Reason::ALL.len() as u32).map(count).collect()
     }
 
     /// What is remembered of a flow, named as the client's packets name it.
@@ -199,6 +206,16 @@ impl Program {
             let (backend, state) = (u16::from_ne_bytes([b0, b1]), u16::from_ne_bytes([s0, s1]));
             Some(Remembered { backend, closing: state != 0, promoted })
         })
+    }
+
+    /// Flows in both tables.
+    pub fn remembered_flows(&self) -> usize {
+        let count = |map| {
+            let flows: HashMap<&MapData, [u8; 40], [u8; 8]> =
+                self.ebpf.map(map).expect("in the object").try_into().expect("a hash map");
+            flows.keys().count()
+        };
+        count(maps::FLOWS) + count(maps::SYN_FLOWS)
     }
 
     /// Empties the tables of remembered flows.
@@ -216,8 +233,15 @@ impl Program {
 
     /// Counters of a service, by id.
     pub fn service_counters(&self, id: u32) -> ServiceCounters {
-        let [new_connections, refused_reset, refused_silent, no_backend, broken, remembered, not_remembered] =
-            self.counter(maps::SERVICE_COUNTERS, id);
+        let [
+            new_connections,
+            refused_reset,
+            refused_silent,
+            no_backend,
+            broken,
+            remembered,
+            not_remembered,
+        ] = self.counter(maps::SERVICE_COUNTERS, id);
         ServiceCounters {
             new_connections,
             refused_reset,
@@ -233,14 +257,7 @@ impl Program {
     pub fn backend_counters(&self, id: u16) -> BackendCounters {
         let [packets, bytes, reply_packets, reply_bytes, new_connections, untracked] =
             self.counter(maps::BACKEND_COUNTERS, id.into());
-        BackendCounters {
-            packets,
-            bytes,
-            reply_packets,
-            reply_bytes,
-            new_connections,
-            untracked,
-        }
+        BackendCounters { packets, bytes, reply_packets, reply_bytes, new_connections, untracked }
     }
 
     /// Counters of a class, by index.

@@ -176,6 +176,12 @@ impl Service {
         self
     }
 
+    /// Binds a server that owns no slot, but may have connections.
+    pub fn keeps(mut self, server: &Server) -> Self {
+        self.servers.push(server.clone());
+        self
+    }
+
     /// Has remembered flows, though every slot is settled.
     pub fn moving(mut self) -> Self {
         self.moving = true;

@@ -47,9 +47,10 @@ fn a_refused_syn_is_acknowledged_by_the_rst() {
         ),
         ("a long SYN is cut", syn().seq(7).payload(&[0x5a; 1400]), rst(1408)),
     ];
-    check(rows.iter().map(|(name, packet, rst)| {
-        case(*name, &world, packet).transmits(RefusedReset, rst)
-    }));
+    check(
+        rows.iter()
+            .map(|(name, packet, rst)| case(*name, &world, packet).transmits(RefusedReset, rst)),
+    );
 }
 
 #[test]
@@ -63,9 +64,10 @@ fn a_refused_syn_over_ipv6() {
         ("options and traffic class", syn().seq(7).tcp_options(&[1; 40]).dscp(10), rst(8)),
         ("a VLAN tag is kept", syn().seq(7).vlan(5), rst(8).vlan(5)),
     ];
-    check(rows.iter().map(|(name, packet, rst)| {
-        case(*name, &world, packet).transmits(RefusedReset, rst)
-    }));
+    check(
+        rows.iter()
+            .map(|(name, packet, rst)| case(*name, &world, packet).transmits(RefusedReset, rst)),
+    );
 }
 
 #[test]
@@ -87,9 +89,10 @@ fn a_broken_connection_gets_the_sequence_number_it_expects() {
         ("a SYN to a slot whose server is broken", flow().seq(8).syn(), blind(9)),
         ("an odd payload", flow().seq(8).payload(b"odd"), blind(11)),
     ];
-    check(rows.iter().map(|(name, packet, rst)| {
-        case(*name, &world, packet).transmits(BackendBroken, rst)
-    }));
+    check(
+        rows.iter()
+            .map(|(name, packet, rst)| case(*name, &world, packet).transmits(BackendBroken, rst)),
+    );
     let data = tcp(CLIENT6, VIP6).seq(8).ack(99).payload(b"GET /");
     let rst = answer(VIP6, CLIENT6).seq(99);
     check([case("data over IPv6", &world, &data).transmits(BackendBroken, &rst)]);

@@ -74,9 +74,7 @@ fn the_service_counts_them() {
     let mut program = Program::load().unwrap();
     let gone = server(1).broken();
     program.commit(
-        &World::new()
-            .service(Service::l2(VIP).slot(&nobody(), &gone))
-            .service(Service::l2(VIP6)),
+        &World::new().service(Service::l2(VIP).slot(&nobody(), &gone)).service(Service::l2(VIP6)),
     );
     program.send(&tcp(CLIENT, VIP).syn().bytes());
     program.send(&tcp(CLIENT, VIP).ack(3).bytes());

@@ -26,6 +26,17 @@ pub fn server_tls(tls: &TlsSettings) -> anyhow::Result<ServerTlsConfig> {
     Ok(config)
 }
 
+/// Reads the files that a connection will need, so that what is wrong with
+/// them is known before.
+///
+/// # Errors
+/// Names the file that is missing or holds no PEM of its kind.
+pub fn check_files(tls: &TlsSettings) -> anyhow::Result<()> {
+    authority(tls)?;
+    identity(tls)?;
+    Ok(())
+}
+
 /// A client's side; the server's certificate must be for `host`, unless the
 /// settings name another.
 pub(super) fn client_tls(tls: &TlsSettings, host: &str) -> anyhow::Result<ClientTlsConfig> {

@@ -51,7 +51,7 @@ impl State {
         }
     }
 
-    fn phase(&self) -> Option<Phase> {
+    pub(super) fn phase(&self) -> Option<Phase> {
         match self {
             Self::Pending | Self::Down(Stage::Off) => None,
             Self::Active => Some(Phase::Serve),
@@ -126,16 +126,26 @@ impl Core {
     ///
     /// # Errors
     /// Says why the service cannot have that backend.
-    pub(super) fn create(&mut self, key: &BindingKey, state: State, reason: &str) -> Result<(), String> {
-        self.known.apply(&setup::put(key)).map_err(|error| error.to_string())?;
-        self.bindings.insert(key.clone(), Record::new(State::Pending, self.now));
+    pub(super) fn create(
+        &mut self,
+        key: &BindingKey,
+        state: State,
+        reason: &str,
+    ) -> Result<(), String> {
+        self.known
+            .apply(&setup::put(key))
+            .map_err(|error| error.to_string())?;
+        self.bindings
+            .insert(key.clone(), Record::new(State::Pending, self.now));
         self.enter(key, state, reason);
         Ok(())
     }
 
     /// Moves a binding to a state: switches, agent, watchers and timers follow.
     pub(super) fn enter(&mut self, key: &BindingKey, state: State, reason: &str) {
-        let Some(record) = self.bindings.get_mut(key) else { return };
+        let Some(record) = self.bindings.get_mut(key) else {
+            return;
+        };
         if record.state.name() != state.name() {
             record.since = self.now;
         }
@@ -157,9 +167,19 @@ impl Core {
 
     /// Forgets a binding.
     pub(super) fn forget(&mut self, key: &BindingKey, reason: &str) {
-        let Some(record) = self.bindings.remove(key) else { return };
-        if let Some(session) = record.agent.as_ref().and_then(|name| Some(self.agents.get(name)?.session)) {
-            let message = ToAgent::Notice { key: key.clone(), state: "removed", reason: reason.to_owned() };
+        let Some(record) = self.bindings.remove(key) else {
+            return;
+        };
+        if let Some(session) = record
+            .agent
+            .as_ref()
+            .and_then(|name| Some(self.agents.get(name)?.session))
+        {
+            let message = ToAgent::Notice {
+                key: key.clone(),
+                state: "removed",
+                reason: reason.to_owned(),
+            };
             self.out.push(Output::ToAgent { session, message });
         }
         if let Some(probe) = record.probe {
@@ -172,7 +192,13 @@ impl Core {
         }
         self.tell("binding.removed", key, reason.to_owned());
         // A removal need not be remembered where nothing brings the binding back.
-        if self.intent.removals.get(key).is_some_and(|removal| removal.boot.is_none()) && !self.in_file(key) {
+        if self
+            .intent
+            .removals
+            .get(key)
+            .is_some_and(|removal| removal.boot.is_none())
+            && !self.in_file(key)
+        {
             self.intent.removals.remove(key);
             self.saving.dirty = true;
         }
@@ -181,9 +207,18 @@ impl Core {
     /// Brings `desired` in line with a binding's state and weight.
     pub(super) fn refresh(&mut self, key: &BindingKey) {
         let weight = self.given_weight(key);
-        let Some(record) = self.bindings.get_mut(key) else { return };
-        record.weight = weight.unwrap_or(record.weight);
-        let held = record.state.phase().map(|phase| Binding { weight: record.weight, phase });
+        let Some(record) = self.bindings.get_mut(key) else {
+            return;
+        };
+        let found = match record.state {
+            State::Unknown(found) => Some(found.weight),
+            _ => None,
+        };
+        record.weight = weight.or(found).unwrap_or(record.weight);
+        let held = record.state.phase().map(|phase| Binding {
+            weight: record.weight,
+            phase,
+        });
         if self.desired.bindings.get(key).copied() == held {
             return;
         }
@@ -197,26 +232,36 @@ impl Core {
 
     /// Acts on what is known of a binding's health.
     pub(super) fn evaluate(&mut self, key: &BindingKey) {
-        let Some(record) = self.bindings.get_mut(key) else { return };
+        let Some(record) = self.bindings.get_mut(key) else {
+            return;
+        };
         let state = record.state.clone();
         match (state, self.verdict(key)) {
             (State::Active, Verdict::Healthy) => {}
             (_, Verdict::Healthy) => self.enter(key, State::Active, "healthy"),
-            (State::Active | State::Unknown(_), Verdict::Unhealthy(cause)) => self.down(key, &cause),
-            (State::Pending | State::Down(_), Verdict::Unhealthy(cause)) => self.explain(key, &cause),
+            (State::Active | State::Unknown(_), Verdict::Unhealthy(cause)) => {
+                self.down(key, &cause)
+            }
+            (State::Pending | State::Down(_), Verdict::Unhealthy(cause)) => {
+                self.explain(key, &cause)
+            }
             _ => {}
         }
     }
 
     /// No new connections; the existing ones are broken after the grace time.
     pub(super) fn down(&mut self, key: &BindingKey, cause: &str) {
-        let grace = State::Down(Stage::Grace { until: self.now + self.settings.down_grace });
+        let grace = State::Down(Stage::Grace {
+            until: self.now + self.settings.down_grace,
+        });
         self.enter(key, grace, cause);
     }
 
     /// A new reason for the same state.
     fn explain(&mut self, key: &BindingKey, cause: &str) {
-        let Some(record) = self.bindings.get_mut(key) else { return };
+        let Some(record) = self.bindings.get_mut(key) else {
+            return;
+        };
         if record.reason == cause {
             return;
         }
@@ -229,12 +274,18 @@ impl Core {
 
     /// A state's time is over.
     pub(super) fn stage_over(&mut self, key: &BindingKey) {
-        let Some(record) = self.bindings.get(key) else { return };
+        let Some(record) = self.bindings.get(key) else {
+            return;
+        };
         let (state, reason) = (record.state.clone(), record.reason.clone());
         let until = self.now + self.settings.break_linger;
         match state {
             State::Draining { .. } => {
-                self.enter(key, State::Broken { until }, &format!("{reason}; its time to drain is over"));
+                self.enter(
+                    key,
+                    State::Broken { until },
+                    &format!("{reason}; its time to drain is over"),
+                );
             }
             State::Down(Stage::Grace { .. }) => {
                 self.enter(key, State::Down(Stage::Breaking { until }), &reason);
@@ -253,65 +304,16 @@ impl Core {
         }
     }
 
-    /// Bindings that were found on a switch and that nobody vouches for.
-    pub(super) fn unvouched(&self) -> impl Iterator<Item = BindingKey> {
-        self.bindings
-            .iter()
-            .filter(|(key, record)| matches!(record.state, State::Unknown(_)) && !self.vouched(key))
-            .map(|(key, _)| key.clone())
-    }
-
-    pub(super) fn retire_unvouched(&mut self, key: &BindingKey) {
-        let Some(record) = self.bindings.get(key) else { return };
-        let broken = record.state.phase() == Some(Phase::Break);
-        let reason = "nobody vouches for it";
-        self.tell("binding.unvouched", key, reason.to_owned());
-        let state = if broken {
-            State::Broken { until: self.now + self.settings.break_linger }
-        } else {
-            State::Draining { until: self.now + self.settings.drain_deadline }
-        };
-        self.enter(key, state, reason);
-    }
-
-    /// A switch holds a binding that is not desired.
-    pub(super) fn found(&mut self, key: &BindingKey, binding: Binding) {
-        if !self.settings.services.contains_key(&key.service) {
-            return; // The file no longer has the service: it goes with all it has.
-        }
-        match self.bindings.get_mut(key) {
-            Some(record) if record.state == State::Pending => {
-                record.weight = binding.weight;
-                self.enter(key, State::Unknown(binding), "found on a switch; being verified");
-                self.evaluate(key);
-                return;
-            }
-            Some(_) => return,
-            None => {}
-        }
-        if let Err(error) = self.create(key, State::Unknown(binding), "found on a switch") {
-            self.tell("binding.misfit", key, format!("found on a switch, cannot stay: {error}"));
-            return;
-        }
-        if let Some(record) = self.bindings.get_mut(key) {
-            record.weight = binding.weight;
-        }
-        self.refresh(key);
-        if let Some(removal) = self.intent.removals.get(key).copied() {
-            let force = removal.force || binding.phase == Phase::Break;
-            let state = self.leaving(force, removal.deadline);
-            self.enter(key, state, "removed by the operator");
-        } else if !self.learning() {
-            self.retire_unvouched(key);
-        }
-    }
-
     /// The first state of a removed binding that is on switches.
     pub(super) fn leaving(&self, force: bool, deadline: Duration) -> State {
         if force {
-            State::Broken { until: self.now + self.settings.break_linger }
+            State::Broken {
+                until: self.now + self.settings.break_linger,
+            }
         } else {
-            State::Draining { until: self.now + deadline }
+            State::Draining {
+                until: self.now + deadline,
+            }
         }
     }
 
@@ -320,7 +322,11 @@ impl Core {
         if self.intent.removals.contains_key(key) {
             return false;
         }
-        match self.bindings.get(key).and_then(|record| record.agent.as_ref()) {
+        match self
+            .bindings
+            .get(key)
+            .and_then(|record| record.agent.as_ref())
+        {
             Some(agent) => self.agents.get(agent).is_some_and(|agent| !agent.leaving),
             None => self.is_static(key),
         }
@@ -328,7 +334,8 @@ impl Core {
 
     /// Whether the file or a command has it.
     pub(super) fn is_static(&self, key: &BindingKey) -> bool {
-        !self.intent.removals.contains_key(key) && (self.intent.adds.contains_key(key) || self.in_file(key))
+        !self.intent.removals.contains_key(key)
+            && (self.intent.adds.contains_key(key) || self.in_file(key))
     }
 
     pub(super) fn in_file(&self, key: &BindingKey) -> bool {
@@ -338,23 +345,44 @@ impl Core {
 
     /// The weight that counts: the operator's, the agent's, the file's.
     fn given_weight(&self, key: &BindingKey) -> Option<Weight> {
-        let by_command = || self.intent.weights.get(key).or_else(|| self.intent.adds.get(key)).copied();
+        let by_command = || {
+            self.intent
+                .weights
+                .get(key)
+                .or_else(|| self.intent.adds.get(key))
+                .copied()
+        };
         let by_agent = || {
             let agent = self.bindings.get(key)?.agent.as_ref()?;
             Some(self.agents.get(agent)?.binds.get(key)?.weight)
         };
-        let by_file = || self.settings.services.get(&key.service)?.backends.get(&key.backend).copied();
+        let by_file = || {
+            self.settings
+                .services
+                .get(&key.service)?
+                .backends
+                .get(&key.backend)
+                .copied()
+        };
         by_command().or_else(by_agent).or_else(by_file)
     }
 
     /// Tells the agent how its binding stands.
     fn notify(&mut self, key: &BindingKey) {
-        let Some(record) = self.bindings.get(key) else { return };
+        let Some(record) = self.bindings.get(key) else {
+            return;
+        };
         let agent = record.agent.as_ref().and_then(|name| self.agents.get(name));
         if let Some(agent) = agent {
-            let message =
-                ToAgent::Notice { key: key.clone(), state: record.state.name(), reason: record.reason.clone() };
-            self.out.push(Output::ToAgent { session: agent.session, message });
+            let message = ToAgent::Notice {
+                key: key.clone(),
+                state: record.state.name(),
+                reason: record.reason.clone(),
+            };
+            self.out.push(Output::ToAgent {
+                session: agent.session,
+                message,
+            });
         }
     }
 
@@ -381,4 +409,3 @@ impl Core {
         format!("{}{}", names.join(", "), if more { ", ..." } else { "" })
     }
 }
-

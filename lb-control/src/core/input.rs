@@ -30,9 +30,7 @@ pub enum Input {
         message: FromSwitch,
     },
     /// A session's connection ended.
-    Closed {
-        session: SessionId,
-    },
+    Closed { session: SessionId },
     /// One probe's outcome, with the cause when it failed.
     Probed {
         probe: ProbeId,
@@ -53,7 +51,10 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Bind a backend, or bring one back that is draining.
-    Add { key: BindingKey, weight: Weight },
+    Add {
+        key: BindingKey,
+        weight: Weight,
+    },
     /// Take a backend out.
     Remove {
         key: BindingKey,

@@ -9,12 +9,14 @@
 //! | --- | --- |
 //! | `agents` | sessions of agents: hello, heartbeats, silence, leave |
 //! | `bindings` | the states of a binding and what moves it from one to another |
+//! | `adopt` | bindings found on a switch that nobody vouches for |
 //! | `health` | probes, and the verdict over all who vouch for a binding |
 //! | `drain` | when a draining binding has no connection left |
 //! | `operator` | commands; `requests` waits until they are live and answers |
 //! | `switches` | what each switch holds, and the delta that brings it to desired |
 //! | `clock` | what falls due when |
 
+mod adopt;
 mod agents;
 mod bindings;
 mod clock;
@@ -192,7 +194,10 @@ impl Core {
         self.saving.asked += 1;
         self.clock.cancel(&Timer::Save);
         let intent = Box::new(self.intent.clone());
-        self.out.push(Output::Save { number: self.saving.asked, intent });
+        self.out.push(Output::Save {
+            number: self.saving.asked,
+            intent,
+        });
     }
 
     fn saved(&mut self, number: u64, outcome: Result<(), String>) {

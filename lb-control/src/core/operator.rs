@@ -21,13 +21,25 @@ impl Core {
     pub(super) fn operator(&mut self, request: RequestId, command: Command) {
         let accepted = match command {
             Command::Add { key, weight } => self.add(key, weight),
-            Command::Remove { key, force, deadline, wait } => self.remove(&key, force, deadline, wait),
+            Command::Remove {
+                key,
+                force,
+                deadline,
+                wait,
+            } => self.remove(&key, force, deadline, wait),
             Command::SetWeight { key, weight } => self.set_weight(&key, weight),
-            Command::Drop { service, class, policy } => self.drop_share(&service, class, policy),
+            Command::Drop {
+                service,
+                class,
+                policy,
+            } => self.drop_share(&service, class, policy),
         };
         match accepted {
             Ok((goal, message)) => self.wait(request, goal, message),
-            Err(refusal) => self.out.push(Output::Reply { request, reply: Err(refusal) }),
+            Err(refusal) => self.out.push(Output::Reply {
+                request,
+                reply: Err(refusal),
+            }),
         }
     }
 
@@ -68,7 +80,11 @@ impl Core {
             record.agent = Some(agent);
             record.boot = Some(boot);
         }
-        self.tell("binding.added", &key, format!("added by the operator with weight {weight}"));
+        self.tell(
+            "binding.added",
+            &key,
+            format!("added by the operator with weight {weight}"),
+        );
         self.sync_probe(&key);
         self.refresh(&key);
         self.evaluate(&key);
@@ -76,14 +92,27 @@ impl Core {
         Ok((Goal::Active(key), message))
     }
 
-    fn remove(&mut self, key: &BindingKey, force: bool, deadline: Option<Duration>, wait: bool) -> Accepted {
+    fn remove(
+        &mut self,
+        key: &BindingKey,
+        force: bool,
+        deadline: Option<Duration>,
+        wait: bool,
+    ) -> Accepted {
         self.check_service(&key.service)?;
         let record = self.check_binding(key)?;
         let deadline = deadline.unwrap_or(self.settings.drain_deadline);
         let (state, boot) = (record.state.clone(), record.boot);
         self.intent.adds.remove(key);
         self.intent.weights.remove(key);
-        self.intent.removals.insert(key.clone(), Removal { boot, force, deadline });
+        self.intent.removals.insert(
+            key.clone(),
+            Removal {
+                boot,
+                force,
+                deadline,
+            },
+        );
         self.saving.dirty = true;
         self.sync_probe(key);
         let reason = "removed by the operator";
@@ -106,11 +135,18 @@ impl Core {
         let message = match self.bindings.get(key).map(|record| &record.state) {
             None => format!("removed {key}"),
             Some(State::Draining { until }) => {
-                format!("{key} drains: no new connections, the others have {:?}", left(*until))
+                format!(
+                    "{key} drains: no new connections, the others have {:?}",
+                    left(*until)
+                )
             }
             Some(_) => format!("{key} is broken: its connections are reset"),
         };
-        let goal = if wait { Goal::Gone(key.clone()) } else { Goal::Live(self.version) };
+        let goal = if wait {
+            Goal::Gone(key.clone())
+        } else {
+            Goal::Live(self.version)
+        };
         Ok((goal, message))
     }
 
@@ -127,9 +163,20 @@ impl Core {
         self.intent.weights.insert(key.clone(), weight);
         self.saving.dirty = true;
         self.refresh(key);
-        self.tell("binding.weight", key, format!("weight {weight}, by the operator"));
-        let none = if weight == 0 { ": it takes no new connections" } else { "" };
-        Ok((Goal::Live(self.version), format!("{key} has weight {weight}{none}")))
+        self.tell(
+            "binding.weight",
+            key,
+            format!("weight {weight}, by the operator"),
+        );
+        let none = if weight == 0 {
+            ": it takes no new connections"
+        } else {
+            ""
+        };
+        Ok((
+            Goal::Live(self.version),
+            format!("{key} has weight {weight}{none}"),
+        ))
     }
 
     fn drop_share(&mut self, service: &Name, class: Option<Name>, policy: Policy) -> Accepted {
@@ -138,8 +185,10 @@ impl Core {
             Some(class) => {
                 if !self.classes().any(|known| known == class) {
                     let known: Vec<_> = self.classes().collect();
-                    let message =
-                        format!("there is no class `{class}`; this manager has: {}", Self::list(known.iter()));
+                    let message = format!(
+                        "there is no class `{class}`; this manager has: {}",
+                        Self::list(known.iter())
+                    );
                     return refuse(RefusalKind::NotFound, message);
                 }
                 vec![class]
@@ -171,7 +220,10 @@ impl Core {
     fn put_policy(&mut self, service: &Name, class: &Name, policy: Policy) {
         let key = (service.clone(), class.clone());
         let plan = self.settings.services.get(service);
-        let base = plan.and_then(|plan| plan.policies.get(class)).copied().unwrap_or_default();
+        let base = plan
+            .and_then(|plan| plan.policies.get(class))
+            .copied()
+            .unwrap_or_default();
         if base == policy {
             self.intent.drops.remove(&key);
         } else {
@@ -179,7 +231,11 @@ impl Core {
         }
         self.saving.dirty = true;
         let before = self.desired.policies.get(&key).copied().unwrap_or_default();
-        let change = Change::PutPolicy { service: service.clone(), class: class.clone(), policy };
+        let change = Change::PutPolicy {
+            service: service.clone(),
+            class: class.clone(),
+            policy,
+        };
         // Service and class are known, so that the change fits.
         if before != policy && self.desired.apply(&change).is_ok() {
             self.version += 1;
@@ -189,7 +245,11 @@ impl Core {
     /// Every class, the default class last.
     fn classes(&self) -> impl Iterator<Item = Name> {
         let default = DEFAULT_CLASS.parse().ok();
-        self.settings.classes.iter().map(|class| class.name.clone()).chain(default)
+        self.settings
+            .classes
+            .iter()
+            .map(|class| class.name.clone())
+            .chain(default)
     }
 
     pub(super) fn check_service(&self, service: &Name) -> Result<(), Refusal> {
@@ -197,26 +257,45 @@ impl Core {
             return Ok(());
         }
         let known = Self::list(self.settings.services.keys());
-        refuse(RefusalKind::NotFound, format!("there is no service `{service}`; this manager has: {known}"))
+        refuse(
+            RefusalKind::NotFound,
+            format!("there is no service `{service}`; this manager has: {known}"),
+        )
     }
 
     fn check_binding(&self, key: &BindingKey) -> Result<&super::Record, Refusal> {
         const MOST: usize = 20;
         self.bindings.get(key).ok_or_else(|| {
-            let backends = self.of_service(&key.service).map(|(other, _)| other.backend.to_string());
+            let backends = self
+                .of_service(&key.service)
+                .map(|(other, _)| other.backend.to_string());
             let mut known: Vec<_> = backends.take(MOST + 1).collect();
             if known.len() > MOST {
                 known[MOST] = "...".to_owned();
             }
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            let message = format!("service `{}` has no backend {}; it has: {known}", key.service, key.backend);
-            Refusal { kind: RefusalKind::NotFound, message }
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            let message = format!(
+                "service `{}` has no backend {}; it has: {known}",
+                key.service, key.backend
+            );
+            Refusal {
+                kind: RefusalKind::NotFound,
+                message,
+            }
         })
     }
 
     /// The agent that asks for a binding, honoured or not, and its boot.
     fn claimant(&self, key: &BindingKey) -> Option<(Name, u64)> {
-        let asks = |(_, agent): &(&Name, &super::Agent)| !agent.leaving && agent.binds.contains_key(key);
-        self.agents.iter().find(asks).map(|(name, agent)| (name.clone(), agent.boot))
+        let asks =
+            |(_, agent): &(&Name, &super::Agent)| !agent.leaving && agent.binds.contains_key(key);
+        self.agents
+            .iter()
+            .find(asks)
+            .map(|(name, agent)| (name.clone(), agent.boot))
     }
 }

@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Core, Done, Output, RequestId, SwitchOutcome, bindings::State, clock::Timer, health::Verdict};
+use super::{
+    Core, Done, Output, RequestId, SwitchOutcome, bindings::State, clock::Timer, health::Verdict,
+};
 use crate::model::{BindingKey, Name};
 
 /// How long an operator waits at the most for the switches, and for a new
@@ -35,10 +37,16 @@ pub(super) struct Waiting {
 impl Core {
     pub(super) fn wait(&mut self, request: RequestId, goal: Goal, message: String) {
         if !matches!(goal, Goal::Gone(_)) {
-            self.clock.set(Timer::Patience(request), self.now + PATIENCE);
+            self.clock
+                .set(Timer::Patience(request), self.now + PATIENCE);
         }
-        let waiting =
-            Waiting { goal, message, decided: self.now, save: self.save_number(), outcomes: BTreeMap::new() };
+        let waiting = Waiting {
+            goal,
+            message,
+            decided: self.now,
+            save: self.save_number(),
+            outcomes: BTreeMap::new(),
+        };
         self.requests.insert(request, waiting);
     }
 
@@ -46,7 +54,9 @@ impl Core {
     pub(super) fn answer(&mut self) {
         let requests: Vec<RequestId> = self.requests.keys().copied().collect();
         for request in requests {
-            let Some(mut waiting) = self.requests.remove(&request) else { continue };
+            let Some(mut waiting) = self.requests.remove(&request) else {
+                continue;
+            };
             if self.reached(request, &mut waiting) {
                 self.reply(request, waiting);
             } else {
@@ -57,7 +67,9 @@ impl Core {
 
     /// An operator has waited long enough.
     pub(super) fn impatient(&mut self, request: RequestId) {
-        let Some(mut waiting) = self.requests.remove(&request) else { return };
+        let Some(mut waiting) = self.requests.remove(&request) else {
+            return;
+        };
         if let Goal::Active(key) = &waiting.goal {
             let reason = self.bindings.get(key).map(|record| record.reason.clone());
             waiting.message += &format!("; not serving yet: {}", reason.unwrap_or_default());
@@ -74,14 +86,18 @@ impl Core {
                 }
                 waiting.message = format!("{key} is gone");
                 waiting.goal = Goal::Live(self.version);
-                self.clock.set(Timer::Patience(request), self.now + PATIENCE);
+                self.clock
+                    .set(Timer::Patience(request), self.now + PATIENCE);
             }
             Goal::Active(key) => match self.bindings.get(key) {
-                Some(record) if record.state == State::Active => waiting.goal = Goal::Live(record.version),
+                Some(record) if record.state == State::Active => {
+                    waiting.goal = Goal::Live(record.version)
+                }
                 Some(record) => {
                     let unhealthy = matches!(self.verdict(key), Verdict::Unhealthy(_));
                     if unhealthy {
-                        waiting.message += &format!("; it will serve when it is healthy: {}", record.reason);
+                        waiting.message +=
+                            &format!("; it will serve when it is healthy: {}", record.reason);
                         waiting.goal = Goal::Live(self.version);
                     } else {
                         return false;
@@ -93,15 +109,27 @@ impl Core {
                 }
             },
         }
-        let Goal::Live(version) = waiting.goal else { return false };
+        let Goal::Live(version) = waiting.goal else {
+            return false;
+        };
         let mut all = true;
-        for (name, switch) in self.switches.iter().filter(|(_, switch)| switch.session.is_some()) {
+        for (name, switch) in self
+            .switches
+            .iter()
+            .filter(|(_, switch)| switch.session.is_some())
+        {
             if waiting.outcomes.contains_key(name) {
                 continue;
             }
             if switch.live >= version {
-                waiting.outcomes.insert(name.clone(), Ok(self.now - waiting.decided));
-            } else if let Some((_, why)) = switch.refused.as_ref().filter(|(refused, _)| *refused >= version) {
+                waiting
+                    .outcomes
+                    .insert(name.clone(), Ok(self.now - waiting.decided));
+            } else if let Some((_, why)) = switch
+                .refused
+                .as_ref()
+                .filter(|(refused, _)| *refused >= version)
+            {
                 waiting.outcomes.insert(name.clone(), Err(why.clone()));
             } else {
                 all = false;
@@ -115,9 +143,14 @@ impl Core {
         if self.saving.answered < waiting.save {
             waiting.message += "; not saved yet, so that a restart of the manager may undo it";
         } else if let Some(error) = &self.saving.error {
-            waiting.message += &format!("; NOT SAVED, so that a restart of the manager undoes it: {error}");
+            waiting.message +=
+                &format!("; NOT SAVED, so that a restart of the manager undoes it: {error}");
         }
-        if !self.switches.values().any(|switch| switch.session.is_some()) {
+        if !self
+            .switches
+            .values()
+            .any(|switch| switch.session.is_some())
+        {
             waiting.message += "; no switch is connected, it takes effect when one is";
         }
         let outcome = |(name, switch): (&Name, &super::Switch)| {
@@ -126,10 +159,23 @@ impl Core {
             } else {
                 "not connected; it is brought up to date when it comes back"
             };
-            let live = waiting.outcomes.get(name).cloned().unwrap_or_else(|| Err(silent.to_owned()));
-            SwitchOutcome { name: name.clone(), live }
+            let live = waiting
+                .outcomes
+                .get(name)
+                .cloned()
+                .unwrap_or_else(|| Err(silent.to_owned()));
+            SwitchOutcome {
+                name: name.clone(),
+                live,
+            }
         };
         let switches = self.switches.iter().map(outcome).collect();
-        self.out.push(Output::Reply { request, reply: Ok(Done { message: waiting.message, switches }) });
+        self.out.push(Output::Reply {
+            request,
+            reply: Ok(Done {
+                message: waiting.message,
+                switches,
+            }),
+        });
     }
 }

@@ -62,7 +62,10 @@ impl TryFrom<&Settings> for CoreSettings {
         let manager = &settings.manager;
         let mut services = BTreeMap::new();
         for service in &settings.services {
-            if services.insert(service.name.clone(), plan(service)?).is_some() {
+            if services
+                .insert(service.name.clone(), plan(service)?)
+                .is_some()
+            {
                 return Err(SetupError::Twice(service.name.clone()));
             }
         }
@@ -87,11 +90,17 @@ fn plan(service: &ServiceSettings) -> Result<ServicePlan, SetupError> {
     let mut policies = BTreeMap::new();
     for policy in &service.policies {
         let percent = policy.refuse_percent;
-        let refuse = Share::from_percent(percent)
-            .ok_or_else(|| SetupError::Percent { service: service.name.clone(), percent })?;
+        let refuse = Share::from_percent(percent).ok_or_else(|| SetupError::Percent {
+            service: service.name.clone(),
+            percent,
+        })?;
         policies.insert(
             policy.class.clone(),
-            Policy { refuse, verdict: policy.verdict, scope: policy.scope },
+            Policy {
+                refuse,
+                verdict: policy.verdict,
+                scope: policy.scope,
+            },
         );
     }
     let plan = ServicePlan {
@@ -103,7 +112,11 @@ fn plan(service: &ServiceSettings) -> Result<ServicePlan, SetupError> {
             ring_size: service.ring_size,
         },
         health: service.health,
-        backends: service.backends.iter().map(|b| (b.address, b.weight)).collect(),
+        backends: service
+            .backends
+            .iter()
+            .map(|b| (b.address, b.weight))
+            .collect(),
         policies,
     };
     if !plan.is_probed() && !plan.backends.is_empty() {

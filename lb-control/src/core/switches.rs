@@ -51,7 +51,12 @@ impl Core {
     pub(super) fn switch_message(&mut self, session: SessionId, message: FromSwitch) {
         match (message, self.sessions.get(&session).cloned()) {
             (FromSwitch::Hello(hello), None) => self.switch_hello(session, hello),
-            (FromSwitch::Applied { stamp, generation, .. }, Some(Peer::Switch(name))) => {
+            (
+                FromSwitch::Applied {
+                    stamp, generation, ..
+                },
+                Some(Peer::Switch(name)),
+            ) => {
                 self.applied(&name, stamp, generation);
             }
             (FromSwitch::Refused { stamp, reason }, Some(Peer::Switch(name))) => {
@@ -67,18 +72,40 @@ impl Core {
             }
             // A second hello is a full read again.
             (FromSwitch::Hello(hello), Some(Peer::Switch(_))) => self.switch_hello(session, hello),
-            // The rest of a session that was ended from this side.
-            _ => {}
+            _ => self.close(
+                session,
+                "the first message of a session must be a hello".to_owned(),
+            ),
         }
     }
 
     fn switch_hello(&mut self, session: SessionId, hello: Hello) {
-        let Hello { name, stamp, generation, state, description } = hello;
+        let Hello {
+            name,
+            stamp,
+            generation,
+            state,
+            description,
+        } = hello;
         let switch = self.switches.entry(name.clone()).or_default();
-        let older = switch.session.replace(session).filter(|older| *older != session);
+        if switch.session.is_some_and(|other| other != session) {
+            // One of the two would be steered by the other's deltas.
+            self.close(
+                session,
+                format!("another switch named `{name}` is connected: each needs a name of its own"),
+            );
+            self.tell_switch(
+                "switch.duplicate",
+                &name,
+                format!("a second one came, and was sent away: {description}"),
+            );
+            return;
+        }
+        switch.session = Some(session);
         // A stamp that we did not give was given by another manager, or by
         // this one before its intent file was lost.
-        let foreign = stamp.term > self.intent.term || (stamp.term == self.intent.term && stamp.sequence > switch.sent);
+        let foreign = stamp.term > self.intent.term
+            || (stamp.term == self.intent.term && stamp.sequence > switch.sent);
         switch.flight = None;
         switch.live = 0;
         switch.counted = 0;
@@ -90,10 +117,6 @@ impl Core {
         switch.description.clone_from(&description);
         self.clock.cancel(&Timer::Retry(name.clone()));
         self.sessions.insert(session, Peer::Switch(name.clone()));
-        if let Some(older) = older {
-            self.close(older, format!("replaced by a newer session of switch `{name}`"));
-            self.tell_switch("switch.replaced", &name, "a newer session took over".to_owned());
-        }
         self.tell_switch("switch.connected", &name, description);
         if foreign {
             self.supersede(&name, stamp);
@@ -106,8 +129,16 @@ impl Core {
         let changes = state.diff(&self.desired).len();
         let empty = stamp == Stamp::default();
         if changes > 0 {
-            let kind = if empty { "switch.refilled" } else { "switch.reconciled" };
-            self.tell_switch(kind, &name, format!("{changes} change(s) bring it up to date"));
+            let kind = if empty {
+                "switch.refilled"
+            } else {
+                "switch.reconciled"
+            };
+            self.tell_switch(
+                kind,
+                &name,
+                format!("{changes} change(s) bring it up to date"),
+            );
         }
         if let Some(switch) = self.switches.get_mut(&name) {
             switch.holds = state;
@@ -118,13 +149,20 @@ impl Core {
     fn supersede(&mut self, switch: &Name, stamp: Stamp) {
         self.intent.term = stamp.term.saturating_add(1);
         self.saving.dirty = true;
-        let message = format!("it has seen term {}; this manager goes on with {}", stamp.term, self.intent.term);
+        let message = format!(
+            "it has seen term {}; this manager goes on with {}",
+            stamp.term, self.intent.term
+        );
         self.tell_switch("manager.term", switch, message);
     }
 
     fn applied(&mut self, name: &Name, stamp: Stamp, generation: u64) {
-        let Some(switch) = self.switches.get_mut(name) else { return };
-        let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else { return };
+        let Some(switch) = self.switches.get_mut(name) else {
+            return;
+        };
+        let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else {
+            return;
+        };
         switch.stamp = stamp;
         switch.generation = generation;
         switch.live = flight.version;
@@ -140,9 +178,16 @@ impl Core {
     }
 
     fn refused(&mut self, name: &Name, stamp: Stamp, reason: String) {
-        let Some(switch) = self.switches.get_mut(name) else { return };
-        let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else { return };
-        let pause = RETRY.0.saturating_mul(1 << switch.refusals.min(10)).min(RETRY.1);
+        let Some(switch) = self.switches.get_mut(name) else {
+            return;
+        };
+        let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else {
+            return;
+        };
+        let pause = RETRY
+            .0
+            .saturating_mul(1 << switch.refusals.min(10))
+            .min(RETRY.1);
         switch.refusals += 1;
         switch.held_back = Some(flight.version);
         switch.refused = Some((flight.version, reason.clone()));
@@ -160,7 +205,9 @@ impl Core {
     }
 
     pub(super) fn switch_closed(&mut self, name: &Name) {
-        let Some(switch) = self.switches.get_mut(name) else { return };
+        let Some(switch) = self.switches.get_mut(name) else {
+            return;
+        };
         switch.session = None;
         switch.flight = None;
         self.clock.cancel(&Timer::Retry(name.clone()));
@@ -175,8 +222,13 @@ impl Core {
     /// what changes meanwhile goes together into the next.
     pub(super) fn pump(&mut self) {
         for switch in self.switches.values_mut() {
-            let Some(session) = switch.session else { continue };
-            if switch.flight.is_some() || switch.live == self.version || switch.held_back == Some(self.version) {
+            let Some(session) = switch.session else {
+                continue;
+            };
+            if switch.flight.is_some()
+                || switch.live == self.version
+                || switch.held_back == Some(self.version)
+            {
                 continue;
             }
             let changes = switch.holds.diff(&self.desired);
@@ -187,15 +239,32 @@ impl Core {
                 continue;
             }
             switch.sent += 1;
-            let stamp = Stamp { term: self.intent.term, sequence: switch.sent };
+            let stamp = Stamp {
+                term: self.intent.term,
+                sequence: switch.sent,
+            };
             let (target, version) = (self.desired.clone(), self.version);
-            let flight = Flight { stamp, changes: changes.len(), target, version, sent_at: self.now };
+            let flight = Flight {
+                stamp,
+                changes: changes.len(),
+                target,
+                version,
+                sent_at: self.now,
+            };
             switch.flight = Some(flight);
-            self.out.push(Output::ToSwitch { session, message: ToSwitch::Apply(Delta { stamp, changes }) });
+            self.out.push(Output::ToSwitch {
+                session,
+                message: ToSwitch::Apply(Delta { stamp, changes }),
+            });
         }
     }
 
     fn tell_switch(&mut self, kind: &'static str, name: &Name, message: String) {
-        self.publish(Event { kind, switch: Some(name.clone()), message, ..Event::default() });
+        self.publish(Event {
+            kind,
+            switch: Some(name.clone()),
+            message,
+            ..Event::default()
+        });
     }
 }

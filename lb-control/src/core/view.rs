@@ -7,7 +7,9 @@ use super::{
     bindings::{Record, State},
     counters,
 };
-use crate::model::{BindingKey, ClassSpec, Counters, DEFAULT_CLASS, Name, Policy, ServiceSpec, Stamp, Weight};
+use crate::model::{
+    BindingKey, ClassSpec, Counters, DEFAULT_CLASS, Name, Policy, ServiceSpec, Stamp, Weight,
+};
 
 /// A switch that has not answered a delta for this long is worth an alarm.
 const SLOW: Duration = Duration::from_secs(5);
@@ -80,7 +82,11 @@ pub struct ClassView {
 
 impl Core {
     pub fn status(&self) -> StatusView {
-        let active = self.bindings.values().filter(|record| record.state == State::Active).count();
+        let active = self
+            .bindings
+            .values()
+            .filter(|record| record.state == State::Active)
+            .count();
         StatusView {
             term: self.intent.term,
             learning_left: if self.learning() {
@@ -92,7 +98,11 @@ impl Core {
             backends_active: active,
             backends_total: self.bindings.len(),
             agents: self.agents.len(),
-            switches_connected: self.switches.values().filter(|switch| switch.session.is_some()).count(),
+            switches_connected: self
+                .switches
+                .values()
+                .filter(|switch| switch.session.is_some())
+                .count(),
             switches_total: self.switches.len(),
             alarms: self.alarms(),
         }
@@ -101,13 +111,25 @@ impl Core {
     pub fn services(&self) -> Vec<ServiceView> {
         let view = |spec: &ServiceSpec| {
             let of_service = || self.of_service(&spec.name);
-            let policies = self.desired.policies.iter().filter(|((service, _), _)| *service == spec.name);
+            let policies = self
+                .desired
+                .policies
+                .iter()
+                .filter(|((service, _), _)| *service == spec.name);
             ServiceView {
                 spec: spec.clone(),
-                active: of_service().filter(|(_, record)| record.state == State::Active).count(),
+                active: of_service()
+                    .filter(|(_, record)| record.state == State::Active)
+                    .count(),
                 total: of_service().count(),
-                policies: policies.map(|((_, class), policy)| (class.clone(), *policy)).collect(),
-                moving: self.all_counters().any(|c| c.services.iter().any(|s| s.service == spec.name && s.moving)),
+                policies: policies
+                    .map(|((_, class), policy)| (class.clone(), *policy))
+                    .collect(),
+                moving: self.all_counters().any(|c| {
+                    c.services
+                        .iter()
+                        .any(|s| s.service == spec.name && s.moving)
+                }),
             }
         };
         self.desired.services.values().map(view).collect()
@@ -119,7 +141,8 @@ impl Core {
         for count in self.all_counters().flat_map(|counters| &counters.backends) {
             *flows.entry(&count.key).or_default() += count.remembered_flows;
         }
-        let view = |(key, record)| self.backend(key, record, flows.get(key).copied().unwrap_or(0), now);
+        let view =
+            |(key, record)| self.backend(key, record, flows.get(key).copied().unwrap_or(0), now);
         match service {
             Some(service) => self.of_service(service).map(view).collect(),
             None => self.bindings.iter().map(view).collect(),
@@ -127,7 +150,10 @@ impl Core {
     }
 
     fn backend(&self, key: &BindingKey, record: &Record, flows: u64, now: Duration) -> BackendView {
-        let claim = record.agent.as_ref().and_then(|name| self.agents.get(name)?.binds.get(key));
+        let claim = record
+            .agent
+            .as_ref()
+            .and_then(|name| self.agents.get(name)?.binds.get(key));
         let deadline_left = match record.state {
             State::Draining { until } => Some(until.saturating_sub(now)),
             _ => None,
@@ -155,7 +181,11 @@ impl Core {
             live: switch.stamp,
             sequence_sent: switch.sent,
             last_live: switch.last_live,
-            last_error: switch.refused.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
+            last_error: switch
+                .refused
+                .as_ref()
+                .map(|(_, why)| why.clone())
+                .unwrap_or_default(),
         };
         self.switches.iter().map(view).collect()
     }
@@ -163,13 +193,27 @@ impl Core {
     /// Every class, the default class last.
     pub fn class_views(&self) -> Vec<ClassView> {
         let counts = self.counters(None).unwrap_or_default().classes;
-        let default = DEFAULT_CLASS.parse().ok().map(|name| ClassSpec { name, sources: Vec::new(), dscp: Vec::new() });
+        let default = DEFAULT_CLASS.parse().ok().map(|name| ClassSpec {
+            name,
+            sources: Vec::new(),
+            dscp: Vec::new(),
+        });
         let view = |class: ClassSpec| {
             let count = counts.iter().find(|count| count.class == class.name);
             let (admitted, refused) = count.map_or((0, 0), |count| (count.admitted, count.refused));
-            ClassView { class, admitted, refused }
+            ClassView {
+                class,
+                admitted,
+                refused,
+            }
         };
-        self.settings.classes.iter().cloned().chain(default).map(view).collect()
+        self.settings
+            .classes
+            .iter()
+            .cloned()
+            .chain(default)
+            .map(view)
+            .collect()
     }
 
     /// One switch's counters, or the sum over all that have sent any.
@@ -179,11 +223,15 @@ impl Core {
     pub fn counters(&self, switch: Option<&Name>) -> Result<Counters, String> {
         let Some(name) = switch else {
             let mut sum = Counters::default();
-            self.all_counters().for_each(|counters| counters::add(&mut sum, counters));
+            self.all_counters()
+                .for_each(|counters| counters::add(&mut sum, counters));
             return Ok(sum);
         };
         let switch = self.switches.get(name).ok_or_else(|| {
-            format!("there is no switch `{name}`; this manager has: {}", Self::list(self.switches.keys()))
+            format!(
+                "there is no switch `{name}`; this manager has: {}",
+                Self::list(self.switches.keys())
+            )
         })?;
         Ok(switch.counters.clone().unwrap_or_default())
     }
@@ -193,17 +241,28 @@ impl Core {
     /// # Errors
     /// Says which there are.
     pub fn has_service(&self, service: &Name) -> Result<(), String> {
-        self.check_service(service).map_err(|refusal| refusal.message)
+        self.check_service(service)
+            .map_err(|refusal| refusal.message)
     }
 
     /// One service's bindings.
-    pub(super) fn of_service<'a>(&'a self, service: &'a Name) -> impl Iterator<Item = (&'a BindingKey, &'a Record)> {
-        let first = BindingKey { service: service.clone(), backend: SocketAddr::from(([0, 0, 0, 0], 0)) };
-        self.bindings.range(first..).take_while(|(key, _)| key.service == *service)
+    pub(super) fn of_service<'a>(
+        &'a self,
+        service: &'a Name,
+    ) -> impl Iterator<Item = (&'a BindingKey, &'a Record)> {
+        let first = BindingKey {
+            service: service.clone(),
+            backend: SocketAddr::from(([0, 0, 0, 0], 0)),
+        };
+        self.bindings
+            .range(first..)
+            .take_while(|(key, _)| key.service == *service)
     }
 
     fn all_counters(&self) -> impl Iterator<Item = &Counters> {
-        self.switches.values().filter_map(|switch| switch.counters.as_ref())
+        self.switches
+            .values()
+            .filter_map(|switch| switch.counters.as_ref())
     }
 
     fn alarms(&self) -> Vec<String> {
@@ -213,22 +272,35 @@ impl Core {
         }
         for (name, switch) in &self.switches {
             if switch.session.is_none() {
-                alarms.push(format!("switch `{name}` is not connected; it goes on with what it holds"));
+                alarms.push(format!(
+                    "switch `{name}` is not connected; it goes on with what it holds"
+                ));
             }
             if let Some((_, why)) = &switch.refused {
                 alarms.push(format!("switch `{name}` refuses changes: {why}"));
             }
-            if switch.flight.as_ref().is_some_and(|flight| self.now.saturating_sub(flight.sent_at) >= SLOW) {
+            if switch
+                .flight
+                .as_ref()
+                .is_some_and(|flight| self.now.saturating_sub(flight.sent_at) >= SLOW)
+            {
                 alarms.push(format!("switch `{name}` does not acknowledge changes"));
             }
-            let full = |c: &Counters| c.remembered_capacity > 0 && c.remembered_flows >= c.remembered_capacity;
+            let full = |c: &Counters| {
+                c.remembered_capacity > 0 && c.remembered_flows >= c.remembered_capacity
+            };
             if switch.counters.as_ref().is_some_and(full) {
-                alarms.push(format!("switch `{name}` can remember no more flows: raise `flows` in [edge]"));
+                alarms.push(format!(
+                    "switch `{name}` can remember no more flows: raise `flows` in [edge]"
+                ));
             }
         }
         for service in self.services() {
             if service.active == 0 && service.total > 0 && !self.learning() {
-                alarms.push(format!("service `{}` has no active backend", service.spec.name));
+                alarms.push(format!(
+                    "service `{}` has no active backend",
+                    service.spec.name
+                ));
             }
         }
         alarms

@@ -22,13 +22,9 @@ impl Core {
         let reason = "nobody vouches for it";
         self.tell("binding.unvouched", key, reason.to_owned());
         let state = if broken {
-            State::Broken {
-                until: self.now + self.settings.break_linger,
-            }
+            State::Broken { until: self.now + self.settings.break_linger }
         } else {
-            State::Draining {
-                until: self.now + self.settings.drain_deadline,
-            }
+            State::Draining { until: self.now + self.settings.drain_deadline }
         };
         self.enter(key, state, reason);
     }
@@ -40,11 +36,7 @@ impl Core {
         }
         match self.bindings.get(key) {
             Some(record) if record.state == State::Pending => {
-                self.enter(
-                    key,
-                    State::Unknown(binding),
-                    "found on a switch; being verified",
-                );
+                self.enter(key, State::Unknown(binding), "found on a switch; being verified");
                 self.evaluate(key);
                 return;
             }
@@ -52,11 +44,7 @@ impl Core {
             None => {}
         }
         if let Err(error) = self.create(key, State::Unknown(binding), "found on a switch") {
-            self.tell(
-                "binding.misfit",
-                key,
-                format!("found on a switch, cannot stay: {error}"),
-            );
+            self.tell("binding.misfit", key, format!("found on a switch, cannot stay: {error}"));
             return;
         }
         if let Some(removal) = self.intent.removals.get(key).copied() {

@@ -51,33 +51,17 @@ impl Core {
                 self.close(session, "an agent says hello once".to_owned());
                 self.agent_closed(&name);
             }
-            _ => self.close(
-                session,
-                "the first message of a session must be a hello".to_owned(),
-            ),
+            _ => self.close(session, "the first message of a session must be a hello".to_owned()),
         }
     }
 
     fn agent_hello(&mut self, session: SessionId, hello: AgentHello) {
-        let AgentHello {
-            name,
-            boot,
-            binds,
-            interval,
-        } = hello;
+        let AgentHello { name, boot, binds, interval } = hello;
         let timeout = interval.saturating_mul(self.settings.missed_heartbeats.max(1));
         let old = self.agents.remove(&name);
         let same_boot = old.as_ref().filter(|old| old.boot == boot);
         let claim = |AgentBinding { key, weight }| {
-            (
-                key,
-                Claim {
-                    weight,
-                    health: None,
-                    connections: None,
-                    refused: None,
-                },
-            )
+            (key, Claim { weight, health: None, connections: None, refused: None })
         };
         let agent = Agent {
             session,
@@ -91,21 +75,13 @@ impl Core {
         let keys: Vec<_> = agent.binds.keys().cloned().collect();
         self.agents.insert(name.clone(), agent);
         self.sessions.insert(session, Peer::Agent(name.clone()));
-        self.clock
-            .set(Timer::Silence(name.clone()), self.now + timeout);
-        self.out.push(Output::ToAgent {
-            session,
-            message: ToAgent::Welcome { timeout },
-        });
+        self.clock.set(Timer::Silence(name.clone()), self.now + timeout);
+        self.out.push(Output::ToAgent { session, message: ToAgent::Welcome { timeout } });
         match old {
             Some(old) => {
                 let reason = format!("replaced by a newer session of agent `{name}`");
                 self.close(old.session, reason);
-                let how = if old.boot == boot {
-                    "connected again"
-                } else {
-                    "started anew"
-                };
+                let how = if old.boot == boot { "connected again" } else { "started anew" };
                 self.publish_agent(
                     "agent.replaced",
                     format!("agent `{name}` {how}; its older session is over"),
@@ -132,14 +108,9 @@ impl Core {
         };
         let reason = outcome.err();
         if reason.is_some() && claim.refused != reason {
-            let message = ToAgent::Refused {
-                key: key.clone(),
-                reason: reason.clone().unwrap_or_default(),
-            };
-            self.out.push(Output::ToAgent {
-                session: agent.session,
-                message,
-            });
+            let message =
+                ToAgent::Refused { key: key.clone(), reason: reason.clone().unwrap_or_default() };
+            self.out.push(Output::ToAgent { session: agent.session, message });
             claim.refused.clone_from(&reason);
             self.tell(
                 "binding.refused",
@@ -167,7 +138,7 @@ impl Core {
                 let news = removal.boot.replace(boot).is_none();
                 self.saving.dirty |= news;
                 return Err(
-                    "the operator removed it: start the agent anew, or use `sluice add`".to_owned(),
+                    "the operator removed it: start the agent anew, or use `sluice add`".to_owned()
                 );
             }
             self.intent.removals.remove(key);
@@ -207,28 +178,14 @@ impl Core {
         agent.last_sequence = heartbeat.sequence;
         let (leaving, due) = (agent.leaving, self.now + agent.timeout);
         self.clock.set(Timer::Silence(name.clone()), due);
-        for BackendReport {
-            key,
-            health,
-            connections,
-            ..
-        } in heartbeat.reports
-        {
-            let Some(claim) = self
-                .agents
-                .get_mut(name)
-                .and_then(|agent| agent.binds.get_mut(&key))
+        for BackendReport { key, health, connections, .. } in heartbeat.reports {
+            let Some(claim) = self.agents.get_mut(name).and_then(|agent| agent.binds.get_mut(&key))
             else {
                 continue;
             };
             claim.health = Some(health);
             claim.connections = Some(connections);
-            if self
-                .bindings
-                .get(&key)
-                .and_then(|record| record.agent.as_ref())
-                == Some(name)
-            {
+            if self.bindings.get(&key).and_then(|record| record.agent.as_ref()) == Some(name) {
                 self.evaluate(&key);
                 self.note_connections(&key, connections == 0);
             } else if !leaving {
@@ -281,11 +238,7 @@ impl Core {
         if agent.leaving {
             self.lost(name, "agent.left", &format!("agent `{name}` left"));
         } else {
-            self.lost(
-                name,
-                "agent.lost",
-                &format!("agent `{name}` is lost: its connection ended"),
-            );
+            self.lost(name, "agent.lost", &format!("agent `{name}` is lost: its connection ended"));
         }
     }
 
@@ -298,15 +251,14 @@ impl Core {
         };
         for key in owned {
             self.release(name, &key, cause);
-            if agent.leaving {
-                continue;
-            }
-            // A lost server's connections are not kept longer than any lost server's.
-            if let Some(State::Draining { until }) =
-                self.bindings.get(&key).map(|record| record.state.clone())
-            {
+            let state = self.bindings.get(&key).map(|record| record.state.clone());
+            let Some(State::Draining { until }) = state else { continue };
+            if !agent.leaving {
+                // A lost server's connections are not kept longer than any lost server's.
                 let until = until.min(self.now + self.settings.down_grace);
                 self.enter(&key, State::Draining { until }, cause);
+            } else if agent.binds.get(&key).is_some_and(|claim| claim.connections == Some(0)) {
+                self.retire(&key, &format!("{cause}; no connection is left"));
             }
         }
         if agent.leaving {
@@ -358,18 +310,12 @@ impl Core {
             return Vec::new();
         };
         let owner = |key: &&BindingKey| {
-            self.bindings
-                .get(key)
-                .is_some_and(|r| r.agent.as_ref() == Some(name))
+            self.bindings.get(key).is_some_and(|r| r.agent.as_ref() == Some(name))
         };
         agent.binds.keys().filter(owner).cloned().collect()
     }
 
     fn publish_agent(&mut self, kind: &'static str, message: String) {
-        self.publish(Event {
-            kind,
-            message,
-            ..Event::default()
-        });
+        self.publish(Event { kind, message, ..Event::default() });
     }
 }

@@ -132,11 +132,8 @@ impl Core {
         state: State,
         reason: &str,
     ) -> Result<(), String> {
-        self.known
-            .apply(&setup::put(key))
-            .map_err(|error| error.to_string())?;
-        self.bindings
-            .insert(key.clone(), Record::new(State::Pending, self.now));
+        self.known.apply(&setup::put(key)).map_err(|error| error.to_string())?;
+        self.bindings.insert(key.clone(), Record::new(State::Pending, self.now));
         self.enter(key, state, reason);
         Ok(())
     }
@@ -170,16 +167,11 @@ impl Core {
         let Some(record) = self.bindings.remove(key) else {
             return;
         };
-        if let Some(session) = record
-            .agent
-            .as_ref()
-            .and_then(|name| Some(self.agents.get(name)?.session))
+        if let Some(session) =
+            record.agent.as_ref().and_then(|name| Some(self.agents.get(name)?.session))
         {
-            let message = ToAgent::Notice {
-                key: key.clone(),
-                state: "removed",
-                reason: reason.to_owned(),
-            };
+            let message =
+                ToAgent::Notice { key: key.clone(), state: "removed", reason: reason.to_owned() };
             self.out.push(Output::ToAgent { session, message });
         }
         if let Some(probe) = record.probe {
@@ -192,11 +184,7 @@ impl Core {
         }
         self.tell("binding.removed", key, reason.to_owned());
         // A removal need not be remembered where nothing brings the binding back.
-        if self
-            .intent
-            .removals
-            .get(key)
-            .is_some_and(|removal| removal.boot.is_none())
+        if self.intent.removals.get(key).is_some_and(|removal| removal.boot.is_none())
             && !self.in_file(key)
         {
             self.intent.removals.remove(key);
@@ -215,10 +203,7 @@ impl Core {
             _ => None,
         };
         record.weight = weight.or(found).unwrap_or(record.weight);
-        let held = record.state.phase().map(|phase| Binding {
-            weight: record.weight,
-            phase,
-        });
+        let held = record.state.phase().map(|phase| Binding { weight: record.weight, phase });
         if self.desired.bindings.get(key).copied() == held {
             return;
         }
@@ -251,9 +236,7 @@ impl Core {
 
     /// No new connections; the existing ones are broken after the grace time.
     pub(super) fn down(&mut self, key: &BindingKey, cause: &str) {
-        let grace = State::Down(Stage::Grace {
-            until: self.now + self.settings.down_grace,
-        });
+        let grace = State::Down(Stage::Grace { until: self.now + self.settings.down_grace });
         self.enter(key, grace, cause);
     }
 
@@ -307,13 +290,9 @@ impl Core {
     /// The first state of a removed binding that is on switches.
     pub(super) fn leaving(&self, force: bool, deadline: Duration) -> State {
         if force {
-            State::Broken {
-                until: self.now + self.settings.break_linger,
-            }
+            State::Broken { until: self.now + self.settings.break_linger }
         } else {
-            State::Draining {
-                until: self.now + deadline,
-            }
+            State::Draining { until: self.now + deadline }
         }
     }
 
@@ -322,11 +301,7 @@ impl Core {
         if self.intent.removals.contains_key(key) {
             return false;
         }
-        match self
-            .bindings
-            .get(key)
-            .and_then(|record| record.agent.as_ref())
-        {
+        match self.bindings.get(key).and_then(|record| record.agent.as_ref()) {
             Some(agent) => self.agents.get(agent).is_some_and(|agent| !agent.leaving),
             None => self.is_static(key),
         }
@@ -345,45 +320,30 @@ impl Core {
 
     /// The weight that counts: the operator's, the agent's, the file's.
     fn given_weight(&self, key: &BindingKey) -> Option<Weight> {
-        let by_command = || {
-            self.intent
-                .weights
-                .get(key)
-                .or_else(|| self.intent.adds.get(key))
-                .copied()
-        };
+        let by_command =
+            || self.intent.weights.get(key).or_else(|| self.intent.adds.get(key)).copied();
         let by_agent = || {
             let agent = self.bindings.get(key)?.agent.as_ref()?;
             Some(self.agents.get(agent)?.binds.get(key)?.weight)
         };
-        let by_file = || {
-            self.settings
-                .services
-                .get(&key.service)?
-                .backends
-                .get(&key.backend)
-                .copied()
-        };
+        let by_file =
+            || self.settings.services.get(&key.service)?.backends.get(&key.backend).copied();
         by_command().or_else(by_agent).or_else(by_file)
     }
 
-    /// Tells the agent how its binding stands.
+    /// Tells the agent how its binding stands, in the words of its contract.
     fn notify(&mut self, key: &BindingKey) {
-        let Some(record) = self.bindings.get(key) else {
+        let Some(record) = self.bindings.get(key) else { return };
+        let Some(agent) = record.agent.as_ref().and_then(|name| self.agents.get(name)) else {
             return;
         };
-        let agent = record.agent.as_ref().and_then(|name| self.agents.get(name));
-        if let Some(agent) = agent {
-            let message = ToAgent::Notice {
-                key: key.clone(),
-                state: record.state.name(),
-                reason: record.reason.clone(),
-            };
-            self.out.push(Output::ToAgent {
-                session: agent.session,
-                message,
-            });
-        }
+        let state = match record.state {
+            State::Unknown(_) => "pending",
+            State::Broken { .. } => "down",
+            _ => record.state.name(),
+        };
+        let message = ToAgent::Notice { key: key.clone(), state, reason: record.reason.clone() };
+        self.out.push(Output::ToAgent { session: agent.session, message });
     }
 
     /// Publishes an event of one binding.

@@ -64,11 +64,8 @@ fn merge<T: Clone, K: Ord + Clone>(
     key: impl Fn(&T) -> &K,
     add: impl Fn(&mut T, &T),
 ) {
-    let places: BTreeMap<K, usize> = sum
-        .iter()
-        .enumerate()
-        .map(|(place, one)| (key(one).clone(), place))
-        .collect();
+    let places: BTreeMap<K, usize> =
+        sum.iter().enumerate().map(|(place, one)| (key(one).clone(), place)).collect();
     for one in more {
         match places.get(key(one)) {
             Some(&place) => add(&mut sum[place], one),

@@ -20,28 +20,19 @@ impl Core {
             return;
         }
         let quiet = none_left && self.live_everywhere(record.version);
-        let (now, reason) = (
-            self.now,
-            format!("{}; no connection is left", record.reason),
-        );
+        let (now, reason) = (self.now, format!("{}; no connection is left", record.reason));
         let Some(record) = self.bindings.get_mut(key) else {
             return;
         };
         record.quiet_since = quiet.then(|| record.quiet_since.unwrap_or(now));
-        if record
-            .quiet_since
-            .is_some_and(|since| now - since >= SETTLE)
-        {
+        if record.quiet_since.is_some_and(|since| now - since >= SETTLE) {
             self.retire(key, &reason);
         }
     }
 
     /// A switch's counters came: they speak for bindings without an agent.
     pub(super) fn note_counters(&mut self, switch: &Name) {
-        let Some(counters) = self
-            .switches
-            .get(switch)
-            .and_then(|switch| switch.counters.as_ref())
+        let Some(counters) = self.switches.get(switch).and_then(|switch| switch.counters.as_ref())
         else {
             return;
         };
@@ -49,13 +40,8 @@ impl Core {
             let record = self.bindings.get(key);
             record.is_some_and(|r| r.agent.is_none() && matches!(r.state, State::Draining { .. }))
         };
-        let keys: Vec<_> = counters
-            .backends
-            .iter()
-            .map(|count| &count.key)
-            .filter(draining)
-            .cloned()
-            .collect();
+        let keys: Vec<_> =
+            counters.backends.iter().map(|count| &count.key).filter(draining).cloned().collect();
         for key in keys {
             let none_left = self.switches_forgot(&key);
             self.note_connections(&key, none_left);
@@ -73,10 +59,8 @@ impl Core {
             let Some(counters) = switch.counters.as_ref() else {
                 return false;
             };
-            let moving = counters
-                .services
-                .iter()
-                .any(|count| count.service == key.service && count.moving);
+            let moving =
+                counters.services.iter().any(|count| count.service == key.service && count.moving);
             let flows = counters
                 .backends
                 .iter()
@@ -89,8 +73,6 @@ impl Core {
     /// Whether every known switch has that version of `desired` live. One that
     /// is out of reach may still send new connections.
     fn live_everywhere(&self, version: u64) -> bool {
-        self.switches
-            .values()
-            .all(|switch| switch.session.is_some() && switch.live >= version)
+        self.switches.values().all(|switch| switch.session.is_some() && switch.live >= version)
     }
 }

@@ -27,19 +27,11 @@ pub(super) enum Verdict {
 
 impl Probe {
     fn new(id: ProbeId) -> Self {
-        Self {
-            id,
-            run: 0,
-            last: None,
-            word: None,
-        }
+        Self { id, run: 0, last: None, word: None }
     }
 
     fn note(&mut self, outcome: Result<(), String>, rise: u32, fall: u32) {
-        let alike = self
-            .last
-            .as_ref()
-            .is_some_and(|last| last.is_ok() == outcome.is_ok());
+        let alike = self.last.as_ref().is_some_and(|last| last.is_ok() == outcome.is_ok());
         self.run = if alike { self.run.saturating_add(1) } else { 1 };
         if self.run >= if outcome.is_ok() { rise } else { fall } {
             self.word = Some(outcome.clone().map_err(|cause| format!("probe: {cause}")));
@@ -58,11 +50,7 @@ impl Core {
             return;
         };
         let (rise, fall) = (plan.health.rise, plan.health.fall);
-        if let Some(probe) = self
-            .bindings
-            .get_mut(&key)
-            .and_then(|record| record.probe.as_mut())
-        {
+        if let Some(probe) = self.bindings.get_mut(&key).and_then(|record| record.probe.as_mut()) {
             probe.note(outcome, rise, fall);
             self.evaluate(&key);
         }
@@ -79,9 +67,7 @@ impl Core {
             let claim = self.agents.get(name)?.binds.get(key)?;
             claim.health.clone()
         });
-        let probe = self
-            .is_probed(key)
-            .then(|| record.probe.as_ref()?.word.clone());
+        let probe = self.is_probed(key).then(|| record.probe.as_ref()?.word.clone());
         let words = [agent, probe];
         let mut words = words.iter().flatten();
         if let Some(cause) = words.clone().find_map(|word| word.as_ref()?.as_ref().err()) {
@@ -129,9 +115,6 @@ impl Core {
     }
 
     pub(super) fn is_probed(&self, key: &BindingKey) -> bool {
-        self.settings
-            .services
-            .get(&key.service)
-            .is_some_and(|plan| plan.is_probed())
+        self.settings.services.get(&key.service).is_some_and(|plan| plan.is_probed())
     }
 }

@@ -30,7 +30,9 @@ pub enum Input {
         message: FromSwitch,
     },
     /// A session's connection ended.
-    Closed { session: SessionId },
+    Closed {
+        session: SessionId,
+    },
     /// One probe's outcome, with the cause when it failed.
     Probed {
         probe: ProbeId,

@@ -194,10 +194,7 @@ impl Core {
         self.saving.asked += 1;
         self.clock.cancel(&Timer::Save);
         let intent = Box::new(self.intent.clone());
-        self.out.push(Output::Save {
-            number: self.saving.asked,
-            intent,
-        });
+        self.out.push(Output::Save { number: self.saving.asked, intent });
     }
 
     fn saved(&mut self, number: u64, outcome: Result<(), String>) {

@@ -21,25 +21,15 @@ impl Core {
     pub(super) fn operator(&mut self, request: RequestId, command: Command) {
         let accepted = match command {
             Command::Add { key, weight } => self.add(key, weight),
-            Command::Remove {
-                key,
-                force,
-                deadline,
-                wait,
-            } => self.remove(&key, force, deadline, wait),
+            Command::Remove { key, force, deadline, wait } => {
+                self.remove(&key, force, deadline, wait)
+            }
             Command::SetWeight { key, weight } => self.set_weight(&key, weight),
-            Command::Drop {
-                service,
-                class,
-                policy,
-            } => self.drop_share(&service, class, policy),
+            Command::Drop { service, class, policy } => self.drop_share(&service, class, policy),
         };
         match accepted {
             Ok((goal, message)) => self.wait(request, goal, message),
-            Err(refusal) => self.out.push(Output::Reply {
-                request,
-                reply: Err(refusal),
-            }),
+            Err(refusal) => self.out.push(Output::Reply { request, reply: Err(refusal) }),
         }
     }
 
@@ -80,11 +70,7 @@ impl Core {
             record.agent = Some(agent);
             record.boot = Some(boot);
         }
-        self.tell(
-            "binding.added",
-            &key,
-            format!("added by the operator with weight {weight}"),
-        );
+        self.tell("binding.added", &key, format!("added by the operator with weight {weight}"));
         self.sync_probe(&key);
         self.refresh(&key);
         self.evaluate(&key);
@@ -105,14 +91,7 @@ impl Core {
         let (state, boot) = (record.state.clone(), record.boot);
         self.intent.adds.remove(key);
         self.intent.weights.remove(key);
-        self.intent.removals.insert(
-            key.clone(),
-            Removal {
-                boot,
-                force,
-                deadline,
-            },
-        );
+        self.intent.removals.insert(key.clone(), Removal { boot, force, deadline });
         self.saving.dirty = true;
         self.sync_probe(key);
         let reason = "removed by the operator";
@@ -135,18 +114,11 @@ impl Core {
         let message = match self.bindings.get(key).map(|record| &record.state) {
             None => format!("removed {key}"),
             Some(State::Draining { until }) => {
-                format!(
-                    "{key} drains: no new connections, the others have {:?}",
-                    left(*until)
-                )
+                format!("{key} drains: no new connections, the others have {:?}", left(*until))
             }
             Some(_) => format!("{key} is broken: its connections are reset"),
         };
-        let goal = if wait {
-            Goal::Gone(key.clone())
-        } else {
-            Goal::Live(self.version)
-        };
+        let goal = if wait { Goal::Gone(key.clone()) } else { Goal::Live(self.version) };
         Ok((goal, message))
     }
 
@@ -163,20 +135,9 @@ impl Core {
         self.intent.weights.insert(key.clone(), weight);
         self.saving.dirty = true;
         self.refresh(key);
-        self.tell(
-            "binding.weight",
-            key,
-            format!("weight {weight}, by the operator"),
-        );
-        let none = if weight == 0 {
-            ": it takes no new connections"
-        } else {
-            ""
-        };
-        Ok((
-            Goal::Live(self.version),
-            format!("{key} has weight {weight}{none}"),
-        ))
+        self.tell("binding.weight", key, format!("weight {weight}, by the operator"));
+        let none = if weight == 0 { ": it takes no new connections" } else { "" };
+        Ok((Goal::Live(self.version), format!("{key} has weight {weight}{none}")))
     }
 
     fn drop_share(&mut self, service: &Name, class: Option<Name>, policy: Policy) -> Accepted {
@@ -220,10 +181,7 @@ impl Core {
     fn put_policy(&mut self, service: &Name, class: &Name, policy: Policy) {
         let key = (service.clone(), class.clone());
         let plan = self.settings.services.get(service);
-        let base = plan
-            .and_then(|plan| plan.policies.get(class))
-            .copied()
-            .unwrap_or_default();
+        let base = plan.and_then(|plan| plan.policies.get(class)).copied().unwrap_or_default();
         if base == policy {
             self.intent.drops.remove(&key);
         } else {
@@ -231,11 +189,7 @@ impl Core {
         }
         self.saving.dirty = true;
         let before = self.desired.policies.get(&key).copied().unwrap_or_default();
-        let change = Change::PutPolicy {
-            service: service.clone(),
-            class: class.clone(),
-            policy,
-        };
+        let change = Change::PutPolicy { service: service.clone(), class: class.clone(), policy };
         // Service and class are known, so that the change fits.
         if before != policy && self.desired.apply(&change).is_ok() {
             self.version += 1;
@@ -245,11 +199,7 @@ impl Core {
     /// Every class, the default class last.
     fn classes(&self) -> impl Iterator<Item = Name> {
         let default = DEFAULT_CLASS.parse().ok();
-        self.settings
-            .classes
-            .iter()
-            .map(|class| class.name.clone())
-            .chain(default)
+        self.settings.classes.iter().map(|class| class.name.clone()).chain(default)
     }
 
     pub(super) fn check_service(&self, service: &Name) -> Result<(), Refusal> {
@@ -266,26 +216,18 @@ impl Core {
     fn check_binding(&self, key: &BindingKey) -> Result<&super::Record, Refusal> {
         const MOST: usize = 20;
         self.bindings.get(key).ok_or_else(|| {
-            let backends = self
-                .of_service(&key.service)
-                .map(|(other, _)| other.backend.to_string());
+            let backends =
+                self.of_service(&key.service).map(|(other, _)| other.backend.to_string());
             let mut known: Vec<_> = backends.take(MOST + 1).collect();
             if known.len() > MOST {
                 known[MOST] = "...".to_owned();
             }
-            let known = if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            };
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let message = format!(
                 "service `{}` has no backend {}; it has: {known}",
                 key.service, key.backend
             );
-            Refusal {
-                kind: RefusalKind::NotFound,
-                message,
-            }
+            Refusal { kind: RefusalKind::NotFound, message }
         })
     }
 
@@ -293,9 +235,6 @@ impl Core {
     fn claimant(&self, key: &BindingKey) -> Option<(Name, u64)> {
         let asks =
             |(_, agent): &(&Name, &super::Agent)| !agent.leaving && agent.binds.contains_key(key);
-        self.agents
-            .iter()
-            .find(asks)
-            .map(|(name, agent)| (name.clone(), agent.boot))
+        self.agents.iter().find(asks).map(|(name, agent)| (name.clone(), agent.boot))
     }
 }

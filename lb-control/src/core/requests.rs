@@ -37,8 +37,7 @@ pub(super) struct Waiting {
 impl Core {
     pub(super) fn wait(&mut self, request: RequestId, goal: Goal, message: String) {
         if !matches!(goal, Goal::Gone(_)) {
-            self.clock
-                .set(Timer::Patience(request), self.now + PATIENCE);
+            self.clock.set(Timer::Patience(request), self.now + PATIENCE);
         }
         let waiting = Waiting {
             goal,
@@ -86,8 +85,7 @@ impl Core {
                 }
                 waiting.message = format!("{key} is gone");
                 waiting.goal = Goal::Live(self.version);
-                self.clock
-                    .set(Timer::Patience(request), self.now + PATIENCE);
+                self.clock.set(Timer::Patience(request), self.now + PATIENCE);
             }
             Goal::Active(key) => match self.bindings.get(key) {
                 Some(record) if record.state == State::Active => {
@@ -113,22 +111,14 @@ impl Core {
             return false;
         };
         let mut all = true;
-        for (name, switch) in self
-            .switches
-            .iter()
-            .filter(|(_, switch)| switch.session.is_some())
-        {
+        for (name, switch) in self.switches.iter().filter(|(_, switch)| switch.session.is_some()) {
             if waiting.outcomes.contains_key(name) {
                 continue;
             }
             if switch.live >= version {
-                waiting
-                    .outcomes
-                    .insert(name.clone(), Ok(self.now - waiting.decided));
-            } else if let Some((_, why)) = switch
-                .refused
-                .as_ref()
-                .filter(|(refused, _)| *refused >= version)
+                waiting.outcomes.insert(name.clone(), Ok(self.now - waiting.decided));
+            } else if let Some((_, why)) =
+                switch.refused.as_ref().filter(|(refused, _)| *refused >= version)
             {
                 waiting.outcomes.insert(name.clone(), Err(why.clone()));
             } else {
@@ -146,11 +136,7 @@ impl Core {
             waiting.message +=
                 &format!("; NOT SAVED, so that a restart of the manager undoes it: {error}");
         }
-        if !self
-            .switches
-            .values()
-            .any(|switch| switch.session.is_some())
-        {
+        if !self.switches.values().any(|switch| switch.session.is_some()) {
             waiting.message += "; no switch is connected, it takes effect when one is";
         }
         let outcome = |(name, switch): (&Name, &super::Switch)| {
@@ -159,23 +145,14 @@ impl Core {
             } else {
                 "not connected; it is brought up to date when it comes back"
             };
-            let live = waiting
-                .outcomes
-                .get(name)
-                .cloned()
-                .unwrap_or_else(|| Err(silent.to_owned()));
-            SwitchOutcome {
-                name: name.clone(),
-                live,
-            }
+            let live =
+                waiting.outcomes.get(name).cloned().unwrap_or_else(|| Err(silent.to_owned()));
+            SwitchOutcome { name: name.clone(), live }
         };
         let switches = self.switches.iter().map(outcome).collect();
         self.out.push(Output::Reply {
             request,
-            reply: Ok(Done {
-                message: waiting.message,
-                switches,
-            }),
+            reply: Ok(Done { message: waiting.message, switches }),
         });
     }
 }

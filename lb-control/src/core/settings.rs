@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use crate::{
-    config::{HealthSettings, ProbeKind, ServiceSettings, Settings},
-    model::{ClassSpec, Name, Policy, ServiceSpec, Share, StateError, Weight},
+    config::{ClassSettings, HealthSettings, ProbeKind, ServiceSettings, Settings},
+    model::{ClassSpec, Name, Policy, ServiceSpec, StateError, Weight},
 };
 
 /// Periods, services and classes.
@@ -62,18 +62,10 @@ impl TryFrom<&Settings> for CoreSettings {
         let manager = &settings.manager;
         let mut services = BTreeMap::new();
         for service in &settings.services {
-            if services
-                .insert(service.name.clone(), plan(service)?)
-                .is_some()
-            {
+            if services.insert(service.name.clone(), plan(service)?).is_some() {
                 return Err(SetupError::Twice(service.name.clone()));
             }
         }
-        let class = |class: &crate::config::ClassSettings| ClassSpec {
-            name: class.name.clone(),
-            sources: class.sources.clone(),
-            dscp: class.dscp.clone(),
-        };
         Ok(Self {
             learning: manager.learning,
             missed_heartbeats: manager.missed_heartbeats,
@@ -81,7 +73,7 @@ impl TryFrom<&Settings> for CoreSettings {
             drain_deadline: manager.drain_deadline,
             break_linger: manager.break_linger,
             services,
-            classes: settings.classes.iter().map(class).collect(),
+            classes: settings.classes.iter().map(ClassSettings::spec).collect(),
         })
     }
 }
@@ -90,33 +82,15 @@ fn plan(service: &ServiceSettings) -> Result<ServicePlan, SetupError> {
     let mut policies = BTreeMap::new();
     for policy in &service.policies {
         let percent = policy.refuse_percent;
-        let refuse = Share::from_percent(percent).ok_or_else(|| SetupError::Percent {
-            service: service.name.clone(),
-            percent,
-        })?;
-        policies.insert(
-            policy.class.clone(),
-            Policy {
-                refuse,
-                verdict: policy.verdict,
-                scope: policy.scope,
-            },
-        );
+        let checked = policy
+            .policy()
+            .ok_or_else(|| SetupError::Percent { service: service.name.clone(), percent })?;
+        policies.insert(policy.class.clone(), checked);
     }
     let plan = ServicePlan {
-        spec: ServiceSpec {
-            name: service.name.clone(),
-            address: service.address,
-            protocol: service.protocol,
-            mode: service.mode,
-            ring_size: service.ring_size,
-        },
+        spec: service.spec(),
         health: service.health,
-        backends: service
-            .backends
-            .iter()
-            .map(|b| (b.address, b.weight))
-            .collect(),
+        backends: service.backends.iter().map(|b| (b.address, b.weight)).collect(),
         policies,
     };
     if !plan.is_probed() && !plan.backends.is_empty() {

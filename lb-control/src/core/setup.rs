@@ -25,27 +25,17 @@ impl Core {
         }
         for (service, plan) in &settings.services {
             for &backend in plan.backends.keys() {
-                known.apply(&put(&BindingKey {
-                    service: service.clone(),
-                    backend,
-                }))?;
+                known.apply(&put(&BindingKey { service: service.clone(), backend }))?;
             }
             for (class, &policy) in &plan.policies {
                 let (service, class) = (service.clone(), class.clone());
-                known.apply(&Change::PutPolicy {
-                    service,
-                    class,
-                    policy,
-                })?;
+                known.apply(&Change::PutPolicy { service, class, policy })?;
             }
         }
         let misfits = overlay(&mut known, &intent, &settings);
         let keys: Vec<_> = known.bindings.keys().cloned().collect();
         let mut core = Self {
-            desired: SwitchState {
-                bindings: BTreeMap::new(),
-                ..known.clone()
-            },
+            desired: SwitchState { bindings: BTreeMap::new(), ..known.clone() },
             known,
             settings,
             intent,
@@ -73,21 +63,12 @@ impl Core {
             ..Event::default()
         });
         for message in core.misfits.clone() {
-            core.publish(Event {
-                kind: "intent.ignored",
-                message,
-                ..Event::default()
-            });
+            core.publish(Event { kind: "intent.ignored", message, ..Event::default() });
         }
         for key in keys {
             let reason = "waiting for its health to be verified".to_owned();
-            core.bindings.insert(
-                key.clone(),
-                Record {
-                    reason,
-                    ..Record::new(State::Pending, core.now)
-                },
-            );
+            core.bindings
+                .insert(key.clone(), Record { reason, ..Record::new(State::Pending, core.now) });
             core.refresh(&key);
             core.sync_probe(&key);
         }
@@ -97,13 +78,7 @@ impl Core {
 
 /// A binding's place in the table of known bindings; its weight and phase say nothing there.
 pub(super) fn put(key: &BindingKey) -> Change {
-    Change::PutBinding(
-        key.clone(),
-        Binding {
-            weight: 0,
-            phase: Phase::Drain,
-        },
-    )
+    Change::PutBinding(key.clone(), Binding { weight: 0, phase: Phase::Drain })
 }
 
 /// Lays the intent over the file's state; returns what does not fit.
@@ -113,31 +88,19 @@ fn overlay(known: &mut SwitchState, intent: &Intent, settings: &CoreSettings) ->
         known.bindings.remove(key);
     }
     for key in intent.adds.keys() {
-        let unprobed = settings
-            .services
-            .get(&key.service)
-            .is_some_and(|plan| !plan.is_probed());
+        let unprobed = settings.services.get(&key.service).is_some_and(|plan| !plan.is_probed());
         let error = if unprobed {
             Some(unprobed_reason(key))
         } else {
-            known
-                .apply(&put(key))
-                .err()
-                .map(|error: StateError| error.to_string())
+            known.apply(&put(key)).err().map(|error: StateError| error.to_string())
         };
         misfits
             .extend(error.map(|error| format!("the added backend {key} has no effect: {error}")));
     }
     for ((service, class), &policy) in &intent.drops {
-        let change = Change::PutPolicy {
-            service: service.clone(),
-            class: class.clone(),
-            policy,
-        };
+        let change = Change::PutPolicy { service: service.clone(), class: class.clone(), policy };
         if let Err(error) = known.apply(&change) {
-            misfits.push(format!(
-                "the drop on {service}, class {class}, has no effect: {error}"
-            ));
+            misfits.push(format!("the drop on {service}, class {class}, has no effect: {error}"));
         }
     }
     misfits

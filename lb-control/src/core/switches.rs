@@ -51,12 +51,7 @@ impl Core {
     pub(super) fn switch_message(&mut self, session: SessionId, message: FromSwitch) {
         match (message, self.sessions.get(&session).cloned()) {
             (FromSwitch::Hello(hello), None) => self.switch_hello(session, hello),
-            (
-                FromSwitch::Applied {
-                    stamp, generation, ..
-                },
-                Some(Peer::Switch(name)),
-            ) => {
+            (FromSwitch::Applied { stamp, generation, .. }, Some(Peer::Switch(name))) => {
                 self.applied(&name, stamp, generation);
             }
             (FromSwitch::Refused { stamp, reason }, Some(Peer::Switch(name))) => {
@@ -72,21 +67,12 @@ impl Core {
             }
             // A second hello is a full read again.
             (FromSwitch::Hello(hello), Some(Peer::Switch(_))) => self.switch_hello(session, hello),
-            _ => self.close(
-                session,
-                "the first message of a session must be a hello".to_owned(),
-            ),
+            _ => self.close(session, "the first message of a session must be a hello".to_owned()),
         }
     }
 
     fn switch_hello(&mut self, session: SessionId, hello: Hello) {
-        let Hello {
-            name,
-            stamp,
-            generation,
-            state,
-            description,
-        } = hello;
+        let Hello { name, stamp, generation, state, description } = hello;
         let switch = self.switches.entry(name.clone()).or_default();
         if switch.session.is_some_and(|other| other != session) {
             // One of the two would be steered by the other's deltas.
@@ -129,16 +115,8 @@ impl Core {
         let changes = state.diff(&self.desired).len();
         let empty = stamp == Stamp::default();
         if changes > 0 {
-            let kind = if empty {
-                "switch.refilled"
-            } else {
-                "switch.reconciled"
-            };
-            self.tell_switch(
-                kind,
-                &name,
-                format!("{changes} change(s) bring it up to date"),
-            );
+            let kind = if empty { "switch.refilled" } else { "switch.reconciled" };
+            self.tell_switch(kind, &name, format!("{changes} change(s) bring it up to date"));
         }
         if let Some(switch) = self.switches.get_mut(&name) {
             switch.holds = state;
@@ -184,10 +162,7 @@ impl Core {
         let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else {
             return;
         };
-        let pause = RETRY
-            .0
-            .saturating_mul(1 << switch.refusals.min(10))
-            .min(RETRY.1);
+        let pause = RETRY.0.saturating_mul(1 << switch.refusals.min(10)).min(RETRY.1);
         switch.refusals += 1;
         switch.held_back = Some(flight.version);
         switch.refused = Some((flight.version, reason.clone()));
@@ -239,18 +214,10 @@ impl Core {
                 continue;
             }
             switch.sent += 1;
-            let stamp = Stamp {
-                term: self.intent.term,
-                sequence: switch.sent,
-            };
+            let stamp = Stamp { term: self.intent.term, sequence: switch.sent };
             let (target, version) = (self.desired.clone(), self.version);
-            let flight = Flight {
-                stamp,
-                changes: changes.len(),
-                target,
-                version,
-                sent_at: self.now,
-            };
+            let flight =
+                Flight { stamp, changes: changes.len(), target, version, sent_at: self.now };
             switch.flight = Some(flight);
             self.out.push(Output::ToSwitch {
                 session,
@@ -260,11 +227,6 @@ impl Core {
     }
 
     fn tell_switch(&mut self, kind: &'static str, name: &Name, message: String) {
-        self.publish(Event {
-            kind,
-            switch: Some(name.clone()),
-            message,
-            ..Event::default()
-        });
+        self.publish(Event { kind, switch: Some(name.clone()), message, ..Event::default() });
     }
 }

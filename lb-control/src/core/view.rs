@@ -82,11 +82,7 @@ pub struct ClassView {
 
 impl Core {
     pub fn status(&self) -> StatusView {
-        let active = self
-            .bindings
-            .values()
-            .filter(|record| record.state == State::Active)
-            .count();
+        let active = self.bindings.values().filter(|record| record.state == State::Active).count();
         StatusView {
             term: self.intent.term,
             learning_left: if self.learning() {
@@ -111,25 +107,16 @@ impl Core {
     pub fn services(&self) -> Vec<ServiceView> {
         let view = |spec: &ServiceSpec| {
             let of_service = || self.of_service(&spec.name);
-            let policies = self
-                .desired
-                .policies
-                .iter()
-                .filter(|((service, _), _)| *service == spec.name);
+            let policies =
+                self.desired.policies.iter().filter(|((service, _), _)| *service == spec.name);
             ServiceView {
                 spec: spec.clone(),
-                active: of_service()
-                    .filter(|(_, record)| record.state == State::Active)
-                    .count(),
+                active: of_service().filter(|(_, record)| record.state == State::Active).count(),
                 total: of_service().count(),
-                policies: policies
-                    .map(|((_, class), policy)| (class.clone(), *policy))
-                    .collect(),
-                moving: self.all_counters().any(|c| {
-                    c.services
-                        .iter()
-                        .any(|s| s.service == spec.name && s.moving)
-                }),
+                policies: policies.map(|((_, class), policy)| (class.clone(), *policy)).collect(),
+                moving: self
+                    .all_counters()
+                    .any(|c| c.services.iter().any(|s| s.service == spec.name && s.moving)),
             }
         };
         self.desired.services.values().map(view).collect()
@@ -150,10 +137,7 @@ impl Core {
     }
 
     fn backend(&self, key: &BindingKey, record: &Record, flows: u64, now: Duration) -> BackendView {
-        let claim = record
-            .agent
-            .as_ref()
-            .and_then(|name| self.agents.get(name)?.binds.get(key));
+        let claim = record.agent.as_ref().and_then(|name| self.agents.get(name)?.binds.get(key));
         let deadline_left = match record.state {
             State::Draining { until } => Some(until.saturating_sub(now)),
             _ => None,
@@ -181,11 +165,7 @@ impl Core {
             live: switch.stamp,
             sequence_sent: switch.sent,
             last_live: switch.last_live,
-            last_error: switch
-                .refused
-                .as_ref()
-                .map(|(_, why)| why.clone())
-                .unwrap_or_default(),
+            last_error: switch.refused.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
         };
         self.switches.iter().map(view).collect()
     }
@@ -201,19 +181,9 @@ impl Core {
         let view = |class: ClassSpec| {
             let count = counts.iter().find(|count| count.class == class.name);
             let (admitted, refused) = count.map_or((0, 0), |count| (count.admitted, count.refused));
-            ClassView {
-                class,
-                admitted,
-                refused,
-            }
+            ClassView { class, admitted, refused }
         };
-        self.settings
-            .classes
-            .iter()
-            .cloned()
-            .chain(default)
-            .map(view)
-            .collect()
+        self.settings.classes.iter().cloned().chain(default).map(view).collect()
     }
 
     /// One switch's counters, or the sum over all that have sent any.
@@ -223,8 +193,7 @@ impl Core {
     pub fn counters(&self, switch: Option<&Name>) -> Result<Counters, String> {
         let Some(name) = switch else {
             let mut sum = Counters::default();
-            self.all_counters()
-                .for_each(|counters| counters::add(&mut sum, counters));
+            self.all_counters().for_each(|counters| counters::add(&mut sum, counters));
             return Ok(sum);
         };
         let switch = self.switches.get(name).ok_or_else(|| {
@@ -241,8 +210,7 @@ impl Core {
     /// # Errors
     /// Says which there are.
     pub fn has_service(&self, service: &Name) -> Result<(), String> {
-        self.check_service(service)
-            .map_err(|refusal| refusal.message)
+        self.check_service(service).map_err(|refusal| refusal.message)
     }
 
     /// One service's bindings.
@@ -250,19 +218,13 @@ impl Core {
         &'a self,
         service: &'a Name,
     ) -> impl Iterator<Item = (&'a BindingKey, &'a Record)> {
-        let first = BindingKey {
-            service: service.clone(),
-            backend: SocketAddr::from(([0, 0, 0, 0], 0)),
-        };
-        self.bindings
-            .range(first..)
-            .take_while(|(key, _)| key.service == *service)
+        let first =
+            BindingKey { service: service.clone(), backend: SocketAddr::from(([0, 0, 0, 0], 0)) };
+        self.bindings.range(first..).take_while(|(key, _)| key.service == *service)
     }
 
     fn all_counters(&self) -> impl Iterator<Item = &Counters> {
-        self.switches
-            .values()
-            .filter_map(|switch| switch.counters.as_ref())
+        self.switches.values().filter_map(|switch| switch.counters.as_ref())
     }
 
     fn alarms(&self) -> Vec<String> {
@@ -297,10 +259,7 @@ impl Core {
         }
         for service in self.services() {
             if service.active == 0 && service.total > 0 && !self.learning() {
-                alarms.push(format!(
-                    "service `{}` has no active backend",
-                    service.spec.name
-                ));
+                alarms.push(format!("service `{}` has no active backend", service.spec.name));
             }
         }
         alarms

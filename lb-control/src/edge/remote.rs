@@ -3,7 +3,6 @@
 
 use std::{
     future::Future,
-    hash::{BuildHasher as _, RandomState},
     time::{Duration, Instant},
 };
 
@@ -18,18 +17,15 @@ use crate::{
     manager::SWITCH_MESSAGE,
     model::{Delta, FromSwitch, Name, Stamp, ToSwitch},
     proto::v1::{self, edges_client::EdgesClient},
-    transport,
+    transport::{self, Backoff},
 };
 
 /// Messages that may wait in either direction.
 const CAPACITY: usize = 64;
 /// How long the switch may take to end its session once the manager is gone.
 const LET_GO: Duration = Duration::from_secs(2);
-/// A session of this length was a good one: the next pause is the shortest.
+/// A session of this length was a good one: the next wait is short again.
 const GOOD: Duration = Duration::from_secs(30);
-/// The pauses between attempts double from the first to the last of these.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
-
 /// Keeps the session `session` with the manager at `manager` (`HOST:PORT` or
 /// `unix:/path`) until `shutdown`. The switch goes on with what it holds
 /// whenever there is no manager.
@@ -50,7 +46,7 @@ where
     F: Fn(mpsc::Sender<FromSwitch>, mpsc::Receiver<ToSwitch>) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
 {
-    let mut pause = PAUSE.0;
+    let mut backoff = Backoff::new();
     loop {
         let begun = Instant::now();
         let outcome = once(&name, manager, tls, &session, &shutdown).await;
@@ -58,16 +54,15 @@ where
             return Ok(());
         }
         if begun.elapsed() >= GOOD {
-            pause = PAUSE.0;
+            backoff.reset();
         }
-        let wait = jittered(pause);
+        let wait = backoff.next_wait();
         match outcome {
             Ok(()) => tracing::warn!(%name, manager, ?wait, "the manager ended the session"),
             Err(error) => {
                 tracing::warn!(%name, manager, ?wait, "no session with the manager: {error:#}")
             }
         }
-        pause = (pause * 2).min(PAUSE.1);
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
@@ -101,11 +96,8 @@ where
     tokio::pin!(switch);
     let wire = async {
         let outbound = ReceiverStream::new(outbound).map(v1::EdgeMessage::from);
-        let inbound = client
-            .session(outbound)
-            .await
-            .map_err(told)
-            .context("the manager took no session")?;
+        let inbound =
+            client.session(outbound).await.map_err(lost).context("the manager took no session")?;
         tracing::info!(%name, manager, "connected to the manager");
         deliver(inbound.into_inner(), to_switch, refusals).await
     };
@@ -129,23 +121,18 @@ async fn deliver(
     to_switch: mpsc::Sender<ToSwitch>,
     refusals: mpsc::Sender<FromSwitch>,
 ) -> anyhow::Result<()> {
-    while let Some(command) = inbound.message().await.map_err(told)? {
+    while let Some(command) = inbound.message().await.map_err(lost)? {
         let Some(v1::edge_command::Kind::Delta(delta)) = command.kind else {
             anyhow::bail!(
                 "the manager sent a command that this version does not know: upgrade the edge"
             );
         };
-        let stamp = Stamp {
-            term: delta.term,
-            sequence: delta.sequence,
-        };
+        let stamp = Stamp { term: delta.term, sequence: delta.sequence };
         let taken = match Delta::try_from(delta) {
             Ok(delta) => to_switch.send(ToSwitch::Apply(delta)).await.is_ok(),
             Err(error) => {
-                let refusal = FromSwitch::Refused {
-                    stamp,
-                    reason: format!("it cannot be read: {error}"),
-                };
+                let refusal =
+                    FromSwitch::Refused { stamp, reason: format!("it cannot be read: {error}") };
                 refusals.send(refusal).await.is_ok()
             }
         };
@@ -156,35 +143,6 @@ async fn deliver(
     Ok(())
 }
 
-/// What the manager said, without the trimmings of a gRPC status.
-fn told(status: tonic::Status) -> anyhow::Error {
-    anyhow::anyhow!("{}", status.message())
-}
-
-/// Between half of a pause and all of it, so that edges that lost their
-/// manager together do not come back together.
-fn jittered(pause: Duration) -> Duration {
-    // A hasher's keys are random.
-    let random = RandomState::new().hash_one(0_u8) as u32;
-    pause / 2 + (pause / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_keeps_at_least_its_half() {
-        let pauses: Vec<_> = (0..100).map(|_| jittered(PAUSE.1)).collect();
-        assert!(
-            pauses
-                .iter()
-                .all(|pause| (PAUSE.1 / 2..=PAUSE.1).contains(pause)),
-            "{pauses:?}"
-        );
-        assert!(
-            pauses.iter().any(|pause| pause != &pauses[0]),
-            "no two edges come back together"
-        );
-    }
+fn lost(status: tonic::Status) -> anyhow::Error {
+    anyhow::anyhow!("{}", transport::call_failure(&status))
 }

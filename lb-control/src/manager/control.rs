@@ -28,10 +28,7 @@ type Reply<T> = Result<Response<T>, Status>;
 
 impl Control {
     pub(super) fn new(handle: Handle) -> Self {
-        Self {
-            handle,
-            room: Arc::new(Semaphore::new(FOLLOWERS)),
-        }
+        Self { handle, room: Arc::new(Semaphore::new(FOLLOWERS)) }
     }
 
     async fn change<R>(&self, request: Request<R>) -> Reply<v1::ChangeReply>
@@ -53,15 +50,10 @@ impl Control {
     ) -> Result<Vec<V>, Status> {
         let wanted = request.into_inner().wanted()?;
         let look = move |core: &crate::core::Core, now| {
-            wanted
-                .as_ref()
-                .map_or(Ok(()), |service| core.has_service(service))?;
+            wanted.as_ref().map_or(Ok(()), |service| core.has_service(service))?;
             Ok(list(core, wanted.as_ref(), now))
         };
-        self.handle
-            .query(look)
-            .await?
-            .map_err(|error: String| Status::not_found(error))
+        self.handle.query(look).await?.map_err(|error: String| Status::not_found(error))
     }
 }
 
@@ -101,9 +93,7 @@ impl v1::control_server::Control for Control {
     }
 
     async fn list_backends(&self, request: Request<v1::ListRequest>) -> Reply<v1::BackendList> {
-        let backends = self
-            .list(request, |core, wanted, now| core.backends(wanted, now))
-            .await?;
+        let backends = self.list(request, |core, wanted, now| core.backends(wanted, now)).await?;
         Ok(Response::new(v1::BackendList {
             backends: backends.into_iter().map(Into::into).collect(),
         }))
@@ -118,9 +108,7 @@ impl v1::control_server::Control for Control {
 
     async fn list_classes(&self, _: Request<v1::ListRequest>) -> Reply<v1::ClassList> {
         let classes = self.handle.query(|core, _| core.class_views()).await?;
-        Ok(Response::new(v1::ClassList {
-            classes: classes.into_iter().map(Into::into).collect(),
-        }))
+        Ok(Response::new(v1::ClassList { classes: classes.into_iter().map(Into::into).collect() }))
     }
 
     async fn add(&self, request: Request<v1::AddRequest>) -> Reply<v1::ChangeReply> {
@@ -141,13 +129,8 @@ impl v1::control_server::Control for Control {
 
     async fn get_counters(&self, request: Request<v1::CountersRequest>) -> Reply<v1::Counters> {
         let wanted = request.into_inner().wanted()?;
-        let counters = self
-            .handle
-            .query(move |core, _| core.counters(wanted.as_ref()))
-            .await?;
-        Ok(Response::new(
-            (&counters.map_err(Status::not_found)?).into(),
-        ))
+        let counters = self.handle.query(move |core, _| core.counters(wanted.as_ref())).await?;
+        Ok(Response::new((&counters.map_err(Status::not_found)?).into()))
     }
 
     type WatchEventsStream = ReceiverStream<Result<v1::Event, Status>>;

@@ -64,31 +64,18 @@ impl Handle {
     ) -> Result<SessionId, Status> {
         let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
         let first = first(session);
-        self.messages
-            .send(Message::Open {
-                session,
-                outbox,
-                first,
-            })
-            .await
-            .map_err(stopped)?;
+        self.messages.send(Message::Open { session, outbox, first }).await.map_err(stopped)?;
         Ok(session)
     }
 
     pub(super) async fn input(&self, input: Input) -> Result<(), Status> {
-        self.messages
-            .send(Message::Input(input))
-            .await
-            .map_err(stopped)
+        self.messages.send(Message::Input(input)).await.map_err(stopped)
     }
 
     /// Carries out a command and waits for its answer.
     pub(super) async fn command(&self, command: Command) -> Result<Result<Done, Refusal>, Status> {
         let (reply, answer) = oneshot::channel();
-        self.messages
-            .send(Message::Operator { command, reply })
-            .await
-            .map_err(stopped)?;
+        self.messages.send(Message::Operator { command, reply }).await.map_err(stopped)?;
         answer.await.map_err(stopped)
     }
 
@@ -100,10 +87,7 @@ impl Handle {
         let (seen, answer) = oneshot::channel();
         // Who asked may be gone by the time it is answered.
         let look = Box::new(move |core: &Core, now| drop(seen.send(look(core, now))));
-        self.messages
-            .send(Message::Query(look))
-            .await
-            .map_err(stopped)?;
+        self.messages.send(Message::Query(look)).await.map_err(stopped)?;
         answer.await.map_err(stopped)
     }
 }
@@ -199,11 +183,7 @@ impl Engine {
     fn message(&mut self, message: Message) {
         match message {
             Message::Input(input) => self.feed(input),
-            Message::Open {
-                session,
-                outbox,
-                first,
-            } => {
+            Message::Open { session, outbox, first } => {
                 self.peers.insert(session, outbox);
                 self.feed(first);
             }
@@ -244,11 +224,7 @@ impl Engine {
                     outbox.close(Status::aborted(reason));
                 }
             }
-            Output::StartProbe {
-                probe,
-                backend,
-                health,
-            } => {
+            Output::StartProbe { probe, backend, health } => {
                 if let Some(to) = self.to_self.upgrade() {
                     self.probes.start(probe, backend, health, to);
                 }
@@ -306,10 +282,7 @@ async fn save(
         }
         if let Some(to) = to.upgrade() {
             // Nobody hears it once the engine has ended.
-            drop(
-                to.send(Message::Input(Input::Saved { number, outcome }))
-                    .await,
-            );
+            drop(to.send(Message::Input(Input::Saved { number, outcome })).await);
         }
     }
     Ok(())

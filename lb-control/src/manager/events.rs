@@ -25,30 +25,16 @@ pub(super) struct EventLog {
 
 impl EventLog {
     pub(super) fn new(keep: usize) -> Self {
-        Self {
-            ring: Mutex::default(),
-            keep: keep.max(1),
-            last: watch::Sender::new(0),
-        }
+        Self { ring: Mutex::default(), keep: keep.max(1), last: watch::Sender::new(0) }
     }
 
     pub(super) fn publish(&self, event: Event) {
-        let Event {
-            kind,
-            service,
-            backend,
-            switch,
-            message,
-        } = event;
+        let Event { kind, service, backend, switch, message } = event;
         let field = |name: Option<Name>| name.map(String::from).unwrap_or_default();
         let (service, switch) = (field(service), field(switch));
-        let backend = backend
-            .map(|backend| backend.to_string())
-            .unwrap_or_default();
+        let backend = backend.map(|backend| backend.to_string()).unwrap_or_default();
         tracing::info!(kind, service, backend, switch, "{message}");
-        let time = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time_unix_nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = *self.last.borrow() + 1;
@@ -73,11 +59,7 @@ impl EventLog {
     pub(super) fn read(&self, after: u64) -> Reader {
         let news = self.last.subscribe();
         let after = if after > *news.borrow() { 0 } else { after };
-        Reader {
-            after,
-            started: after > 0,
-            news,
-        }
+        Reader { after, started: after > 0, news }
     }
 }
 
@@ -97,10 +79,8 @@ impl Reader {
         let from = ring.partition_point(|event| event.sequence <= self.after);
         let mut events: Vec<_> = ring.iter().skip(from).take(BATCH).cloned().collect();
         drop(ring);
-        let Some((first, last)) = events
-            .first()
-            .zip(events.last())
-            .map(|(a, b)| (a.sequence, b.sequence))
+        let Some((first, last)) =
+            events.first().zip(events.last()).map(|(a, b)| (a.sequence, b.sequence))
         else {
             return events;
         };
@@ -135,11 +115,7 @@ mod tests {
     use super::*;
 
     fn event(message: &str) -> Event {
-        Event {
-            kind: "test",
-            message: message.to_owned(),
-            ..Event::default()
-        }
+        Event { kind: "test", message: message.to_owned(), ..Event::default() }
     }
 
     fn messages(events: Vec<v1::Event>) -> Vec<String> {
@@ -166,10 +142,6 @@ mod tests {
             ["c", "d"],
             "what is gone was never asked for"
         );
-        assert_eq!(
-            messages(log.read(99).take(&log)),
-            ["c", "d"],
-            "a number of an earlier run"
-        );
+        assert_eq!(messages(log.read(99).take(&log)), ["c", "d"], "a number of an earlier run");
     }
 }

@@ -86,15 +86,9 @@ impl IntentFile {
             .open(&lock_path)
             .with_context(|| format!("cannot open {}", lock_path.display()))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
-                bail!(
-                    "another manager is running: it uses the intent file {}",
-                    path.display()
-                )
+                bail!("another manager is running: it uses the intent file {}", path.display())
             }
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("cannot lock {}", lock_path.display()))
@@ -149,11 +143,7 @@ fn directory(path: &Path) -> &Path {
 fn encode(intent: &Intent) -> anyhow::Result<Vec<u8>> {
     let intent = Entries::from(intent);
     let checksum = checksum(&intent)?;
-    let mut bytes = serde_json::to_vec_pretty(&Document {
-        version: VERSION,
-        checksum,
-        intent,
-    })?;
+    let mut bytes = serde_json::to_vec_pretty(&Document { version: VERSION, checksum, intent })?;
     bytes.push(b'\n');
     Ok(bytes)
 }
@@ -164,10 +154,7 @@ fn decode(bytes: &[u8]) -> anyhow::Result<Intent> {
         version: u32,
     }
     let Version { version } = serde_json::from_slice(bytes).context("it is damaged")?;
-    ensure!(
-        version == VERSION,
-        "it is of version {version}; this program reads version {VERSION}"
-    );
+    ensure!(version == VERSION, "it is of version {version}; this program reads version {VERSION}");
     let document: Document = serde_json::from_slice(bytes).context("it is damaged")?;
     let checksum = checksum(&document.intent)?;
     ensure!(
@@ -182,30 +169,16 @@ fn decode(bytes: &[u8]) -> anyhow::Result<Intent> {
 fn checksum(intent: &Entries) -> anyhow::Result<String> {
     let bytes = serde_json::to_vec(intent)?;
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    Ok(format!(
-        "{:016x}",
-        bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
-    ))
+    Ok(format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)))
 }
 
 impl From<&Intent> for Entries {
     fn from(intent: &Intent) -> Self {
-        let weighted = |(key, weight): (&BindingKey, &Weight)| Weighted {
-            key: key.clone(),
-            weight: *weight,
-        };
+        let weighted =
+            |(key, weight): (&BindingKey, &Weight)| Weighted { key: key.clone(), weight: *weight };
         let removed = |(key, removal): (&BindingKey, &Removal)| {
-            let Removal {
-                boot,
-                force,
-                deadline,
-            } = *removal;
-            Removed {
-                key: key.clone(),
-                boot,
-                force,
-                deadline,
-            }
+            let Removal { boot, force, deadline } = *removal;
+            Removed { key: key.clone(), boot, force, deadline }
         };
         let dropped = |((service, class), policy): (&(Name, Name), &Policy)| Dropped {
             service: service.clone(),
@@ -225,26 +198,9 @@ impl From<&Intent> for Entries {
 impl From<Entries> for Intent {
     fn from(entries: Entries) -> Self {
         let weighted = |Weighted { key, weight }| (key, weight);
-        let removed = |Removed {
-                           key,
-                           boot,
-                           force,
-                           deadline,
-                       }| {
-            (
-                key,
-                Removal {
-                    boot,
-                    force,
-                    deadline,
-                },
-            )
-        };
-        let dropped = |Dropped {
-                           service,
-                           class,
-                           policy,
-                       }| ((service, class), policy);
+        let removed =
+            |Removed { key, boot, force, deadline }| (key, Removal { boot, force, deadline });
+        let dropped = |Dropped { service, class, policy }| ((service, class), policy);
         Self {
             term: entries.term,
             adds: entries.adds.into_iter().map(weighted).collect(),

@@ -116,16 +116,10 @@ impl Listeners {
             .add_service(edges)
             .add_service(control())
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
-        tasks.spawn(async move {
-            remote
-                .await
-                .context("the server on `manager.listen` failed")
-        });
+        tasks.spawn(async move { remote.await.context("the server on `manager.listen` failed") });
 
-        let local = server()
-            .add_service(agents())
-            .add_service(control())
-            .serve_with_incoming_shutdown(
+        let local =
+            server().add_service(agents()).add_service(control()).serve_with_incoming_shutdown(
                 UnixListenerStream::new(self.unix),
                 stop.clone().cancelled_owned(),
             );

@@ -43,10 +43,7 @@ impl<T> From<TrySendError<T>> for Undelivered {
 
 impl Outbox {
     pub(super) fn new(way: Way) -> Self {
-        Self {
-            way,
-            closed: CancellationToken::new(),
-        }
+        Self { way, closed: CancellationToken::new() }
     }
 
     pub(super) fn agent(&self, message: ToAgent) -> Result<(), Undelivered> {

@@ -37,10 +37,7 @@ impl Probes {
         health: HealthSettings,
         to: mpsc::Sender<Message>,
     ) {
-        self.0.insert(
-            probe,
-            tokio::spawn(run(probe, backend, health, to)).abort_handle(),
-        );
+        self.0.insert(probe, tokio::spawn(run(probe, backend, health, to)).abort_handle());
     }
 
     pub(super) fn stop(&mut self, probe: ProbeId) {
@@ -68,11 +65,7 @@ async fn run(
     loop {
         turns.tick().await;
         let outcome = connect(backend, health.timeout).await;
-        if to
-            .send(Message::Input(Input::Probed { probe, outcome }))
-            .await
-            .is_err()
-        {
+        if to.send(Message::Input(Input::Probed { probe, outcome })).await.is_err() {
             return;
         }
     }
@@ -104,9 +97,6 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(connect(address, second).await, Ok(()));
         drop(listener);
-        assert_eq!(
-            connect(address, second).await,
-            Err("connection refused".to_owned())
-        );
+        assert_eq!(connect(address, second).await, Err("connection refused".to_owned()));
     }
 }

@@ -40,19 +40,13 @@ pub(super) struct Edges {
 
 impl Agents {
     pub(super) fn new(handle: Handle) -> Self {
-        Self {
-            handle,
-            room: Arc::new(Semaphore::new(AGENTS)),
-        }
+        Self { handle, room: Arc::new(Semaphore::new(AGENTS)) }
     }
 }
 
 impl Edges {
     pub(super) fn new(handle: Handle) -> Self {
-        Self {
-            handle,
-            room: Arc::new(Semaphore::new(EDGES)),
-        }
+        Self { handle, room: Arc::new(Semaphore::new(EDGES)) }
     }
 }
 
@@ -68,13 +62,7 @@ impl v1::agents_server::Agents for Agents {
         let (way, out) = mpsc::channel(CAPACITY);
         let outbox = Outbox::new(Way::Agent(way));
         let input = |session, message: FromAgent| Input::Agent { session, message };
-        tokio::spawn(serve(
-            self.handle.clone(),
-            request.into_inner(),
-            outbox,
-            input,
-            place,
-        ));
+        tokio::spawn(serve(self.handle.clone(), request.into_inner(), outbox, input, place));
         Ok(Response::new(ReceiverStream::new(out)))
     }
 }
@@ -91,13 +79,7 @@ impl v1::edges_server::Edges for Edges {
         let (way, out) = mpsc::channel(CAPACITY);
         let outbox = Outbox::new(Way::Edge(way));
         let input = |session, message: FromSwitch| Input::Switch { session, message };
-        tokio::spawn(serve(
-            self.handle.clone(),
-            request.into_inner(),
-            outbox,
-            input,
-            place,
-        ));
+        tokio::spawn(serve(self.handle.clone(), request.into_inner(), outbox, input, place));
         Ok(Response::new(ReceiverStream::new(out)))
     }
 }
@@ -123,15 +105,10 @@ async fn serve<W, M>(
         Ok(Ok(None)) => return,
         Ok(Err(status)) => return outbox.close(status),
         Err(_) => {
-            return outbox.close(Status::deadline_exceeded(format!(
-                "no hello within {HELLO:?}"
-            )));
+            return outbox.close(Status::deadline_exceeded(format!("no hello within {HELLO:?}")));
         }
     };
-    let Ok(session) = handle
-        .open(outbox.clone(), |session| input(session, first))
-        .await
-    else {
+    let Ok(session) = handle.open(outbox.clone(), |session| input(session, first)).await else {
         return outbox.close(Status::unavailable("the manager is stopping"));
     };
     loop {
@@ -145,11 +122,7 @@ async fn serve<W, M>(
             Err(status) => Err(status),
         };
         if let Err(status) = sent {
-            tracing::warn!(
-                session = session.0,
-                "a session is ended: {}",
-                status.message()
-            );
+            tracing::warn!(session = session.0, "a session is ended: {}", status.message());
             outbox.close(status);
             break;
         }
@@ -175,10 +148,7 @@ pub(super) async fn local(handle: Handle, (mut from, to): LocalSwitch) {
     let Some(first) = from.recv().await else {
         return;
     };
-    let Ok(session) = handle
-        .open(outbox.clone(), |session| input(session, first))
-        .await
-    else {
+    let Ok(session) = handle.open(outbox.clone(), |session| input(session, first)).await else {
         return;
     };
     loop {

@@ -64,9 +64,5 @@ pub enum ToAgent {
     /// The bind cannot be honoured; the session goes on for the others.
     Refused { key: BindingKey, reason: String },
     /// The state of one of its bindings changed.
-    Notice {
-        key: BindingKey,
-        state: &'static str,
-        reason: String,
-    },
+    Notice { key: BindingKey, state: &'static str, reason: String },
 }

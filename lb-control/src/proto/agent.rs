@@ -22,9 +22,7 @@ impl TryFrom<v1::AgentMessage> for FromAgent {
             Kind::Heartbeat(heartbeat) => {
                 Self::Heartbeat(heartbeat.try_into().map_err(within("heartbeat"))?)
             }
-            Kind::Leave(leave) => Self::Leave {
-                cause: text(leave.cause),
-            },
+            Kind::Leave(leave) => Self::Leave { cause: text(leave.cause) },
         })
     }
 }
@@ -35,10 +33,8 @@ impl TryFrom<v1::AgentHello> for AgentHello {
     fn try_from(hello: v1::AgentHello) -> Result<Self, WireError> {
         if !INTERVAL.contains(&hello.interval_ms) {
             let (least, most) = INTERVAL.into_inner();
-            let reason = format!(
-                "a heartbeat interval is {least} to {most} ms, not {}",
-                hello.interval_ms
-            );
+            let reason =
+                format!("a heartbeat interval is {least} to {most} ms, not {}", hello.interval_ms);
             return Err(WireError::new("interval_ms", reason));
         }
         let bind = |bind: v1::BindRequest| {
@@ -69,11 +65,7 @@ impl TryFrom<v1::Heartbeat> for Heartbeat {
             }
             Ok(BackendReport {
                 key: key(&report.service, &report.backend)?,
-                health: if report.healthy {
-                    Ok(())
-                } else {
-                    Err(text(report.cause))
-                },
+                health: if report.healthy { Ok(()) } else { Err(text(report.cause)) },
                 connections: report.connections,
                 load: report.load,
             })
@@ -97,11 +89,7 @@ impl From<FromAgent> for v1::AgentMessage {
             }),
             FromAgent::Heartbeat(heartbeat) => Kind::Heartbeat(v1::Heartbeat {
                 sequence: heartbeat.sequence,
-                backends: heartbeat
-                    .reports
-                    .into_iter()
-                    .map(v1::BackendReport::from)
-                    .collect(),
+                backends: heartbeat.reports.into_iter().map(v1::BackendReport::from).collect(),
             }),
             FromAgent::Leave { cause } => Kind::Leave(v1::Leave { cause }),
         };
@@ -136,9 +124,9 @@ impl From<ToAgent> for v1::AgentReply {
     fn from(message: ToAgent) -> Self {
         use v1::agent_reply::Kind;
         let kind = match message {
-            ToAgent::Welcome { timeout } => Kind::Welcome(v1::Welcome {
-                timeout_ms: millis(timeout),
-            }),
+            ToAgent::Welcome { timeout } => {
+                Kind::Welcome(v1::Welcome { timeout_ms: millis(timeout) })
+            }
             ToAgent::Refused { key, reason } => Kind::Refused(v1::BindRefused {
                 service: key.service.to_string(),
                 backend: key.backend.to_string(),

@@ -55,10 +55,7 @@ impl From<Scope> for v1::Scope {
 }
 
 fn unknown(field: &str, value: i32) -> WireError {
-    WireError::new(
-        field,
-        format!("missing, or {value}, which this version does not know"),
-    )
+    WireError::new(field, format!("missing, or {value}, which this version does not know"))
 }
 
 fn mode(value: i32) -> Result<Mode, WireError> {
@@ -151,13 +148,7 @@ fn binding_to(key: &BindingKey, binding: Binding) -> v1::Binding {
 
 fn binding_from(binding: v1::Binding) -> Result<(BindingKey, Binding), WireError> {
     let key = key(&binding.service, &binding.backend)?;
-    Ok((
-        key,
-        Binding {
-            weight: weight(binding.weight)?,
-            phase: phase(binding.phase)?,
-        },
-    ))
+    Ok((key, Binding { weight: weight(binding.weight)?, phase: phase(binding.phase)? }))
 }
 
 pub(super) fn policy_to(service: &Name, class: &Name, policy: Policy) -> v1::Policy {
@@ -171,10 +162,7 @@ pub(super) fn policy_to(service: &Name, class: &Name, policy: Policy) -> v1::Pol
 }
 
 fn policy_from(policy: v1::Policy) -> Result<((Name, Name), Policy), WireError> {
-    let key = (
-        name("service", &policy.service)?,
-        name("class", &policy.class)?,
-    );
+    let key = (name("service", &policy.service)?, name("class", &policy.class)?);
     let policy = Policy {
         refuse: share(policy.refuse_ppm)?,
         verdict: verdict(policy.verdict)?,
@@ -199,18 +187,11 @@ impl TryFrom<v1::Class> for ClassSpec {
     fn try_from(class: v1::Class) -> Result<Self, WireError> {
         let dscp = |dscp: u32| match u8::try_from(dscp) {
             Ok(dscp) if dscp <= 63 => Ok(dscp),
-            _ => Err(WireError::new(
-                "dscp",
-                format!("DSCP is 0 to 63, not {dscp}"),
-            )),
+            _ => Err(WireError::new("dscp", format!("DSCP is 0 to 63, not {dscp}"))),
         };
         Ok(Self {
             name: name("name", &class.name)?,
-            sources: class
-                .sources
-                .iter()
-                .map(|s| parse("sources", s))
-                .collect::<Result<_, _>>()?,
+            sources: class.sources.iter().map(|s| parse("sources", s)).collect::<Result<_, _>>()?,
             dscp: class.dscp.into_iter().map(dscp).collect::<Result<_, _>>()?,
         })
     }
@@ -241,16 +222,9 @@ impl TryFrom<v1::SwitchState> for SwitchState {
     fn try_from(state: v1::SwitchState) -> Result<Self, WireError> {
         let services = each("services", state.services, ServiceSpec::try_from)?;
         Ok(Self {
-            services: services
-                .into_iter()
-                .map(|spec| (spec.name.clone(), spec))
-                .collect(),
-            bindings: each("bindings", state.bindings, binding_from)?
-                .into_iter()
-                .collect(),
-            policies: each("policies", state.policies, policy_from)?
-                .into_iter()
-                .collect(),
+            services: services.into_iter().map(|spec| (spec.name.clone(), spec)).collect(),
+            bindings: each("bindings", state.bindings, binding_from)?.into_iter().collect(),
+            policies: each("policies", state.policies, policy_from)?.into_iter().collect(),
             classes: each("classes", state.classes, ClassSpec::try_from)?,
         })
     }
@@ -268,11 +242,9 @@ impl From<&Change> for v1::Change {
                 backend: key.backend.to_string(),
                 ..v1::Binding::default()
             }),
-            Change::PutPolicy {
-                service,
-                class,
-                policy,
-            } => Kind::PutPolicy(policy_to(service, class, *policy)),
+            Change::PutPolicy { service, class, policy } => {
+                Kind::PutPolicy(policy_to(service, class, *policy))
+            }
             Change::PutClasses(classes) => Kind::PutClasses(v1::Classes {
                 classes: classes.iter().map(v1::Class::from).collect(),
             }),
@@ -304,11 +276,7 @@ impl TryFrom<v1::Change> for Change {
             Kind::PutPolicy(policy) => {
                 let ((service, class), policy) =
                     policy_from(policy).map_err(within("put_policy"))?;
-                Self::PutPolicy {
-                    service,
-                    class,
-                    policy,
-                }
+                Self::PutPolicy { service, class, policy }
             }
             Kind::PutClasses(classes) => Self::PutClasses(
                 each("classes", classes.classes, ClassSpec::try_from)

@@ -32,9 +32,7 @@ impl TryFrom<v1::RemoveRequest> for Command {
         Ok(Self::Remove {
             key: key(&request.service, &request.backend)?,
             force: request.force,
-            deadline: request
-                .has_deadline
-                .then(|| Duration::from_nanos(request.deadline_nanos)),
+            deadline: request.has_deadline.then(|| Duration::from_nanos(request.deadline_nanos)),
             wait: request.wait,
         })
     }
@@ -69,11 +67,7 @@ impl TryFrom<v1::DropRequest> for Command {
 
 /// A name, or nothing.
 fn optional(field: &str, text: &str) -> Result<Option<Name>, WireError> {
-    if text.is_empty() {
-        Ok(None)
-    } else {
-        name(field, text).map(Some)
-    }
+    if text.is_empty() { Ok(None) } else { name(field, text).map(Some) }
 }
 
 impl v1::ListRequest {
@@ -110,11 +104,7 @@ impl From<Done> for v1::ChangeReply {
     fn from(done: Done) -> Self {
         Self {
             message: done.message,
-            switches: done
-                .switches
-                .into_iter()
-                .map(v1::SwitchOutcome::from)
-                .collect(),
+            switches: done.switches.into_iter().map(v1::SwitchOutcome::from).collect(),
         }
     }
 }
@@ -197,11 +187,7 @@ impl From<SwitchView> for v1::SwitchView {
 
 impl From<ClassView> for v1::ClassView {
     fn from(view: ClassView) -> Self {
-        Self {
-            class: Some((&view.class).into()),
-            admitted: view.admitted,
-            refused: view.refused,
-        }
+        Self { class: Some((&view.class).into()), admitted: view.admitted, refused: view.refused }
     }
 }
 

@@ -23,21 +23,15 @@ impl From<FromSwitch> for v1::EdgeMessage {
                 state: Some((&hello.state).into()),
                 description: hello.description,
             }),
-            FromSwitch::Applied {
-                stamp,
-                generation,
-                live_after,
-            } => Kind::Applied(v1::Applied {
+            FromSwitch::Applied { stamp, generation, live_after } => Kind::Applied(v1::Applied {
                 term: stamp.term,
                 sequence: stamp.sequence,
                 generation,
                 live_after_nanos: nanos(live_after),
             }),
-            FromSwitch::Refused { stamp, reason } => Kind::Refused(v1::Refused {
-                term: stamp.term,
-                sequence: stamp.sequence,
-                reason,
-            }),
+            FromSwitch::Refused { stamp, reason } => {
+                Kind::Refused(v1::Refused { term: stamp.term, sequence: stamp.sequence, reason })
+            }
             FromSwitch::Counters(counters) => Kind::Counters((&counters).into()),
         };
         Self { kind: Some(kind) }
@@ -53,18 +47,12 @@ impl TryFrom<v1::EdgeMessage> for FromSwitch {
         Ok(match required("kind", message.kind)? {
             Kind::Hello(hello) => Self::Hello(hello.try_into().map_err(within("hello"))?),
             Kind::Applied(applied) => Self::Applied {
-                stamp: Stamp {
-                    term: applied.term,
-                    sequence: applied.sequence,
-                },
+                stamp: Stamp { term: applied.term, sequence: applied.sequence },
                 generation: applied.generation,
                 live_after: Duration::from_nanos(applied.live_after_nanos),
             },
             Kind::Refused(refused) => Self::Refused {
-                stamp: Stamp {
-                    term: refused.term,
-                    sequence: refused.sequence,
-                },
+                stamp: Stamp { term: refused.term, sequence: refused.sequence },
                 reason: text(refused.reason),
             },
             Kind::Counters(counters) => {
@@ -81,14 +69,9 @@ impl TryFrom<v1::EdgeHello> for Hello {
         let state = required("state", hello.state)?;
         Ok(Self {
             name: name("name", &hello.name)?,
-            stamp: Stamp {
-                term: hello.term,
-                sequence: hello.sequence,
-            },
+            stamp: Stamp { term: hello.term, sequence: hello.sequence },
             generation: hello.generation,
-            state: state
-                .try_into()
-                .map_err(|error: WireError| error.within("state"))?,
+            state: state.try_into().map_err(|error: WireError| error.within("state"))?,
             description: text(hello.description),
         })
     }
@@ -102,9 +85,7 @@ impl From<ToSwitch> for v1::EdgeCommand {
             sequence: stamp.sequence,
             changes: changes.iter().map(v1::Change::from).collect(),
         };
-        Self {
-            kind: Some(v1::edge_command::Kind::Delta(delta)),
-        }
+        Self { kind: Some(v1::edge_command::Kind::Delta(delta)) }
     }
 }
 
@@ -113,10 +94,7 @@ impl TryFrom<v1::Delta> for Delta {
 
     fn try_from(delta: v1::Delta) -> Result<Self, WireError> {
         Ok(Self {
-            stamp: Stamp {
-                term: delta.term,
-                sequence: delta.sequence,
-            },
+            stamp: Stamp { term: delta.term, sequence: delta.sequence },
             changes: each("changes", delta.changes, Change::try_from)?,
         })
     }
@@ -125,16 +103,8 @@ impl TryFrom<v1::Delta> for Delta {
 impl From<&Counters> for v1::Counters {
     fn from(counters: &Counters) -> Self {
         Self {
-            services: counters
-                .services
-                .iter()
-                .map(v1::ServiceCount::from)
-                .collect(),
-            backends: counters
-                .backends
-                .iter()
-                .map(v1::BackendCount::from)
-                .collect(),
+            services: counters.services.iter().map(v1::ServiceCount::from).collect(),
+            backends: counters.backends.iter().map(v1::BackendCount::from).collect(),
             classes: counters.classes.iter().map(v1::ClassCount::from).collect(),
             reasons: counters.reasons.iter().map(v1::ReasonCount::from).collect(),
             generation: counters.generation,
@@ -152,11 +122,7 @@ impl TryFrom<v1::Counters> for Counters {
             services: each("services", counters.services, ServiceCount::try_from)?,
             backends: each("backends", counters.backends, BackendCount::try_from)?,
             classes: each("classes", counters.classes, ClassCount::try_from)?,
-            reasons: counters
-                .reasons
-                .into_iter()
-                .map(ReasonCount::from)
-                .collect(),
+            reasons: counters.reasons.into_iter().map(ReasonCount::from).collect(),
             generation: counters.generation,
             remembered_flows: counters.remembered_flows,
             remembered_capacity: counters.remembered_capacity,
@@ -233,11 +199,7 @@ impl TryFrom<v1::BackendCount> for BackendCount {
 
 impl From<&ClassCount> for v1::ClassCount {
     fn from(count: &ClassCount) -> Self {
-        Self {
-            class: count.class.to_string(),
-            admitted: count.admitted,
-            refused: count.refused,
-        }
+        Self { class: count.class.to_string(), admitted: count.admitted, refused: count.refused }
     }
 }
 
@@ -255,20 +217,12 @@ impl TryFrom<v1::ClassCount> for ClassCount {
 
 impl From<&ReasonCount> for v1::ReasonCount {
     fn from(count: &ReasonCount) -> Self {
-        Self {
-            reason: count.reason.clone(),
-            fate: count.fate.clone(),
-            packets: count.packets,
-        }
+        Self { reason: count.reason.clone(), fate: count.fate.clone(), packets: count.packets }
     }
 }
 
 impl From<v1::ReasonCount> for ReasonCount {
     fn from(count: v1::ReasonCount) -> Self {
-        Self {
-            reason: text(count.reason),
-            fate: text(count.fate),
-            packets: count.packets,
-        }
+        Self { reason: text(count.reason), fate: text(count.fate), packets: count.packets }
     }
 }

@@ -15,18 +15,12 @@ pub struct WireError {
 
 impl WireError {
     pub(super) fn new(field: &str, reason: impl Display) -> Self {
-        Self {
-            field: field.to_owned(),
-            reason: reason.to_string(),
-        }
+        Self { field: field.to_owned(), reason: reason.to_string() }
     }
 
     /// The same error, seen from a message that holds this one as `outer`.
     pub(super) fn within(self, outer: impl Display) -> Self {
-        Self {
-            field: format!("{outer}.{}", self.field),
-            reason: self.reason,
-        }
+        Self { field: format!("{outer}.{}", self.field), reason: self.reason }
     }
 }
 
@@ -56,10 +50,7 @@ pub(super) fn address(field: &str, text: &str) -> Result<SocketAddr, WireError> 
 }
 
 pub(super) fn key(service: &str, backend: &str) -> Result<BindingKey, WireError> {
-    Ok(BindingKey {
-        service: name("service", service)?,
-        backend: address("backend", backend)?,
-    })
+    Ok(BindingKey { service: name("service", service)?, backend: address("backend", backend)? })
 }
 
 pub(super) fn weight(weight: u32) -> Result<Weight, WireError> {
@@ -77,18 +68,12 @@ pub(super) fn text(text: String) -> String {
     if text.len() <= MOST && !text.contains(char::is_control) {
         return text;
     }
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(MOST)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(MOST).collect()
 }
 
 pub(super) fn required<T>(field: &str, value: Option<T>) -> Result<T, WireError> {
     value.ok_or_else(|| {
-        WireError::new(
-            field,
-            "missing, or of a kind that this version does not know",
-        )
+        WireError::new(field, "missing, or of a kind that this version does not know")
     })
 }
 

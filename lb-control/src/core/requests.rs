@@ -80,10 +80,11 @@ impl Core {
         match &waiting.goal {
             Goal::Live(_) => {}
             Goal::Gone(key) => {
-                if self.bindings.contains_key(key) {
-                    return false;
-                }
-                waiting.message = format!("{key} is gone");
+                waiting.message = match self.bindings.get(key) {
+                    Some(_) if self.intent.removals.contains_key(key) => return false,
+                    Some(_) => format!("{key} was brought back meanwhile"),
+                    None => format!("{key} is gone"),
+                };
                 waiting.goal = Goal::Live(self.version);
                 self.clock.set(Timer::Patience(request), self.now + PATIENCE);
             }

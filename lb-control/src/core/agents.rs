@@ -92,14 +92,18 @@ impl Core {
             }
             None => self.publish_agent("agent.connected", format!("agent `{name}` connected")),
         }
-        for key in &keys {
-            self.claim(&name, key);
+        // One that leaves keeps what it has, so that its counts are heard.
+        if self.agents.get(&name).is_some_and(|agent| !agent.leaving) {
+            for key in &keys {
+                self.claim(&name, key, true);
+            }
         }
     }
 
-    /// An agent asks for a binding, or still asks for one that was refused.
-    fn claim(&mut self, name: &Name, key: &BindingKey) {
-        let outcome = self.try_claim(name, key);
+    /// An agent asks for a binding with its hello, or still asks for one that
+    /// was refused.
+    fn claim(&mut self, name: &Name, key: &BindingKey, hello: bool) {
+        let outcome = self.try_claim(name, key, hello);
         let Some(agent) = self.agents.get_mut(name) else {
             return;
         };
@@ -122,7 +126,7 @@ impl Core {
         }
     }
 
-    fn try_claim(&mut self, name: &Name, key: &BindingKey) -> Result<(), String> {
+    fn try_claim(&mut self, name: &Name, key: &BindingKey, hello: bool) -> Result<(), String> {
         let Some(boot) = self.agents.get(name).map(|agent| agent.boot) else {
             return Ok(());
         };
@@ -133,23 +137,22 @@ impl Core {
                 key.service
             ));
         }
+        let record = self.bindings.get(key);
+        if let Some(other) = record.and_then(|record| record.agent.as_ref()).filter(|a| *a != name) {
+            return Err(format!("agent `{other}` already vouches for it"));
+        }
         if let Some(removal) = self.intent.removals.get_mut(key) {
-            if removal.boot.is_none_or(|removed| removed == boot) {
-                let news = removal.boot.replace(boot).is_none();
-                self.saving.dirty |= news;
-                return Err(
-                    "the operator removed it: start the agent anew, or use `sluice add`".to_owned()
-                );
+            let anew = removal.boot.is_some_and(|removed| removed != boot) && hello;
+            if !anew {
+                self.saving.dirty |= removal.boot.is_none();
+                removal.boot.get_or_insert(boot);
+                return Err("the operator removed it: start the agent anew, or use `sluice add`".to_owned());
             }
             self.intent.removals.remove(key);
             self.saving.dirty = true;
         }
-        match self.bindings.get(key).map(|record| record.agent.clone()) {
-            Some(Some(other)) if other != *name => {
-                return Err(format!("agent `{other}` already vouches for it"));
-            }
-            Some(_) => {}
-            None => self.create(key, State::Pending, "waiting for its health to be verified")?,
+        if !self.bindings.contains_key(key) {
+            self.create(key, State::Pending, "waiting for its health to be verified")?;
         }
         if let Some(record) = self.bindings.get_mut(key) {
             record.agent = Some(name.clone());
@@ -189,7 +192,7 @@ impl Core {
                 self.evaluate(&key);
                 self.note_connections(&key, connections == 0);
             } else if !leaving {
-                self.claim(name, &key);
+                self.claim(name, &key, false);
             }
         }
     }

@@ -257,7 +257,7 @@ fn read_backends(answer: &Value) -> Result<Vec<Backend>> {
         .map(|row| {
             Ok(Backend {
                 service: text(row, "service")?,
-                address: text(row, "backend")?.parse()?,
+                address: text(row, "address")?.parse()?,
                 weight: number(row, "weight")?,
                 state: text(row, "state")?,
                 connections: number(row, "connections")?,

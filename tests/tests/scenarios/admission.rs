@@ -74,3 +74,24 @@ fn a_class_is_refused_alone() -> Result<()> {
     ensure!(others.refused == 50, "{others:?}");
     Ok(())
 }
+
+#[test]
+fn silence_is_no_refusal() -> Result<()> {
+    let lab = Lab::build().service(l2("www")).start()?;
+    lab.sluice(&["drop", "www", "100", "--verdict", "silent"])?.stdout()?;
+    let attempt = Client::of(lab.client()).connect(lab.vip("www"))?;
+    ensure!(attempt.stream.is_err() && !attempt.refused(), "{attempt:?}");
+    Ok(())
+}
+
+#[test]
+fn a_client_is_let_in_or_turned_away_as_a_whole() -> Result<()> {
+    let lab = Lab::build().clients(6).service(l2("www")).start()?;
+    lab.sluice(&["drop", "www", "50", "--by", "client"])?.stdout()?;
+    for client in lab.clients() {
+        let answers = get_many(client, lab.vip("www"), 20)?;
+        ensure!(answers.failed.is_empty(), "{answers:?}");
+        ensure!(answers.refused == 0 || answers.refused == 20, "{}: {answers:?}", client.name());
+    }
+    Ok(())
+}

@@ -88,7 +88,7 @@ fn commands_say_what_is_wrong() -> Result<()> {
         (&["weight", "www", "198.18.2.11:80", "70000"], &["65535"]),
         (&["drop", "www", "101"], &["100"]),
         (&["drop", "www", "10", "--class", "nobody"], &["nobody"]),
-        (&["get", "backend"], &["backends"]),
+        (&["get", "backers"], &["backends"]),
     ];
     for (args, words) in cases {
         let outcome = lab.sluice(args)?;

@@ -1,1 +1,3 @@
-//! 
+//! The XDP edge.
+
+pub mod remote;

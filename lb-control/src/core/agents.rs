@@ -138,7 +138,8 @@ impl Core {
             ));
         }
         let record = self.bindings.get(key);
-        if let Some(other) = record.and_then(|record| record.agent.as_ref()).filter(|a| *a != name) {
+        if let Some(other) = record.and_then(|record| record.agent.as_ref()).filter(|a| *a != name)
+        {
             return Err(format!("agent `{other}` already vouches for it"));
         }
         if let Some(removal) = self.intent.removals.get_mut(key) {
@@ -146,7 +147,9 @@ impl Core {
             if !anew {
                 self.saving.dirty |= removal.boot.is_none();
                 removal.boot.get_or_insert(boot);
-                return Err("the operator removed it: start the agent anew, or use `sluice add`".to_owned());
+                return Err(
+                    "the operator removed it: start the agent anew, or use `sluice add`".to_owned()
+                );
             }
             self.intent.removals.remove(key);
             self.saving.dirty = true;

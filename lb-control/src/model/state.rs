@@ -1,7 +1,7 @@
 //! What a switch holds, the steps that change it, and the steps from one
 //! state to another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -124,14 +124,20 @@ impl SwitchState {
 
     /// The steps from here to `target`, in an order that [`apply`](Self::apply)
     /// takes: classes and removals first, so that an address or a place that
-    /// becomes free can be taken again in the same delta.
+    /// becomes free can be taken again in the same delta. A service that moves
+    /// to another address or mode is made anew: no connection to where it was
+    /// can go on, and two services may change places.
     pub fn diff(&self, target: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
         if self.classes != target.classes {
             changes.push(Change::PutClasses(target.classes.clone()));
         }
-        let gone = |name: &&Name| !target.services.contains_key(*name);
-        let deleted: Vec<_> = self.services.keys().filter(gone).cloned().collect();
+        let place = |spec: &ServiceSpec| (spec.address, spec.protocol, spec.mode);
+        let stays = |spec: &&ServiceSpec| {
+            target.services.get(&spec.name).is_some_and(|other| place(other) == place(spec))
+        };
+        let deleted: BTreeSet<_> =
+            self.services.values().filter(|spec| !stays(spec)).map(|spec| spec.name.clone()).collect();
         changes.extend(deleted.iter().cloned().map(Change::DeleteService));
         for key in self.bindings.keys() {
             if !target.bindings.contains_key(key) && !deleted.contains(&key.service) {
@@ -144,12 +150,12 @@ impl SwitchState {
             }
         }
         for (key, binding) in &target.bindings {
-            if self.bindings.get(key) != Some(binding) {
+            if self.bindings.get(key) != Some(binding) || deleted.contains(&key.service) {
                 changes.push(Change::PutBinding(key.clone(), *binding));
             }
         }
         for (key @ (service, class), policy) in &target.policies {
-            if self.policies.get(key) != Some(policy) {
+            if self.policies.get(key) != Some(policy) || deleted.contains(service) {
                 changes.push(Change::PutPolicy { service: service.clone(), class: class.clone(), policy: *policy });
             }
         }

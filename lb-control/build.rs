@@ -31,6 +31,13 @@ fn build_xdp() -> anyhow::Result<()> {
     )?;
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../lb-ebpf");
     println!("cargo:rerun-if-changed={}/../lb-common/src", env!("CARGO_MANIFEST_DIR"));
+    // The distribution's compiler is a stable one, and aya-ebpf needs unstable
+    // features. Set here and not by cargo xtask: common crates' build scripts
+    // watch this variable, and every crate would be compiled once with and once
+    // without it. On nightly it changes nothing.
+    //
+    // SAFETY: a build script has one thread here.
+    unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf") };
     aya_build::build_ebpf(
         [aya_build::Package { name: "lb-ebpf", root_dir: root, ..Default::default() }],
         aya_build::Toolchain::Custom(&toolchain),

@@ -46,9 +46,7 @@ pub const fn siphash13<const N: usize>(key: [u64; 2], words: [u64; N]) -> u64 {
 /// Last word of a flow's hash: ports in network order, protocol, family.
 #[inline(always)]
 const fn ports_word(src_port: [u8; 2], dst_port: [u8; 2], protocol: u8, family: u8) -> u64 {
-    u64::from_be_bytes([
-        family, protocol, 0, 0, src_port[0], src_port[1], dst_port[0], dst_port[1],
-    ])
+    u64::from_be_bytes([family, protocol, 0, 0, src_port[0], src_port[1], dst_port[0], dst_port[1]])
 }
 
 /// Keyed hash of an IPv4 flow. The low 32 bits choose the ring slot, the high
@@ -76,10 +74,7 @@ pub const fn flow_v6(
     dst_port: [u8; 2],
     protocol: u8,
 ) -> u64 {
-    siphash13(
-        key,
-        [src[0], src[1], dst[0], dst[1], ports_word(src_port, dst_port, protocol, 6)],
-    )
+    siphash13(key, [src[0], src[1], dst[0], dst[1], ports_word(src_port, dst_port, protocol, 6)])
 }
 
 /// Ring slot of a flow hash: multiply-shift over the low 32 bits, so that a
@@ -124,10 +119,7 @@ pub const fn lookup_buckets_of(hi: u64, lo: u64, rest: u64) -> [u32; 2] {
     x = (x ^ (x >> 29)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     x ^= x >> 32;
     let buckets = (LOOKUP_SLOTS / LOOKUP_BUCKET) as u64;
-    [
-        (x & (buckets - 1)) as u32 * LOOKUP_BUCKET,
-        ((x >> 40) & (buckets - 1)) as u32 * LOOKUP_BUCKET,
-    ]
+    [(x & (buckets - 1)) as u32 * LOOKUP_BUCKET, ((x >> 40) & (buckets - 1)) as u32 * LOOKUP_BUCKET]
 }
 
 #[cfg(test)]

@@ -1,1 +1,54 @@
-//! The lab: network namespaces, real programs, and what a scenario needs of them.
+//! The lab: network namespaces joined by veth, real web servers, real clients,
+//! and real `sluice` processes, in a few lines of a scenario.
+//!
+//! ```no_run
+//! use lab::{Lab, l2};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let lab = Lab::build().servers(3).service(l2("www")).start()?;
+//! let answers = lab.get_many("www", 300)?;
+//! answers.all_answered()?;
+//! answers.spread.follows(&[("server-1", 1), ("server-2", 1), ("server-3", 1)])?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Needs root and the programs that `cargo xtask setup` installs. Every lab
+//! has names and a bpffs of its own, so that labs can run side by side; when it
+//! is dropped, after a signal, or at the latest when the next lab starts, all
+//! of it goes away.
+
+mod builder;
+mod client;
+mod command;
+mod crowd;
+mod host;
+mod kernel;
+mod lab;
+mod netns;
+mod network;
+mod nginx;
+mod plan;
+mod process;
+mod registry;
+mod service;
+mod settings;
+mod sluice;
+mod spread;
+mod wait;
+mod web;
+
+pub use builder::Builder;
+pub use client::{Attempt, Client, ask_name};
+pub use command::Outcome;
+pub use crowd::{Asking, Broken, Crowd, Report};
+pub use host::Host;
+pub use lab::Lab;
+pub use netns::Netns;
+pub use process::Process;
+pub use registry::{list, take_down};
+pub use service::{Service, l2, nat};
+pub use sluice::{Backend, binary, use_binary};
+pub use spread::Spread;
+pub use wait::eventually;
+pub use web::{Answers, Download, Load, get_many, wrk};

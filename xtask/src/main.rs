@@ -1,1 +1,117 @@
-fn main() {}
+//! Everything that needs privilege, a BPF compiler or another program.
+//!
+//! This file is the command line; each command has a file of its own.
+
+mod bench;
+mod bpf;
+mod build;
+mod debian;
+mod demo;
+mod labs;
+mod run;
+mod setup;
+mod story;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what building and testing need, or say what is missing
+    #[command(after_help = "Example:\n  # cargo xtask setup")]
+    Setup,
+    /// Build `sluice` with the XDP program in it
+    #[command(after_help = "Example:\n  $ cargo xtask build --release")]
+    Build(BuildArgs),
+    /// Run every check and test of the project, as root
+    #[command(
+        after_help = "Examples:\n  # cargo xtask test\n  # cargo xtask test scenarios drain\n\n\
+                            The second runs one step, and of it the tests whose name holds `drain`."
+    )]
+    Test(TestArgs),
+    /// Show the main job in a lab of network namespaces, step by step, as root
+    #[command(after_help = "Examples:\n  # cargo xtask demo\n  # cargo xtask demo --keep")]
+    Demo(DemoArgs),
+    /// Measure the data path and the time from a command to its being live, as root
+    #[command(after_help = "Example:\n  # cargo xtask bench")]
+    Bench,
+    /// Put labs up and take them down, as root
+    #[command(subcommand)]
+    Lab(LabCommand),
+    /// Remove abandoned and kept labs, and everything that was built
+    #[command(after_help = "Example:\n  $ cargo xtask clean")]
+    Clean,
+}
+
+#[derive(Args)]
+struct BuildArgs {
+    /// Optimised, for a real host
+    #[arg(long)]
+    release: bool,
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// Run this step only
+    step: Option<test::Step>,
+    /// Run only tests whose name holds this
+    #[arg(requires = "step")]
+    filter: Option<String>,
+}
+
+#[derive(Args)]
+struct DemoArgs {
+    /// Leave the lab up at the end and say how to enter it
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Subcommand)]
+enum LabCommand {
+    /// Put a lab up and leave it: a client, an edge and servers, with `sluice` running
+    #[command(after_help = "Example:\n  # cargo xtask lab up --servers 5 --mode nat")]
+    Up {
+        /// Web servers
+        #[arg(long, default_value_t = 3)]
+        servers: usize,
+        /// How the service `www` reaches them
+        #[arg(long, value_enum, default_value = "l2")]
+        mode: labs::Mode,
+    },
+    /// Take every lab down that is up
+    #[command(after_help = "Example:\n  # cargo xtask lab down")]
+    Down,
+    /// List labs
+    #[command(after_help = "Example:\n  $ cargo xtask lab list")]
+    List,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Setup => setup::everything(),
+        Command::Build(args) => build::command(args.release),
+        Command::Test(args) => test::command(args.step, args.filter.as_deref()),
+        Command::Demo(args) => demo::command(args.keep),
+        Command::Bench => bench::command(),
+        Command::Lab(LabCommand::Up { servers, mode }) => labs::up(servers, mode),
+        Command::Lab(LabCommand::Down) => labs::down(),
+        Command::Lab(LabCommand::List) => labs::list(),
+        Command::Clean => labs::down().and_then(|()| build::clean()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -35,7 +35,7 @@ pub mod maps {
     pub const WORDS: &str = "WORDS";
     /// `Array<Config>`, double (2 entries), mmapable.
     pub const CONFIG: &str = "CONFIG";
-    /// `Array<LookupSlot>`, double, mmapable.
+    /// `Array<[LookupSlot; LOOKUP_BUCKET]>`, double, mmapable: an element is a bucket.
     pub const LOOKUP: &str = "LOOKUP";
     /// `Array<Service>`, double, mmapable; indexed by service id.
     pub const SERVICES: &str = "SERVICES";

@@ -9,7 +9,7 @@ pub enum Fate {
     Reset,
     /// Dropped.
     Drop,
-    /// Handed to the kernel untouched.
+    /// Handed to the kernel.
     Pass,
 }
 
@@ -62,7 +62,8 @@ reasons! {
     Fragment = 9, Drop, "fragment";
     /// The TTL or hop limit would reach 0 (mode `nat`).
     TtlExpired = 10, Drop, "ttl_expired";
-    /// The route back to the client is not known to the kernel's tables.
+    /// The kernel has no route back to the client, or does not forward on the
+    /// servers' interface.
     NoRoute = 11, Drop, "no_route";
     /// An RST cannot be answered by an RST (RFC 9293 section 3.5.2).
     ResetOfReset = 12, Drop, "reset_of_reset";
@@ -76,6 +77,7 @@ reasons! {
     OtherProtocol = 16, Pass, "other_protocol";
     /// An Ethernet or IP header that is cut short or malformed.
     MalformedIp = 17, Pass, "malformed_ip";
-    /// To one of our addresses, but no port we know, or ICMP: the kernel answers.
-    OurAddress = 18, Pass, "our_address";
+    /// From a `nat` backend to a client whose Ethernet address the kernel must
+    /// resolve first: rewritten, and forwarded by the kernel.
+    ReplyToKernel = 18, Pass, "reply_to_kernel";
 }

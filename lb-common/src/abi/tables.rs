@@ -7,7 +7,7 @@ pub mod role {
     /// Source of packets from servers in mode `nat`: backend address and port.
     pub const REAL: u8 = 2;
     /// A VIP with port 0 and protocol 0: packets to one of our addresses that
-    /// carry no port (fragments, ICMP).
+    /// carry no port we can read (fragments, cut TCP headers).
     pub const ADDRESS: u8 = 3;
 }
 

@@ -56,10 +56,7 @@ fn array_elements_need_no_stride_padding() {
 fn reasons_are_dense_and_named_once() {
     for (index, reason) in Reason::ALL.iter().enumerate() {
         assert_eq!(*reason as usize, index);
-        assert_eq!(
-            Reason::ALL.iter().filter(|r| r.name() == reason.name()).count(),
-            1
-        );
+        assert_eq!(Reason::ALL.iter().filter(|r| r.name() == reason.name()).count(), 1);
     }
 }
 

@@ -1,0 +1,83 @@
+//! Which new connections are let in.
+
+use lb_common::{
+    abi::{Config, DEFAULT_CLASS, Reason, policy, words},
+    hash,
+};
+
+use crate::{
+    count,
+    parse::Segment,
+    tables::{Generation, word},
+};
+
+/// Steps of a binary search over 32,768 ranges.
+const SEARCH_STEPS: u32 = 16;
+
+/// Decides for a new connection, and counts it for its class.
+///
+/// The decision is a keyed hash of the flow (or of the client) and an epoch:
+/// a retransmitted SYN gets the answer of the first.
+#[inline(always)]
+pub fn admit(
+    generation: Generation,
+    config: &Config,
+    service: u32,
+    policed: bool,
+    segment: &Segment,
+    flow: u64,
+) -> Result<(), Reason> {
+    let class = classify(generation, config, segment)?;
+    if policed {
+        let policy = generation.policy(service, class)?;
+        if policy.verdict != policy::ADMIT {
+            let subject = if policy.scope == policy::BY_CLIENT {
+                hash::client(config.flow_key, segment.src.numeric())
+            } else {
+                flow
+            };
+            if hash::admission(config.flow_key, subject, word(words::EPOCH)) < policy.threshold {
+                count::class(class, |c| c.refused += 1);
+                return Err(if policy.verdict == policy::SILENT {
+                    count::service(service, |s| s.refused_silent += 1);
+                    Reason::RefusedSilent
+                } else {
+                    count::service(service, |s| s.refused_reset += 1);
+                    Reason::RefusedReset
+                });
+            }
+        }
+    }
+    count::class(class, |c| c.admitted += 1);
+    Ok(())
+}
+
+/// The first configured class whose sources and DSCPs both hold the segment.
+#[inline(always)]
+fn classify(generation: Generation, config: &Config, segment: &Segment) -> Result<u32, Reason> {
+    if config.classes == 0 {
+        return Ok(DEFAULT_CLASS);
+    }
+    let [hi, lo] = segment.src.numeric();
+    // The last range that starts at or before the address; the first starts at 0.
+    let mut first = 0u32;
+    let mut len = config.class_ranges;
+    for _ in 0..SEARCH_STEPS {
+        if len <= 1 {
+            break;
+        }
+        let half = len / 2;
+        let range = generation.class_range(first + half)?;
+        if range.start_hi < hi || (range.start_hi == hi && range.start_lo <= lo) {
+            first += half;
+            len -= half;
+        } else {
+            len = half;
+        }
+    }
+    let by_source = generation.class_range(first)?.classes;
+    let by_dscp = config.class_dscp[usize::from(segment.dscp & 63)];
+    // Without branches: each would double the paths that the verifier walks.
+    let matching = by_source & by_dscp | 1 << DEFAULT_CLASS;
+    Ok(((matching & matching.wrapping_neg()) - 1).count_ones())
+}

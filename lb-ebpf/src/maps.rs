@@ -1,0 +1,61 @@
+//! The maps. Their layout and meaning are in [`lb_common::abi`].
+//!
+//! Tables that a packet reads are memory-mapped by the control side, which
+//! writes only the copy that no packet reads.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+};
+use lb_common::abi::{
+    Backend, BackendCounters, CLASSES, ClassCounters, ClassRange, Config, DEFAULT_FLOWS,
+    DEFAULT_RING_POOL, DEFAULT_SYN_FLOWS, FlowEntry, FlowKey, LOOKUP_BUCKET, LOOKUP_SLOTS,
+    LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES, MAX_SERVICES, Name, Policy, Reason, Service,
+    ServiceCounters, words,
+};
+
+/// One bucket of the lookup table.
+pub type Bucket = [LookupSlot; LOOKUP_BUCKET as usize];
+
+#[map]
+pub static WORDS: Array<u64> = Array::with_max_entries(words::COUNT, BPF_F_MMAPABLE);
+#[map]
+pub static CONFIG: Array<Config> = Array::with_max_entries(2, BPF_F_MMAPABLE);
+#[map]
+pub static LOOKUP: Array<Bucket> =
+    Array::with_max_entries(2 * LOOKUP_SLOTS / LOOKUP_BUCKET, BPF_F_MMAPABLE);
+#[map]
+pub static SERVICES: Array<Service> = Array::with_max_entries(2 * MAX_SERVICES, BPF_F_MMAPABLE);
+#[map]
+pub static BACKENDS: Array<Backend> = Array::with_max_entries(2 * MAX_BACKENDS, BPF_F_MMAPABLE);
+#[map]
+pub static POLICIES: Array<Policy> =
+    Array::with_max_entries(2 * MAX_SERVICES * CLASSES, BPF_F_MMAPABLE);
+#[map]
+pub static CLASS_RANGES: Array<ClassRange> =
+    Array::with_max_entries(2 * MAX_CLASS_RANGES, BPF_F_MMAPABLE);
+#[map]
+pub static SERVICE_NAMES: Array<Name> = Array::with_max_entries(2 * MAX_SERVICES, BPF_F_MMAPABLE);
+#[map]
+pub static CLASS_NAMES: Array<Name> = Array::with_max_entries(2 * CLASSES, BPF_F_MMAPABLE);
+
+/// Sized by the loader, like the two below.
+#[map]
+pub static RINGS: Array<[u32; 2]> = Array::with_max_entries(DEFAULT_RING_POOL / 2, BPF_F_MMAPABLE);
+#[map]
+pub static FLOWS: HashMap<FlowKey, FlowEntry> = HashMap::with_max_entries(DEFAULT_FLOWS, 0);
+#[map]
+pub static SYN_FLOWS: LruHashMap<FlowKey, FlowEntry> =
+    LruHashMap::with_max_entries(DEFAULT_SYN_FLOWS, 0);
+
+#[map]
+pub static SERVICE_COUNTERS: PerCpuArray<ServiceCounters> =
+    PerCpuArray::with_max_entries(MAX_SERVICES, 0);
+#[map]
+pub static BACKEND_COUNTERS: PerCpuArray<BackendCounters> =
+    PerCpuArray::with_max_entries(MAX_BACKENDS, 0);
+#[map]
+pub static CLASS_COUNTERS: PerCpuArray<ClassCounters> = PerCpuArray::with_max_entries(CLASSES, 0);
+#[map]
+pub static REASONS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::ALL.len() as u32, 0);

@@ -1,0 +1,17 @@
+//! The writers: each turns a decision into bytes and an XDP action.
+
+pub mod ethernet;
+pub mod nat;
+pub mod reset;
+
+use lb_common::abi::Reason;
+
+use crate::frame::Short;
+
+impl From<Short> for Reason {
+    /// Parsing has checked every offset that a writer touches.
+    #[inline(always)]
+    fn from(_: Short) -> Self {
+        Self::RewriteFailed
+    }
+}

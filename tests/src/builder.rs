@@ -1,0 +1,183 @@
+//! From a scenario's wishes to a running lab.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    Lab, Service,
+    lab::Server,
+    network::{Blueprint, Network},
+    nginx,
+    registry::Site,
+    service::Placed,
+    settings::{self, Settings},
+};
+
+/// What a lab is to have. See [`Lab::build`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    label: Option<String>,
+    clients: usize,
+    servers: usize,
+    apart: bool,
+    services: Vec<Service>,
+    manager: String,
+    edge: String,
+    tables: String,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            label: None,
+            clients: 1,
+            servers: 2,
+            apart: false,
+            services: Vec::new(),
+            manager: String::new(),
+            edge: String::new(),
+            tables: String::new(),
+        }
+    }
+}
+
+impl Builder {
+    /// A fixed name, for a lab that people enter: `sl-LABEL-edge` and so on.
+    #[must_use]
+    pub fn label(mut self, label: &str) -> Self {
+        self.label = Some(label.to_owned());
+        self
+    }
+
+    /// Clients; default 1.
+    #[must_use]
+    pub fn clients(mut self, count: usize) -> Self {
+        self.clients = count;
+        self
+    }
+
+    /// Servers, each of which offers every service; default 2.
+    #[must_use]
+    pub fn servers(mut self, count: usize) -> Self {
+        self.servers = count;
+        self
+    }
+
+    /// Manager and edge as processes of their own, on hosts of their own.
+    #[must_use]
+    pub fn roles_apart(mut self) -> Self {
+        self.apart = true;
+        self
+    }
+
+    /// One more service.
+    #[must_use]
+    pub fn service(mut self, service: Service) -> Self {
+        self.services.push(service);
+        self
+    }
+
+    /// One more line of `[manager]`.
+    #[must_use]
+    pub fn manager(mut self, line: &str) -> Self {
+        self.manager.push_str(line);
+        self.manager.push('\n');
+        self
+    }
+
+    /// One more line of `[edge]`.
+    #[must_use]
+    pub fn edge(mut self, line: &str) -> Self {
+        self.edge.push_str(line);
+        self.edge.push('\n');
+        self
+    }
+
+    /// More tables, such as `[[class]]`.
+    #[must_use]
+    pub fn tables(mut self, toml: &str) -> Self {
+        self.tables.push_str(toml);
+        self.tables.push('\n');
+        self
+    }
+
+    /// The network and the web servers, without any `sluice` process.
+    pub fn prepare(self) -> Result<Lab> {
+        let site = Site::claim(self.label.as_deref())?;
+        let services: Vec<_> = self
+            .services
+            .into_iter()
+            .enumerate()
+            .map(|(index, service)| Placed::new(service, index))
+            .collect();
+        let vips = |l2_only: bool| {
+            services
+                .iter()
+                .filter(|placed| !l2_only || !placed.service.nat)
+                .map(|placed| placed.address.ip())
+                .collect()
+        };
+        let blueprint = Blueprint {
+            clients: self.clients,
+            servers: self.servers,
+            manager: self.apart,
+            server_vips: vips(true),
+            edge_vips: vips(false),
+        };
+        let network = Network::build(&site.id, &site.dir, &blueprint)
+            .context("building the lab's network")?;
+        let file = site.dir.join("file");
+        write_noise(&file, nginx::DOWNLOAD_BYTES)?;
+        let mut ports: Vec<u16> = services.iter().map(|placed| placed.server_port).collect();
+        ports.extend(ports.is_empty().then_some(80));
+        ports.sort_unstable();
+        ports.dedup();
+        let mut servers = network
+            .servers
+            .iter()
+            .map(|host| Ok(Server { nginx: Some(nginx::start(host, &ports, &file)?), agent: None }))
+            .collect::<Result<Vec<_>>>()?;
+        for (host, server) in network.servers.iter().zip(&mut servers) {
+            if let Some(nginx) = &mut server.nginx {
+                nginx::wait(host, nginx, &ports)?;
+            }
+        }
+        let settings = Settings {
+            apart: self.apart,
+            manager: settings::manager_address(network.manager.as_ref().unwrap_or(&network.edge)),
+            services,
+            manager_extra: self.manager,
+            edge_extra: self.edge,
+            tables: self.tables,
+        };
+        Ok(Lab::new(site, network, servers, settings))
+    }
+
+    /// Everything: `sluice`, an agent on every server, and every server bound
+    /// to every service.
+    pub fn start(self) -> Result<Lab> {
+        let mut lab = self.prepare()?;
+        lab.start_sluice(&[])?;
+        for server in 0..lab.servers().len() {
+            lab.start_agent(server)?;
+        }
+        lab.wait_all_active(Duration::from_secs(20))?;
+        Ok(lab)
+    }
+}
+
+/// Bytes without a pattern (xorshift64, Marsaglia 2003), the same every time.
+fn write_noise(path: &Path, bytes: usize) -> Result<()> {
+    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    })
+    .take(bytes / 8)
+    .flatten()
+    .collect();
+    fs::write(path, noise).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,164 @@
+//! The lab as a scenario sees it.
+
+use std::{cell::Cell, net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    Answers, Builder, Client, Crowd, Download, Host, Process, network::Network, registry::Site,
+    service::Placed, settings::Settings, web,
+};
+
+/// A running lab. Dropping it takes everything down.
+///
+/// Servers are counted from 0; the host of server 0 is named `server-1`.
+#[derive(Debug)]
+pub struct Lab {
+    // Dropped in this order: processes first, the site last.
+    pub(crate) sluice: Option<Process>,
+    pub(crate) edge_role: Option<Process>,
+    pub(crate) processes: Vec<Server>,
+    pub(crate) clients: Vec<Host>,
+    pub(crate) edge: Host,
+    pub(crate) manager: Option<Host>,
+    pub(crate) servers: Vec<Host>,
+    pub(crate) settings: Settings,
+    downloads: Cell<usize>,
+    pub(crate) site: Site,
+}
+
+/// What runs on a server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) nginx: Option<Process>,
+    pub(crate) agent: Option<Process>,
+}
+
+impl Lab {
+    /// Begins the description of a lab.
+    pub fn build() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(
+        site: Site,
+        network: Network,
+        processes: Vec<Server>,
+        settings: Settings,
+    ) -> Self {
+        let Network { clients, edge, manager, servers } = network;
+        Self {
+            sluice: None,
+            edge_role: None,
+            processes,
+            clients,
+            edge,
+            manager,
+            servers,
+            settings,
+            downloads: Cell::new(0),
+            site,
+        }
+    }
+
+    /// The first client.
+    pub fn client(&self) -> &Host {
+        &self.clients[0]
+    }
+
+    pub fn clients(&self) -> &[Host] {
+        &self.clients
+    }
+
+    pub fn edge(&self) -> &Host {
+        &self.edge
+    }
+
+    pub fn servers(&self) -> &[Host] {
+        &self.servers
+    }
+
+    /// The host with this name, such as a [`Spread`](crate::Spread) gives.
+    ///
+    /// # Errors
+    /// When no server has it.
+    pub fn server_index(&self, name: &str) -> Result<usize> {
+        self.servers
+            .iter()
+            .position(|host| host.name() == name)
+            .with_context(|| format!("no server {name}"))
+    }
+
+    /// Where the lab's files are: configuration, logs, the bpffs.
+    pub fn directory(&self) -> &Path {
+        &self.site.dir
+    }
+
+    /// Directory that the edge pins its maps and programs under.
+    pub fn bpffs(&self) -> std::path::PathBuf {
+        self.site.bpffs()
+    }
+
+    pub(crate) fn placed(&self, service: &str) -> &Placed {
+        let found = self.settings.services.iter().find(|placed| placed.service.name == service);
+        found.unwrap_or_else(|| panic!("this lab has no service {service}"))
+    }
+
+    /// A service's VIP and port.
+    pub fn vip(&self, service: &str) -> SocketAddr {
+        self.placed(service).address
+    }
+
+    /// A server's address and port in a service, as the command line takes it.
+    pub fn backend(&self, service: &str, server: usize) -> SocketAddr {
+        self.placed(service).backend(&self.servers[server])
+    }
+
+    /// Requests from the first client, each on a new connection, by curl.
+    pub fn get_many(&self, service: &str, count: usize) -> Result<Answers> {
+        web::get_many(self.client(), self.vip(service), count)
+    }
+
+    /// Opens connections from the first client that stay open.
+    pub fn crowd(&self, service: &str, count: usize) -> Result<Crowd> {
+        Crowd::gather(Client::of(self.client()), self.vip(service), count)
+    }
+
+    /// Starts a download, by curl from the first client, that takes six seconds.
+    pub fn download(&self, service: &str) -> Result<Download> {
+        let number = self.downloads.get() + 1;
+        self.downloads.set(number);
+        Download::start(self.client(), self.vip(service), self.site.dir.join("file"), number)
+    }
+
+    /// Kills a server as a power cut would: nothing says goodbye.
+    pub fn cut_power(&mut self, server: usize) -> Result<()> {
+        self.servers[server].unplug()?;
+        let Server { nginx, agent } = &mut self.processes[server];
+        for process in [nginx.take(), agent.take()].into_iter().flatten() {
+            process.kill()?;
+        }
+        Ok(())
+    }
+
+    /// Leaves everything up when this process ends. `cargo xtask lab down`
+    /// takes it down.
+    pub fn keep(mut self) -> Result<()> {
+        let servers =
+            self.processes.iter_mut().flat_map(|server| [&mut server.nginx, &mut server.agent]);
+        for process in servers.chain([&mut self.sluice, &mut self.edge_role]).flatten() {
+            process.keep();
+        }
+        self.site.keep()
+    }
+
+    /// Waits for what traffic or time will bring about.
+    pub(crate) fn until<T>(
+        &self,
+        seconds: u64,
+        what: &str,
+        probe: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        crate::eventually(Duration::from_secs(seconds), what, probe)
+    }
+}

@@ -1,0 +1,186 @@
+//! Namespaces, cables, addresses and routes.
+//!
+//! One Ethernet segment: a bridge in a namespace of its own, the fabric.
+//! Clients reach VIPs through the edge. Servers answer for a VIP straight to
+//! the client, and everything else goes through the edge, their gateway.
+
+use std::{fmt::Write as _, fs, net::IpAddr, path::Path};
+
+use anyhow::Result;
+
+use crate::{
+    Host, Netns,
+    command::{Family, ip_batch, run},
+    plan::{self, Net},
+};
+
+/// The routing table for packets that a server sends with a VIP as source.
+const VIP_TABLE: u32 = 100;
+
+/// What is to be built.
+pub(crate) struct Blueprint {
+    pub(crate) clients: usize,
+    pub(crate) servers: usize,
+    /// A host for a manager that is not on the edge.
+    pub(crate) manager: bool,
+    /// On every server's loopback interface: it answers for them directly.
+    pub(crate) server_vips: Vec<IpAddr>,
+    /// On the edge's loopback interface.
+    pub(crate) edge_vips: Vec<IpAddr>,
+}
+
+pub(crate) struct Network {
+    pub(crate) clients: Vec<Host>,
+    pub(crate) edge: Host,
+    pub(crate) manager: Option<Host>,
+    pub(crate) servers: Vec<Host>,
+}
+
+impl Network {
+    /// Builds it under names that begin with `id`.
+    pub(crate) fn build(id: &str, dir: &Path, blueprint: &Blueprint) -> Result<Self> {
+        let host = |name: String, net: Net, last: u8| -> Result<Host> {
+            let dir = dir.join(&name);
+            fs::create_dir_all(&dir)?;
+            let netns = Netns::named(format!("{id}-{name}"));
+            Ok(Host { name, netns, v4: net.v4(last), v6: net.v6(last), dir })
+        };
+        let network = Self {
+            clients: (0..blueprint.clients)
+                .map(|i| {
+                    let name =
+                        if i == 0 { "client".to_owned() } else { format!("client-{}", i + 1) };
+                    host(name, Net::Clients, plan::host(i))
+                })
+                .collect::<Result<_>>()?,
+            edge: host("edge".to_owned(), Net::Servers, plan::EDGE)?,
+            manager: blueprint
+                .manager
+                .then(|| host("manager".to_owned(), Net::Servers, plan::MANAGER))
+                .transpose()?,
+            servers: (0..blueprint.servers)
+                .map(|i| host(format!("server-{}", i + 1), Net::Servers, plan::host(i)))
+                .collect::<Result<_>>()?,
+        };
+        let fabric = Netns::named(format!("{id}-fabric"));
+        network.cable(&fabric)?;
+        network.address(blueprint)?;
+        Ok(network)
+    }
+
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.clients.iter().chain([&self.edge]).chain(&self.manager).chain(&self.servers)
+    }
+
+    fn cable(&self, fabric: &Netns) -> Result<()> {
+        let mut namespaces = format!("netns add {}\n", fabric.name());
+        let mut cables = "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
+                          link set br0 up\n"
+            .to_owned();
+        for host in self.hosts() {
+            let (name, netns) = (&host.name, host.netns.name());
+            writeln!(namespaces, "netns add {netns}")?;
+            writeln!(cables, "link add {name} type veth peer name eth0 netns {netns}")?;
+            writeln!(cables, "link set {name} master br0 up")?;
+        }
+        ip_batch(None, Family::V4, &namespaces)?;
+        fabric.sysctl(&[("ipv6/conf/default/disable_ipv6", "1")])?;
+        for host in self.hosts() {
+            host.netns.sysctl(&[
+                ("ipv6/conf/default/accept_dad", "0"),
+                ("ipv6/conf/default/accept_ra", "0"),
+                ("ipv4/conf/all/rp_filter", "0"),
+                ("ipv4/conf/default/rp_filter", "0"),
+                // Thousands of short connections need their ports back.
+                ("ipv4/ip_local_port_range", "10000 65000"),
+            ])?;
+        }
+        ip_batch(Some(fabric.name()), Family::V4, &cables)?;
+        fabric.enter(|| {
+            for host in self.hosts() {
+                // XDP sees what is on the wire only if checksums are finished
+                // before, and segments are not glued together.
+                run("ethtool", &["-K", &host.name, "tx", "off"])?.stdout()?;
+            }
+            // A veth takes frames that its peer sends from XDP only with NAPI,
+            // which GRO turns on.
+            run("ethtool", &["-K", &self.edge.name, "gro", "on"])?.stdout()
+        })?;
+        for host in self.hosts() {
+            host.run("ethtool", &["-K", "eth0", "tx", "off"])?.stdout()?;
+        }
+        Ok(())
+    }
+
+    fn address(&self, blueprint: &Blueprint) -> Result<()> {
+        for client in &self.clients {
+            configure(client, &gateway(client, Net::Clients))?;
+        }
+        for server in &self.servers {
+            let script = gateway(server, Net::Servers) + &on_loopback(&blueprint.server_vips);
+            configure(server, &script)?;
+            for (family, vips, clients) in [
+                (Family::V4, Net::Vips.prefix_v4(), Net::Clients.prefix_v4()),
+                (Family::V6, Net::Vips.prefix_v6(), Net::Clients.prefix_v6()),
+            ] {
+                let script = format!(
+                    "rule add from {vips} lookup {VIP_TABLE}\n\
+                     route add {clients} dev eth0 table {VIP_TABLE}\n"
+                );
+                ip_batch(Some(server.netns.name()), family, &script)?;
+            }
+            // The VIP is the edge's on this segment: servers own it silently.
+            server.netns.sysctl(&[
+                ("ipv4/conf/all/arp_ignore", "1"),
+                ("ipv4/conf/all/arp_announce", "2"),
+            ])?;
+        }
+        if let Some(manager) = &self.manager {
+            configure(manager, &gateway(manager, Net::Servers))?;
+        }
+        let edge = &self.edge;
+        edge.netns.sysctl(&[
+            ("ipv4/ip_forward", "1"),
+            ("ipv6/conf/all/forwarding", "1"),
+            ("ipv4/conf/all/send_redirects", "0"),
+            ("ipv4/conf/default/send_redirects", "0"),
+        ])?;
+        let script = own_address(Net::Clients, plan::EDGE)
+            + &own_address(Net::Servers, plan::EDGE)
+            + &on_loopback(&blueprint.edge_vips);
+        configure(edge, &script)
+    }
+}
+
+fn configure(host: &Host, script: &str) -> Result<()> {
+    ip_batch(
+        Some(host.netns.name()),
+        Family::V4,
+        &format!("link set lo up\nlink set eth0 up\n{script}"),
+    )
+}
+
+fn own_address(net: Net, last: u8) -> String {
+    format!("addr add {}/24 dev eth0\naddr add {}/64 dev eth0 nodad\n", net.v4(last), net.v6(last))
+}
+
+/// Its address, and everything else through the edge.
+fn gateway(host: &Host, net: Net) -> String {
+    format!(
+        "addr add {}/24 dev eth0\naddr add {}/64 dev eth0 nodad\n\
+         route add 0.0.0.0/0 via {}\nroute add ::/0 via {}\n",
+        host.v4,
+        host.v6,
+        net.v4(plan::EDGE),
+        net.v6(plan::EDGE)
+    )
+}
+
+fn on_loopback(vips: &[IpAddr]) -> String {
+    vips.iter()
+        .map(|vip| {
+            let bits = if vip.is_ipv4() { 32 } else { 128 };
+            format!("addr add {vip}/{bits} dev lo\n")
+        })
+        .collect()
+}

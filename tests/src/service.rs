@@ -1,0 +1,75 @@
+//! Services, as a scenario asks for them.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::Host;
+
+/// A virtual server of the lab. Every server of the lab offers it.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub(crate) name: String,
+    pub(crate) nat: bool,
+    pub(crate) v6: bool,
+    /// Lines of its `[[service]]` table and of tables below it.
+    pub(crate) settings: String,
+}
+
+/// A service by MAC rewrite and direct server return.
+pub fn l2(name: &str) -> Service {
+    Service { name: name.to_owned(), nat: false, v6: false, settings: String::new() }
+}
+
+/// A service by address rewrite in both directions.
+pub fn nat(name: &str) -> Service {
+    Service { nat: true, ..l2(name) }
+}
+
+impl Service {
+    /// Over IPv6.
+    #[must_use]
+    pub fn v6(self) -> Self {
+        Self { v6: true, ..self }
+    }
+
+    /// More TOML for its `[[service]]` table, tables below it included.
+    #[must_use]
+    pub fn settings(mut self, toml: &str) -> Self {
+        self.settings.push_str(toml);
+        self.settings.push('\n');
+        self
+    }
+
+    /// Port that the servers listen on: the VIP's port, or with `nat` one of its own.
+    pub(crate) fn server_port(&self, index: usize) -> u16 {
+        if self.nat {
+            8080 + u16::try_from(index).expect("fewer than 200 services")
+        } else {
+            VIP_PORT
+        }
+    }
+}
+
+/// Every VIP's port.
+pub(crate) const VIP_PORT: u16 = 80;
+
+/// A [`Service`] with its place in the lab.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    pub(crate) service: Service,
+    /// VIP and port.
+    pub(crate) address: SocketAddr,
+    /// Port on the servers.
+    pub(crate) server_port: u16,
+}
+
+impl Placed {
+    pub(crate) fn new(service: Service, index: usize) -> Self {
+        let vip: IpAddr = crate::plan::vip(index, service.v6);
+        let server_port = service.server_port(index);
+        Self { service, address: SocketAddr::new(vip, VIP_PORT), server_port }
+    }
+    /// Address and port of `server` in this service.
+    pub(crate) fn backend(&self, server: &Host) -> SocketAddr {
+        (server.address(self.service.v6), self.server_port).into()
+    }
+}

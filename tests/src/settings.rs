@@ -1,0 +1,114 @@
+//! Writes the configuration files of the lab's `sluice` processes.
+
+use std::{fmt::Write as _, fs, net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::{Host, registry::Site, service::Placed};
+
+/// The manager's port.
+const MANAGER_PORT: u16 = 7400;
+
+/// What the lab's configuration files are made of.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Whether manager and edge are processes of their own.
+    pub(crate) apart: bool,
+    /// Host of the manager.
+    pub(crate) manager: SocketAddr,
+    pub(crate) services: Vec<Placed>,
+    /// More lines of `[manager]`.
+    pub(crate) manager_extra: String,
+    /// More lines of `[edge]`.
+    pub(crate) edge_extra: String,
+    /// More tables.
+    pub(crate) tables: String,
+}
+
+/// Where the manager on `host` listens.
+pub(crate) fn manager_address(host: &Host) -> SocketAddr {
+    (host.address(false), MANAGER_PORT).into()
+}
+
+/// Unix socket of the manager.
+pub(crate) fn socket(site: &Site) -> PathBuf {
+    site.dir.join("sluice.sock")
+}
+
+impl Settings {
+    /// For `sluice run`, or, with roles apart, `sluice manager`.
+    pub(crate) fn write_manager(&self, site: &Site) -> Result<PathBuf> {
+        let mut toml = format!(
+            "[manager]\n\
+             listen = \"{}\"\n\
+             # The lab's networks are nobody's.\n\
+             insecure = true\n\
+             socket = \"{}\"\n\
+             intent = \"{}\"\n\
+             learning = \"1s\"\n\
+             {}\n",
+            self.manager,
+            socket(site).display(),
+            site.dir.join("intent.json").display(),
+            self.manager_extra
+        );
+        if !self.apart {
+            toml.push_str(&self.edge(site));
+        }
+        for placed in &self.services {
+            let mode = if placed.service.nat { "nat" } else { "l2" };
+            write!(
+                toml,
+                "[[service]]\nname = \"{}\"\naddress = \"{}\"\nmode = \"{mode}\"\n{}\n",
+                placed.service.name, placed.address, placed.service.settings
+            )?;
+        }
+        toml.push_str(&self.tables);
+        write(site, "sluice.toml", &toml)
+    }
+
+    /// For `sluice edge`.
+    pub(crate) fn write_edge(&self, site: &Site) -> Result<PathBuf> {
+        write(site, "edge.toml", &self.edge(site))
+    }
+
+    fn edge(&self, site: &Site) -> String {
+        let manager =
+            if self.apart { format!("manager = \"{}\"\n", self.manager) } else { String::new() };
+        format!(
+            "[edge]\n\
+             interfaces = [\"eth0\"]\n\
+             pin = \"{}\"\n\
+             flow_key = \"{}\"\n\
+             {manager}{}\n",
+            site.bpffs().join("sluice").display(),
+            site.dir.join("flow.key").display(),
+            self.edge_extra
+        )
+    }
+
+    /// For `sluice agent` on `server`, bound to every service of its families.
+    pub(crate) fn write_agent(&self, site: &Site, server: &Host) -> Result<PathBuf> {
+        let mut toml = format!(
+            "[agent]\nname = \"{}\"\nmanager = \"{}\"\ninterval = \"100ms\"\n",
+            server.name(),
+            self.manager
+        );
+        for placed in &self.services {
+            write!(
+                toml,
+                "[[agent.bind]]\nservice = \"{}\"\naddress = \"{}\"\n\
+                 check = {{ interval = \"200ms\", timeout = \"1s\" }}\n",
+                placed.service.name,
+                placed.backend(server)
+            )?;
+        }
+        write(site, &format!("{}.toml", server.name()), &toml)
+    }
+}
+
+fn write(site: &Site, name: &str, toml: &str) -> Result<PathBuf> {
+    let path = site.dir.join(name);
+    fs::write(&path, toml).with_context(|| path.display().to_string())?;
+    Ok(path)
+}

@@ -1,0 +1,237 @@
+//! The lab's `sluice` processes and its command line.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, sync::OnceLock, time::Duration};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{Host, Lab, Outcome, Process, eventually, lab::Server, settings};
+
+/// How long an orderly stop may take.
+const STOP: Duration = Duration::from_secs(10);
+/// How long a start may take, the verifier's work included.
+const START: Duration = Duration::from_secs(30);
+
+/// One line of `sluice get backends`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    pub service: String,
+    pub address: SocketAddr,
+    pub weight: u64,
+    /// `pending`, `active`, `draining`, `down`, `unknown`.
+    pub state: String,
+    pub connections: u64,
+    /// Draining, and no connection is left.
+    pub removable: bool,
+}
+
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the program that labs run; without it, `SLUICE_BIN` does.
+pub fn use_binary(path: PathBuf) {
+    // The first word counts: labs may be running with it.
+    let _ = BINARY.set(path);
+}
+
+/// The program that labs run.
+pub fn binary() -> Result<PathBuf> {
+    let path = match BINARY.get() {
+        Some(path) => path.clone(),
+        None => std::env::var_os("SLUICE_BIN")
+            .context("SLUICE_BIN names no sluice program; run scenarios by `cargo xtask test`")?
+            .into(),
+    };
+    ensure!(path.exists(), "{} is not there: cargo xtask build", path.display());
+    Ok(path)
+}
+
+impl Lab {
+    /// Host that the manager runs on.
+    pub fn manager_host(&self) -> &Host {
+        self.manager.as_ref().unwrap_or(&self.edge)
+    }
+
+    /// Starts `sluice run` with these further arguments (with roles apart,
+    /// `sluice manager` and, with the arguments, `sluice edge`) and waits until
+    /// it answers.
+    pub fn start_sluice(&mut self, args: &[&str]) -> Result<()> {
+        let config = self.settings.write_manager(&self.site)?;
+        if self.settings.apart {
+            let edge_config = self.settings.write_edge(&self.site)?;
+            self.sluice = Some(spawn(self.manager_host(), "manager", config, &[])?);
+            self.edge_role = Some(spawn(&self.edge, "edge", edge_config, args)?);
+        } else {
+            self.sluice = Some(spawn(&self.edge, "run", config, args)?);
+        }
+        eventually(START, "sluice to answer", || {
+            for process in [&mut self.sluice, &mut self.edge_role].into_iter().flatten() {
+                process.check_alive()?;
+            }
+            Ok(self.sluice(&["status"])?.success().then_some(()))
+        })
+        .with_context(|| self.last_words())
+    }
+
+    /// The process of the manager, which is the edge's too unless roles are apart.
+    pub fn sluice_process(&mut self) -> Result<&mut Process> {
+        self.sluice.as_mut().context("sluice is not running")
+    }
+
+    /// SIGKILL for `sluice run`, or for both roles.
+    pub fn kill_sluice(&mut self) -> Result<()> {
+        for process in [self.sluice.take(), self.edge_role.take()].into_iter().flatten() {
+            process.kill()?;
+        }
+        Ok(())
+    }
+
+    /// SIGTERM for `sluice run`, or for both roles.
+    ///
+    /// # Errors
+    /// When it takes long or fails.
+    pub fn stop_sluice(&mut self) -> Result<()> {
+        for process in [self.sluice.take(), self.edge_role.take()].into_iter().flatten() {
+            process.stop(STOP)?.stdout().context("an orderly stop of sluice")?;
+        }
+        Ok(())
+    }
+
+    /// Starts the agent of a server.
+    pub fn start_agent(&mut self, server: usize) -> Result<()> {
+        let host = &self.servers[server];
+        let config = self.settings.write_agent(&self.site, host)?;
+        self.processes[server].agent = Some(spawn(host, "agent", config, &[])?);
+        Ok(())
+    }
+
+    /// SIGTERM for a server's agent, which then leaves gracefully; its process
+    /// is given back, still running.
+    pub fn leave(&mut self, server: usize) -> Result<Process> {
+        let agent = self.processes[server].agent.take().context("no agent runs there")?;
+        agent.signal(nix::sys::signal::Signal::SIGTERM)?;
+        Ok(agent)
+    }
+
+    /// SIGKILL for a server's agent.
+    pub fn kill_agent(&mut self, server: usize) -> Result<()> {
+        self.processes[server].agent.take().context("no agent runs there")?.kill()
+    }
+
+    /// SIGKILL for a server's web server.
+    pub fn kill_nginx(&mut self, server: usize) -> Result<()> {
+        self.processes[server].nginx.take().context("no nginx runs there")?.kill()
+    }
+
+    /// Runs the command line on the manager's host, over its unix socket.
+    ///
+    /// ```no_run
+    /// # fn main() -> anyhow::Result<()> {
+    /// # let lab = lab::Lab::build().service(lab::l2("www")).start()?;
+    /// lab.sluice(&["weight", "www", "198.18.2.11:80", "0"])?.stdout()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When it cannot be started. How it ended is in the outcome.
+    pub fn sluice(&self, args: &[&str]) -> Result<Outcome> {
+        let manager = format!("unix:{}", settings::socket(&self.site).display());
+        let mut all = vec!["--manager", &manager];
+        all.extend(args);
+        self.manager_host().run(binary()?, &all)
+    }
+
+    /// The command line's answer with `-o json`.
+    pub fn sluice_json(&self, args: &[&str]) -> Result<Value> {
+        let mut all = args.to_vec();
+        all.extend(["-o", "json"]);
+        let answer = self.sluice(&all)?.stdout()?;
+        serde_json::from_str(&answer)
+            .with_context(|| format!("sluice {args:?} -o json printed:\n{answer}"))
+    }
+
+    /// `sluice get backends`, of one service.
+    pub fn backends(&self, service: &str) -> Result<Vec<Backend>> {
+        let answer = self.sluice_json(&["get", "backends"])?;
+        let all = read_backends(&answer)
+            .with_context(|| format!("sluice get backends printed:\n{answer:#}"))?;
+        Ok(all.into_iter().filter(|backend| backend.service == service).collect())
+    }
+
+    /// State of one server in a service; `None` when it is not bound.
+    pub fn state(&self, service: &str, server: usize) -> Result<Option<String>> {
+        let address = self.backend(service, server);
+        Ok(self
+            .backends(service)?
+            .into_iter()
+            .find(|backend| backend.address == address)
+            .map(|backend| backend.state))
+    }
+
+    /// Waits until a server has this state in a service; `None`: is not bound.
+    pub fn wait_state(&self, service: &str, server: usize, state: Option<&str>) -> Result<()> {
+        let what = format!(
+            "{} to be {} in {service}",
+            self.servers[server].name(),
+            state.unwrap_or("gone")
+        );
+        self.until(20, &what, || {
+            let seen = self.state(service, server)?;
+            if seen.as_deref() == state {
+                return Ok(Some(()));
+            }
+            bail!("it is {}", seen.as_deref().unwrap_or("gone"))
+        })
+        .with_context(|| self.last_words())
+    }
+
+    /// Waits until every server is active in every service.
+    pub(crate) fn wait_all_active(&self, patience: Duration) -> Result<()> {
+        for placed in &self.settings.services {
+            let name = &placed.service.name;
+            eventually(patience, &format!("every server to be active in {name}"), || {
+                let backends = self.backends(name)?;
+                let active = backends.iter().filter(|backend| backend.state == "active").count();
+                ensure!(active == self.servers.len(), "{backends:?}");
+                Ok(Some(()))
+            })
+            .with_context(|| self.last_words())?;
+        }
+        Ok(())
+    }
+
+    /// The ends of the logs of every `sluice` process, for an error message.
+    pub fn last_words(&self) -> String {
+        let agents = self.processes.iter().filter_map(|Server { agent, .. }| agent.as_ref());
+        let all = self.sluice.iter().chain(&self.edge_role).chain(agents);
+        all.map(|process| format!("--- {}\n{}\n", process.name(), process.log_tail())).collect()
+    }
+}
+
+fn spawn(host: &Host, role: &str, config: PathBuf, args: &[&str]) -> Result<Process> {
+    let mut all: Vec<OsString> = vec![role.into(), "--config".into(), config.into()];
+    all.extend(args.iter().map(OsString::from));
+    host.spawn(&format!("sluice-{role}"), binary()?, &all)
+}
+
+fn read_backends(answer: &Value) -> Result<Vec<Backend>> {
+    let rows = answer.as_array().context("not a list")?;
+    let text = |row: &Value, field: &str| {
+        row[field].as_str().map(str::to_owned).with_context(|| format!("no text {field}"))
+    };
+    let number = |row: &Value, field: &str| {
+        row[field].as_u64().with_context(|| format!("no number {field}"))
+    };
+    rows.iter()
+        .map(|row| {
+            Ok(Backend {
+                service: text(row, "service")?,
+                address: text(row, "backend")?.parse()?,
+                weight: number(row, "weight")?,
+                state: text(row, "state")?,
+                connections: number(row, "connections")?,
+                removable: row["removable"].as_bool().context("no truth removable")?,
+            })
+        })
+        .collect()
+}

@@ -154,9 +154,7 @@ impl Agent {
     /// Whether an agent that leaves may end now. `unheard`: no manager hears
     /// it, so that no answer is waited for.
     fn may_go(&mut self, connections: u64, unheard: bool) -> bool {
-        self.leave
-            .as_mut()
-            .is_some_and(|leave| leave.may_go(&self.states, connections, unheard))
+        self.leave.as_mut().is_some_and(|leave| leave.may_go(&self.states, connections, unheard))
     }
 }
 

@@ -90,10 +90,7 @@ pub(super) async fn run(
 }
 
 fn lost(manager: &str, status: &tonic::Status) -> anyhow::Error {
-    anyhow!(
-        "the session with {manager} ended: {}",
-        transport::call_failure(status)
-    )
+    anyhow!("the session with {manager} ended: {}", transport::call_failure(status))
 }
 
 fn hello(agent: &Agent) -> AgentMessage {
@@ -135,17 +132,10 @@ async fn beat(agent: &mut Agent, outgoing: &mpsc::Sender<AgentMessage>) -> anyho
         backend: bind.address.to_string(),
         healthy: word.healthy,
         cause: word.cause,
-        connections: agent
-            .connections
-            .get(&bind.address.port())
-            .copied()
-            .unwrap_or(0),
+        connections: agent.connections.get(&bind.address.port()).copied().unwrap_or(0),
         load,
     });
-    let heartbeat = Heartbeat {
-        sequence: agent.sequence + 1,
-        backends: backends.collect(),
-    };
+    let heartbeat = Heartbeat { sequence: agent.sequence + 1, backends: backends.collect() };
     match outgoing.try_send(message(agent_message::Kind::Heartbeat(heartbeat))) {
         Ok(()) => agent.sequence += 1,
         Err(TrySendError::Full(_)) => warn!("the manager does not read: heartbeat left out"),
@@ -157,10 +147,7 @@ async fn beat(agent: &mut Agent, outgoing: &mpsc::Sender<AgentMessage>) -> anyho
 /// One-minute load average over CPUs; 0 where it cannot be told.
 fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let minute = text
-        .split(' ')
-        .next()
-        .and_then(|first| first.parse::<f64>().ok());
+    let minute = text.split(' ').next().and_then(|first| first.parse::<f64>().ok());
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     minute.unwrap_or(0.0) / cpus as f64
 }
@@ -175,23 +162,11 @@ fn take(agent: &mut Agent, reply: AgentReply) {
             );
         }
         Some(agent_reply::Kind::Refused(refused)) => {
-            set(
-                agent,
-                &refused.service,
-                &refused.backend,
-                BindState::Refused,
-                &refused.reason,
-            );
+            set(agent, &refused.service, &refused.backend, BindState::Refused, &refused.reason);
         }
         Some(agent_reply::Kind::Notice(notice)) => {
             let state = BindState::Told(notice.state);
-            set(
-                agent,
-                &notice.service,
-                &notice.backend,
-                state,
-                &notice.reason,
-            );
+            set(agent, &notice.service, &notice.backend, state, &notice.reason);
         }
         None => {}
     }

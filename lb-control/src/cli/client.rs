@@ -29,9 +29,7 @@ impl Reach {
             Some(manager) => manager.clone(),
             None => format!("unix:{}", settings.manager.socket.display()),
         };
-        target
-            .parse::<Target>()
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+        target.parse::<Target>().map_err(|error| Failure::Usage(error.to_string()))?;
         let tls = tls(global)?.or(settings.tls);
         Ok(Self { target, tls })
     }
@@ -72,10 +70,7 @@ impl Client {
             .await
             .unwrap_or_else(|_| {
                 let limit = humantime::format_duration(global.timeout);
-                Err(anyhow::anyhow!(
-                    "no connection to {} within {limit}",
-                    reach.target
-                ))
+                Err(anyhow::anyhow!("no connection to {} within {limit}", reach.target))
             })
             .map_err(|error| unreachable(&reach.target, &format!("{error:#}")))?;
         Ok(Self {
@@ -111,9 +106,7 @@ impl Client {
                 Err(Status::deadline_exceeded(message))
             }),
         };
-        answer
-            .map(Response::into_inner)
-            .map_err(|status| self.failure(status))
+        answer.map(Response::into_inner).map_err(|status| self.failure(status))
     }
 
     /// What a call's status means for a script.
@@ -132,10 +125,7 @@ impl Client {
             )),
             _ => Failure::Failed(text),
         };
-        CallFailure {
-            not_found: status.code() == Code::NotFound,
-            failure,
-        }
+        CallFailure { not_found: status.code() == Code::NotFound, failure }
     }
 }
 

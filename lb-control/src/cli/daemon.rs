@@ -58,9 +58,7 @@ async fn together(
     while let Some(end) = parts.join_next().await {
         let early = !shutdown.is_cancelled();
         shutdown.cancel();
-        let end = end
-            .context("a part of the process failed unexpectedly")
-            .and_then(|end| end);
+        let end = end.context("a part of the process failed unexpectedly").and_then(|end| end);
         let end = match end {
             Ok(()) if early => Err(anyhow::anyhow!("a part of the process ended by itself")),
             end => end,

@@ -52,11 +52,7 @@ pub fn percent(percent: f64) -> String {
 
 /// A rate: whole numbers where there are many, else one digit after the point.
 pub fn rate(rate: f64) -> String {
-    if rate == 0.0 || rate >= 100.0 {
-        format!("{rate:.0}")
-    } else {
-        format!("{rate:.1}")
-    }
+    if rate == 0.0 || rate >= 100.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }
 
 #[cfg(test)]

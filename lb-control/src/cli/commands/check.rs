@@ -32,11 +32,7 @@ pub fn check(path: &Path, out: &mut Output) -> Result<(), Failure> {
         Ok(settings) => {
             let summary = summary(&settings);
             if out.is_json() {
-                out.document(&CheckView {
-                    ok: true,
-                    summary: Some(summary),
-                    errors: Vec::new(),
-                })
+                out.document(&CheckView { ok: true, summary: Some(summary), errors: Vec::new() })
             } else {
                 out.line(&format!("{}: {summary}: ok", path.display()))
             }
@@ -48,11 +44,7 @@ pub fn check(path: &Path, out: &mut Output) -> Result<(), Failure> {
                 message: &problem.message,
                 help: problem.help.as_deref(),
             });
-            out.document(&CheckView {
-                ok: false,
-                summary: None,
-                errors: errors.collect(),
-            })?;
+            out.document(&CheckView { ok: false, summary: None, errors: errors.collect() })?;
             let number = count(problems.len(), "error");
             Err(Failure::Failed(format!("{}: {number}", path.display())))
         }
@@ -71,11 +63,7 @@ fn summary(settings: &Settings) -> String {
         count(policies, "policy"),
     ];
     if let Some(edge) = &settings.edge {
-        parts.push(format!(
-            "edge `{}` on {}",
-            edge.name,
-            edge.interfaces.join(", ")
-        ));
+        parts.push(format!("edge `{}` on {}", edge.name, edge.interfaces.join(", ")));
     }
     if let Some(agent) = &settings.agent {
         parts.push(format!("agent with {}", count(agent.binds.len(), "bind")));

@@ -70,9 +70,7 @@ async fn services(client: &Client) -> Option<Vec<String>> {
 }
 
 async fn backends(client: &Client, service: &Name) -> Option<Vec<String>> {
-    let request = ListRequest {
-        service: service.to_string(),
-    };
+    let request = ListRequest { service: service.to_string() };
     let call = async |mut control: Control| control.list_backends(request).await;
     let list = client.call(call).await.ok()?;
     Some(list.backends.into_iter().map(|view| view.backend).collect())
@@ -106,11 +104,7 @@ fn unknown(what: &str, given: &impl Display, there: &[String]) -> Failure {
     text += &match there.len() {
         0 => "; there are none".to_owned(),
         1..=MOST => format!("; there are: {}", there.join(", ")),
-        more => format!(
-            "; there are: {}, and {} more",
-            there[..MOST].join(", "),
-            more - MOST
-        ),
+        more => format!("; there are: {}, and {} more", there[..MOST].join(", "), more - MOST),
     };
     Failure::Failed(text)
 }

@@ -341,3 +341,39 @@ fn no_file() {
         "/nonexistent/sluice.toml: cannot be read: No such file or directory (os error 2)"
     );
 }
+
+/// The text of a file under `examples`, and what it says.
+fn example(name: &str) -> (String, Settings) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let settings = parse(&text, Path::new(name)).unwrap_or_else(|error| panic!("{error}"));
+    (text, settings)
+}
+
+/// With every value that is commented out in place.
+fn in_full(text: &str) -> String {
+    let is_value = |text: &str| text.starts_with('[') || text.split(' ').nth(1) == Some("=");
+    let line = |line: &str| match line.strip_prefix("# ") {
+        Some(value) if is_value(value) => value.to_owned(),
+        _ => line.to_owned(),
+    };
+    text.lines().map(|text| line(text) + "\n").collect()
+}
+
+#[test]
+fn examples_hold_and_show_the_defaults() {
+    for name in ["sluice.toml", "agent.toml"] {
+        let (text, settings) = example(name);
+        let full = in_full(&text);
+        let mut full = parse(&full, Path::new(name)).unwrap_or_else(|error| panic!("{error}"));
+        // What has no default.
+        full.tls.take().unwrap();
+        if let Some(edge) = &mut full.edge {
+            edge.manager.take().unwrap();
+        }
+        if let Some(agent) = &mut full.agent {
+            agent.name.take().unwrap();
+        }
+        assert_eq!(full, settings, "{name}");
+    }
+}

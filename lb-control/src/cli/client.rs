@@ -22,7 +22,7 @@ impl Reach {
     /// From the command line, then the file, then the defaults.
     pub fn new(global: &Global) -> Result<Self, Failure> {
         let settings = match &global.config {
-            Some(path) => config::load(path).map_err(|error| Failure::Failed(error.to_string()))?,
+            Some(path) => config::load(path)?,
             None => config::Settings::default(),
         };
         let target = match &global.manager {

@@ -26,7 +26,7 @@ fn settings(global: &Global, command: &str) -> Result<(PathBuf, Settings), Failu
         .config
         .clone()
         .ok_or_else(|| Failure::Usage(format!("`sluice {command}` needs a file: --config FILE")))?;
-    let mut settings = config::load(&path).map_err(|error| Failure::Failed(error.to_string()))?;
+    let mut settings = config::load(&path)?;
     if let Some(tls) = client::tls(global)? {
         settings.tls = Some(tls);
     }

@@ -29,8 +29,8 @@ pub fn main() -> ExitCode {
     match execute(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Closed) {
-                eprintln!("sluice: {failure}");
+            if let Some(message) = failure.message() {
+                eprintln!("{message}");
             }
             ExitCode::from(failure.status())
         }

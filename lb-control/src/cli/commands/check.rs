@@ -48,7 +48,7 @@ pub fn check(path: &Path, out: &mut Output) -> Result<(), Failure> {
             let number = count(problems.len(), "error");
             Err(Failure::Failed(format!("{}: {number}", path.display())))
         }
-        Err(error) => Err(Failure::Failed(error.to_string())),
+        Err(error) => Err(error.into()),
     }
 }
 

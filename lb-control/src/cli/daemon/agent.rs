@@ -25,7 +25,7 @@ fn settings(
     args: &AgentArgs,
 ) -> Result<(AgentSettings, Option<config::TlsSettings>), Failure> {
     let file = match &global.config {
-        Some(path) => config::load(path).map_err(|error| Failure::Failed(error.to_string()))?,
+        Some(path) => config::load(path)?,
         None => Settings::default(),
     };
     let manager =

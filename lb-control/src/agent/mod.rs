@@ -144,7 +144,7 @@ impl Agent {
     fn begin_leave(&mut self) {
         let deadline = self.settings.leave_deadline;
         info!(
-            "leaving: no new connections from now on; waiting up to {} for {} to end",
+            "leaving: no new connections from now on; waiting up to {} for {} connection(s) to end",
             humantime::format_duration(deadline),
             self.connections.values().sum::<u64>()
         );

@@ -10,6 +10,7 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
 use tracing::{debug, info, warn};
 
 use super::{Agent, BindState};
@@ -72,6 +73,8 @@ pub(super) async fn run(
                 beat(agent, &outgoing).await?;
                 let connections = agent.connections.values().sum();
                 if agent.may_go(connections, false) {
+                    drop(outgoing);
+                    goodbye(replies).await;
                     return Ok(());
                 }
             }
@@ -86,6 +89,17 @@ pub(super) async fn run(
                 outgoing.send(leave()).await?;
             }
         }
+    }
+}
+
+/// How long the manager may take to end its side of a session that is over.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Waits for the manager's end of the session, so that it sees a proper one.
+async fn goodbye(mut replies: Streaming<AgentReply>) {
+    let rest = async { while let Ok(Some(_)) = replies.message().await {} };
+    if timeout(GOODBYE_TIMEOUT, rest).await.is_err() {
+        debug!("the manager did not end its side of the session");
     }
 }
 

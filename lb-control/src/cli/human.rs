@@ -55,6 +55,16 @@ pub fn rate(rate: f64) -> String {
     if rate == 0.0 || rate >= 100.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }
 
+/// `1 policy`, `2 classes`, `0 services`.
+pub fn count(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ if what.ends_with('s') => format!("{number} {what}es"),
+        _ if what.ends_with('y') => format!("{number} {}ies", what.trim_end_matches('y')),
+        _ => format!("{number} {what}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

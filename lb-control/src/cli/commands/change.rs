@@ -189,11 +189,11 @@ fn progress_line(view: &BackendView) -> String {
         format!(", at the most {left} more")
     });
     format!(
-        "{}/{} {}: {} connections{}",
+        "{}/{} {}: {}{}",
         view.service,
         view.address,
         view.state,
-        view.connections,
+        human::count(view.connections, "connection"),
         left.unwrap_or_default()
     )
 }

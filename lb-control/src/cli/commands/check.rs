@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::{
-    cli::{Failure, output::Output},
+    cli::{Failure, human, output::Output},
     config::{self, ConfigError, Settings},
 };
 
@@ -52,6 +52,10 @@ pub fn check(path: &Path, out: &mut Output) -> Result<(), Failure> {
     }
 }
 
+fn count(number: usize, what: &str) -> String {
+    human::count(number as u64, what)
+}
+
 /// What is in the file.
 fn summary(settings: &Settings) -> String {
     let backends: usize = settings.services.iter().map(|s| s.backends.len()).sum();
@@ -72,15 +76,6 @@ fn summary(settings: &Settings) -> String {
         parts.push("TLS".to_owned());
     }
     parts.join(", ")
-}
-
-fn count(number: usize, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        _ if what.ends_with('s') => format!("{number} {what}es"),
-        _ if what.ends_with('y') => format!("{number} {}ies", what.trim_end_matches('y')),
-        _ => format!("{number} {what}s"),
-    }
 }
 
 #[cfg(test)]

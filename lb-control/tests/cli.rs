@@ -206,7 +206,8 @@ async fn nobody_there() {
     assert_eq!(
         stderr,
         "sluice: cannot connect to unix:/nonexistent/sluice.sock: No such file or directory \
-         (os error 2); is a manager running there?\n"
+         (os error 2); start a manager by `sluice run --config FILE`, or point to one by --manager \
+         or --config\n"
     );
 }
 

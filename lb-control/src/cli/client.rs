@@ -6,7 +6,7 @@ use tonic::{Code, Response, Status, transport::Channel};
 
 use super::{Failure, args::Global};
 use crate::{
-    config::{self, ManagerSettings, TlsSettings},
+    config::{self, TlsSettings},
     proto::v1::control_client::ControlClient,
     transport::{self, Target},
 };
@@ -145,7 +145,7 @@ impl From<CallFailure> for Failure {
 fn unreachable(target: &str, reason: &str) -> Failure {
     let hint = if reason.contains("Permission denied") {
         "run this as root, or as a user who may write to the socket"
-    } else if target == format!("unix:{}", ManagerSettings::default().socket.display()) {
+    } else if target.starts_with("unix:") {
         "start a manager by `sluice run --config FILE`, or point to one by --manager or --config"
     } else {
         "is a manager running there?"

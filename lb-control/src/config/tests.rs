@@ -184,7 +184,7 @@ fn services_that_no_switch_would_take() {
             "{WWW}backend = [{{ address = \"[2001:db8::1]:80\" }}, {{ address = \"10.0.0.1:8080\" }}]\n"
         ),
         r#"
-        sluice.toml:5:24: backend [2001:db8::1]:80 and service `www` (203.0.113.10:80) are of different IP families; mode l2 cannot translate between them
+        sluice.toml:5:24: backend [2001:db8::1]:80 and service `www` (203.0.113.10:80) are of different IP families; mode l2 does not translate between IPv4 and IPv6
          5 | backend = [{ address = "[2001:db8::1]:80" }, { address = "10.0.0.1:8080" }]
            |                        ^^^^^^^^^^^^^^^^^^
         sluice.toml:5:58: mode l2 does not rewrite ports: backend 10.0.0.1:8080 of service `www` must listen on port 80

@@ -43,7 +43,7 @@ pub enum StateError {
     UnknownClass(Name),
     #[error("{address} over {protocol} is already the address of service `{holder}`: give `{service}` another address or port", protocol = .protocol)]
     AddressTaken { service: Name, holder: Name, address: std::net::SocketAddr, protocol: super::Protocol },
-    #[error("backend {backend} and service `{service}` ({address}) are of different IP families; mode {mode} cannot translate between them")]
+    #[error("backend {backend} and service `{service}` ({address}) are of different IP families; mode {mode} does not translate between IPv4 and IPv6")]
     Family { service: Name, address: std::net::SocketAddr, backend: std::net::SocketAddr, mode: Mode },
     #[error("mode l2 does not rewrite ports: backend {backend} of service `{service}` must listen on port {port}")]
     Port { service: Name, backend: std::net::SocketAddr, port: u16 },

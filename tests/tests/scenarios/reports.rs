@@ -48,9 +48,8 @@ fn events_tell_the_story_in_order() -> Result<()> {
     lab.wait_state("www", 0, Some("down"))?;
     lab.start_agent(0)?;
     lab.wait_state("www", 0, Some("active"))?;
-    let printed = lab.sluice(&["events", "-o", "json"])?.stdout()?;
-    let events =
-        printed.lines().map(serde_json::from_str).collect::<serde_json::Result<Vec<Value>>>()?;
+    let printed = lab.sluice_json(&["events"])?;
+    let events = printed.as_array().context("not a list")?;
     let address = lab.backend("www", 0).to_string();
     let states: Vec<_> = events
         .iter()
@@ -58,9 +57,9 @@ fn events_tell_the_story_in_order() -> Result<()> {
         .filter_map(|event| event["kind"].as_str())
         .filter(|kind| ["binding.active", "binding.down"].contains(kind))
         .collect();
-    ensure!(states == ["binding.active", "binding.down", "binding.active"], "{printed}");
+    ensure!(states == ["binding.active", "binding.down", "binding.active"], "{printed:#}");
     let numbers: Vec<_> = events.iter().filter_map(|event| event["sequence"].as_u64()).collect();
-    ensure!(numbers.len() == events.len() && numbers.is_sorted_by(|a, b| a < b), "{printed}");
+    ensure!(numbers.len() == events.len() && numbers.is_sorted_by(|a, b| a < b), "{printed:#}");
     Ok(())
 }
 

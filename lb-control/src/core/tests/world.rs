@@ -12,8 +12,7 @@ use crate::{
     core::*,
     model::{
         AgentBinding, AgentHello, BackendReport, Binding, BindingKey, Delta, FromAgent, FromSwitch,
-        Heartbeat, Hello, Name, Phase, Policy, Share, Stamp, SwitchState, ToAgent, ToSwitch,
-        Weight,
+        Heartbeat, Hello, Phase, Policy, Share, Stamp, SwitchState, ToAgent, ToSwitch, Weight,
     },
 };
 

@@ -156,6 +156,9 @@ impl Live {
         let mut result = Ok(());
         for slot in inserts {
             let before = self.lookup.get(&slot.key).copied();
+            if before == Some(*slot) {
+                continue;
+            }
             result = self.lookup.insert(*slot, &mut dirty);
             if result.is_err() {
                 break;

@@ -32,7 +32,7 @@ use lb_common::{
 pub(super) use self::{
     adopt::AdoptError,
     rows::{mapped, unmapped},
-    upkeep::Upkeep,
+    upkeep::{Needless, Upkeep},
 };
 use self::{ids::Ids, live::Live};
 use super::{

@@ -1,2 +1,4 @@
-#[cfg(test)]
-mod t {}
+mod adopt;
+mod at_risk;
+mod refuse;
+mod site;

@@ -235,7 +235,8 @@ mod tests {
 
     #[test]
     fn class_totals_follow_their_names() {
-        let names = |list: &[&str]| -> Vec<Name> { list.iter().map(|n| n.parse().unwrap()).collect() };
+        let names =
+            |list: &[&str]| -> Vec<Name> { list.iter().map(|n| n.parse().unwrap()).collect() };
         let admitted = |counts: Vec<ClassCount>| -> Vec<u64> {
             counts.iter().map(|count| count.admitted).collect()
         };

@@ -5,8 +5,8 @@ use std::{io, os::fd::AsFd as _};
 use aya::maps::MapData;
 use lb_common::abi::{FlowEntry, FlowKey};
 
-pub(super) use super::sys::Cursor;
 use super::sys;
+pub(super) use super::sys::Cursor;
 
 /// A table of flows that packets read and write at the same time.
 pub(super) trait FlowTable: Send + Sync {

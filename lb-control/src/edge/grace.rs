@@ -119,8 +119,8 @@ impl Drop for KernelGrace {
 }
 
 fn run(shared: &Shared) {
-    let real_time = std::fs::read_to_string("/sys/kernel/realtime")
-        .is_ok_and(|content| content.trim() == "1");
+    let real_time =
+        std::fs::read_to_string("/sys/kernel/realtime").is_ok_and(|content| content.trim() == "1");
     let mut warned = false;
     loop {
         let progress = shared.lock();

@@ -29,7 +29,9 @@ macro_rules! plain {
         $(unsafe impl Plain for $type {})+
     };
 }
-plain!(u32, u64, Backend, ClassRange, Config, LookupSlot, Name, Policy, Service, FlowKey, FlowEntry);
+plain!(
+    u32, u64, Backend, ClassRange, Config, LookupSlot, Name, Policy, Service, FlowKey, FlowEntry
+);
 
 /// `len` values in shared memory.
 #[derive(Debug)]

@@ -1,4 +1,18 @@
-// LEAD IS WRITING THIS FILE, see 00_NOTE_FROM_LEAD_READ_ME.md in the worktree root
+//! Next hops: which interface and Ethernet address a backend is reached by.
+//!
+//! The kernel's own tables decide. Whatever changes in them, the answer for
+//! every backend is computed anew and compared with what packets use: a missed
+//! notification costs seconds, not correctness.
+
+mod look;
+mod watch;
+
+pub(super) use self::{
+    look::{Answer, look},
+    watch::watch,
+};
+
+/// Where packets to a backend go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NextHop {
     /// The next hop's Ethernet address.

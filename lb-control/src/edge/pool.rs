@@ -82,10 +82,10 @@ impl Pool {
 
     /// Frees the retired extents whose grace period is over.
     pub(super) fn reclaim(&mut self, passed: impl Fn(Ticket) -> bool) {
-        let (over, waiting) =
+        let (over, waiting): (Vec<_>, _) =
             std::mem::take(&mut self.retired).into_iter().partition(|&(_, ticket)| passed(ticket));
         self.retired = waiting;
-        for (extent, _) in Vec::<(Extent, Ticket)>::from(over) {
+        for (extent, _) in over {
             self.release(extent);
         }
     }

@@ -49,7 +49,8 @@ impl Plane {
         named: impl Fn(u16) -> bool,
     ) -> Result<Self, AdoptError> {
         let capacity = memory.rings.len() as u32;
-        let live = Live::adopt(memory, grace).map_err(|_| broken("the lookup table is too full"))?;
+        let live =
+            Live::adopt(memory, grace).map_err(|_| broken("the lookup table is too full"))?;
         let mut state = SwitchState::default();
         let class_names = adopt_classes(&live, &mut state)?;
         let services = adopt_services(&live, &mut state)?;
@@ -108,10 +109,7 @@ fn adopt_classes(live: &Live, state: &mut SwitchState) -> Result<Vec<Name>, Adop
     Ok(names)
 }
 
-fn adopt_services(
-    live: &Live,
-    state: &mut SwitchState,
-) -> Result<BTreeMap<Name, u16>, AdoptError> {
+fn adopt_services(live: &Live, state: &mut SwitchState) -> Result<BTreeMap<Name, u16>, AdoptError> {
     let mut services = BTreeMap::new();
     for (id, row) in live.services.all().iter().enumerate().filter(|(_, row)| row.mode != 0) {
         let name = name_of(live.service_names.get(id));

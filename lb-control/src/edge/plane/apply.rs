@@ -15,11 +15,7 @@ use super::{
     rows::{backend_row, name_row, policy_row, service_row},
 };
 use crate::{
-    edge::{
-        classes::ClassTables,
-        grace::Ticket,
-        pool::Extent,
-    },
+    edge::{classes::ClassTables, grace::Ticket, pool::Extent},
     model::{self, BindingKey, Delta, Name},
 };
 

@@ -29,12 +29,11 @@ use lb_common::{
     hash,
 };
 
+use self::{ids::Ids, live::Live};
 pub(super) use self::{
-    adopt::AdoptError,
     rows::{mapped, unmapped},
     upkeep::{Needless, Upkeep},
 };
-use self::{ids::Ids, live::Live};
 use super::{
     neighbors::NextHop,
     pool::{Extent, Pool},

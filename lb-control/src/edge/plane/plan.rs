@@ -71,9 +71,8 @@ impl Plane {
         for (key, old) in &touched.bindings {
             let new = self.state.bindings.get(key);
             let gone = old.is_some() && new.is_none();
-            if gone || share(old.as_ref()) != share(new) {
-                affected.insert(&key.service);
-            } else if new.is_some() && !self.has_ring(&key.service) {
+            let first = new.is_some() && !self.has_ring(&key.service);
+            if gone || first || share(old.as_ref()) != share(new) {
                 affected.insert(&key.service);
             }
         }
@@ -146,7 +145,8 @@ impl Plane {
     fn lookups(&self, touched: &Touched, ids: &PlannedIds) -> (Vec<LookupSlot>, Vec<LookupKey>) {
         let mut inserts = Vec::new();
         let mut removes = Vec::new();
-        let service_id = |name: &Name| self.services.get(name).or_else(|| ids.services.get(name).copied());
+        let service_id =
+            |name: &Name| self.services.get(name).or_else(|| ids.services.get(name).copied());
         let mut addresses = BTreeSet::new();
         for (name, old) in &touched.services {
             let new = self.state.services.get(name);

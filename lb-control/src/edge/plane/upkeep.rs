@@ -50,7 +50,8 @@ impl Plane {
         if !self.bindings.is_held(entry.backend) {
             return Err(Needless::NoBackend);
         }
-        let at_home = rings::current(slot) == entry.backend && rings::settled(slot) == entry.backend;
+        let at_home =
+            rings::current(slot) == entry.backend && rings::settled(slot) == entry.backend;
         if at_home { Err(Needless::AtHome) } else { Ok(service) }
     }
 

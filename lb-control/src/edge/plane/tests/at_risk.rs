@@ -179,8 +179,7 @@ fn slots_that_were_lost_later_are_watched_anew() {
     site.apply(vec![put(2, Phase::Serve)]).unwrap();
     site.sweep(1);
     site.sweep(IDLE);
-    let rest =
-        (0..200).find(|&n| site.packet(&flow(n, VIP), Kind::Syn) == Some(first)).unwrap();
+    let rest = (0..200).find(|&n| site.packet(&flow(n, VIP), Kind::Syn) == Some(first)).unwrap();
     site.apply(vec![put(0, Phase::Drain)]).unwrap();
     site.sweep(2);
     assert_eq!(site.packet(&flow(rest, VIP), Kind::Ack), Some(first));

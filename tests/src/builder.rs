@@ -125,8 +125,7 @@ impl Builder {
             server_vips: vips(true),
             edge_vips: vips(false),
         };
-        let network = Network::build(&site.id, &site.dir, &blueprint)
-            .context("building the lab's network")?;
+        let network = Network::build(&site, &blueprint).context("building the lab's network")?;
         let file = site.dir.join("file");
         write_noise(&file, nginx::DOWNLOAD_BYTES)?;
         let servers = network.servers.iter().map(|_| Server::default()).collect();

@@ -1,6 +1,9 @@
 //! What an edge has put into the kernel.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -14,10 +17,15 @@ impl Lab {
         attached(&self.edge)
     }
 
-    /// Ids of the maps that are pinned in the lab's bpffs.
+    /// Directory that the edge pins what it has below.
+    fn pins(&self) -> PathBuf {
+        self.bpffs().join("sluice")
+    }
+
+    /// Ids of the maps that the edge has pinned.
     pub fn pinned_maps(&self) -> Result<Vec<u64>> {
         let mut ids = Vec::new();
-        for path in files_below(&self.bpffs())? {
+        for path in files_below(&self.pins())? {
             let shown = self.edge.run(
                 "bpftool",
                 &[
@@ -42,9 +50,9 @@ impl Lab {
         Ok(self.edge.run("bpftool", &["map", "show", "id", &id.to_string()])?.success())
     }
 
-    /// Number of files pinned in the lab's bpffs.
+    /// Number of files that the edge has pinned.
     pub fn pinned_files(&self) -> Result<usize> {
-        Ok(files_below(&self.bpffs())?.len())
+        Ok(files_below(&self.pins())?.len())
     }
 }
 
@@ -56,8 +64,12 @@ fn attached(host: &Host) -> Result<Option<String>> {
     Ok(mode.map(|mode| if mode == 2 { "xdpgeneric" } else { "xdp" }.to_owned()))
 }
 
-fn files_below(directory: &Path) -> Result<Vec<std::path::PathBuf>> {
+/// Files below a directory; none when it is not there.
+fn files_below(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
+    if !directory.exists() {
+        return Ok(files);
+    }
     for entry in fs::read_dir(directory).with_context(|| directory.display().to_string())? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {

@@ -134,7 +134,7 @@ impl Lab {
         Crowd::gather(Client::of(self.client()), self.vip(service), count)
     }
 
-    /// Starts a download, by curl from the first client, that takes six seconds.
+    /// Starts a download, by curl from the first client, that takes ten seconds.
     pub fn download(&self, service: &str) -> Result<Download> {
         let number = self.downloads.fetch_add(1, Ordering::Relaxed);
         Download::start(self.client(), self.vip(service), self.site.dir.join("file"), number)

@@ -32,6 +32,7 @@ mod network;
 mod nginx;
 #[cfg(feature = "lab")]
 pub mod packet;
+mod pass;
 mod plan;
 mod process;
 mod registry;
@@ -50,7 +51,7 @@ pub use host::Host;
 pub use lab::Lab;
 pub use netns::Netns;
 pub use process::Process;
-pub use registry::{list, take_down};
+pub use registry::{Standing, Whose, list, take_down};
 pub use service::{Service, l2, nat};
 pub use sluice::{Backend, binary, use_binary};
 pub use spread::Spread;

@@ -11,7 +11,9 @@ use anyhow::Result;
 use crate::{
     Host, Netns,
     command::{Family, ip_batch, run},
+    pass,
     plan::{self, Net},
+    registry::Site,
 };
 
 /// The routing table for packets that a server sends with a VIP as source.
@@ -38,7 +40,8 @@ pub(crate) struct Network {
 
 impl Network {
     /// Builds it under names that begin with `id`.
-    pub(crate) fn build(id: &str, dir: &Path, blueprint: &Blueprint) -> Result<Self> {
+    pub(crate) fn build(site: &Site, blueprint: &Blueprint) -> Result<Self> {
+        let (id, dir) = (&site.id, &site.dir);
         let host = |name: String, net: Net, last: u8| -> Result<Host> {
             let dir = dir.join(&name);
             fs::create_dir_all(&dir)?;
@@ -63,7 +66,7 @@ impl Network {
                 .collect::<Result<_>>()?,
         };
         let fabric = Netns::named(format!("{id}-fabric"));
-        network.cable(&fabric)?;
+        network.cable(&fabric, &site.bpffs())?;
         network.address(blueprint)?;
         Ok(network)
     }
@@ -72,7 +75,7 @@ impl Network {
         self.clients.iter().chain([&self.edge]).chain(&self.manager).chain(&self.servers)
     }
 
-    fn cable(&self, fabric: &Netns) -> Result<()> {
+    fn cable(&self, fabric: &Netns, bpffs: &Path) -> Result<()> {
         let mut namespaces = format!("netns add {}\n", fabric.name());
         let mut cables = "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
                           link set br0 up\n"
@@ -102,10 +105,9 @@ impl Network {
                 // before, and segments are not glued together.
                 run("ethtool", &["-K", &host.name, "tx", "off"])?.stdout()?;
             }
-            // A veth takes frames that its peer sends from XDP only with NAPI,
-            // which GRO turns on.
-            run("ethtool", &["-K", &self.edge.name, "gro", "on"])?.stdout()
+            anyhow::Ok(())
         })?;
+        pass::attach(fabric, &self.edge.name, bpffs)?;
         for host in self.hosts() {
             host.run("ethtool", &["-K", "eth0", "tx", "off"])?.stdout()?;
         }

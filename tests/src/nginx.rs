@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use crate::{Client, Host, Process, eventually};
 
 /// Bytes of the file that downloads fetch.
-pub(crate) const DOWNLOAD_BYTES: usize = 3 << 20;
+pub(crate) const DOWNLOAD_BYTES: usize = 5 << 20;
 /// Pace of a slow download, bytes a second.
 const SLOW_RATE: &str = "512k";
 

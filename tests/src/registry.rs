@@ -144,29 +144,55 @@ fn owner_of(pid: u32) -> Option<String> {
     (!["Z", "X"].contains(state)).then(|| format!("{pid} {start}"))
 }
 
-/// Names of the labs that are up.
-pub fn list() -> Vec<String> {
+/// A lab that is up.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub id: String,
+    pub whose: Whose,
+}
+
+/// Who will take a lab down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The process that put it up and is still there.
+    Owned { pid: u32 },
+    /// Nobody: it was left up on purpose.
+    Kept,
+    /// Nobody: its owner died.
+    Abandoned,
+}
+
+/// The labs that are up.
+pub fn list() -> Vec<Standing> {
     let Ok(entries) = fs::read_dir(DIRECTORY) else {
         return Vec::new();
     };
-    let mut ids: Vec<_> = entries
+    let mut labs: Vec<_> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|id| id.starts_with(PREFIX))
+        .map(|id| Standing { whose: whose(&id), id })
         .collect();
-    ids.sort();
-    ids
+    labs.sort_by(|a, b| a.id.cmp(&b.id));
+    labs
+}
+
+fn whose(id: &str) -> Whose {
+    let dir = directory(id);
+    if dir.join(KEPT).exists() {
+        return Whose::Kept;
+    }
+    let owner = fs::read_to_string(dir.join(OWNER)).unwrap_or_default();
+    match owner.split(' ').next().and_then(|pid| pid.parse().ok()) {
+        Some(pid) if owner_of(pid).as_deref() == Some(owner.as_str()) => Whose::Owned { pid },
+        _ => Whose::Abandoned,
+    }
 }
 
 /// Removes labs whose owner died without doing so.
 fn sweep() {
-    for id in list() {
-        let dir = directory(&id);
-        let owner = fs::read_to_string(dir.join(OWNER)).unwrap_or_default();
-        let pid = owner.split(' ').next().and_then(|pid| pid.parse().ok());
-        let alive = pid.is_some_and(|pid| owner_of(pid).as_deref() == Some(owner.as_str()));
-        if !alive
-            && !dir.join(KEPT).exists()
-            && let Err(error) = take_down(&id)
+    for lab in list() {
+        if lab.whose == Whose::Abandoned
+            && let Err(error) = take_down(&lab.id)
         {
             eprintln!("an abandoned lab is in the way: {error:#}");
         }

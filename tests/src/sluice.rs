@@ -189,6 +189,16 @@ impl Lab {
         Ok(all.into_iter().filter(|backend| backend.service == service).collect())
     }
 
+    /// One counter of a service, such as `new_connections`, as `sluice counters`
+    /// shows it.
+    pub fn counter(&self, service: &str, name: &str) -> Result<u64> {
+        let counters = self.sluice_json(&["counters"])?;
+        let rows = counters["services"].as_array().context("no services")?;
+        let row = rows.iter().find(|row| row["service"] == service);
+        let value = row.and_then(|row| row[name].as_u64());
+        value.with_context(|| format!("no {name} of {service} in {counters:#}"))
+    }
+
     /// State of one server in a service; `None` when it is not bound.
     pub fn state(&self, service: &str, server: usize) -> Result<Option<String>> {
         let address = self.backend(service, server);

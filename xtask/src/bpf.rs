@@ -102,13 +102,14 @@ fn toolchains() -> Result<Vec<Toolchain>> {
     Ok(parse_toolchains(&String::from_utf8_lossy(&listed.stdout)))
 }
 
-/// `NAME [(active, default)] DIRECTORY`, one a line.
+/// `NAME [(active, default)] DIRECTORY`, one a line; older rustups put a tab
+/// before the directory.
 fn parse_toolchains(listed: &str) -> Vec<Toolchain> {
     listed
         .lines()
         .filter_map(|line| {
             let name = line.split_whitespace().next()?;
-            let sysroot = Path::new(line.get(line.find(" /")? + 1..)?.trim_end());
+            let sysroot = Path::new(line.get(line.find('/')?..)?.trim_end());
             Some(Toolchain { name: name.to_owned(), sysroot: sysroot.to_owned() })
         })
         .collect()
@@ -191,7 +192,8 @@ mod tests {
 
     #[test]
     fn rustup_lists_are_read() {
-        let listed = "stable-x86_64-unknown-linux-gnu (active, default) /home/a b/.rustup/stable\nbpf /usr\n";
+        let listed = "stable-x86_64-unknown-linux-gnu (active, default) /home/a b/.rustup/stable\n\
+                      bpf\t/usr\n";
         let read = parse_toolchains(listed);
         assert_eq!(read.len(), 2);
         assert_eq!(read[0].name, "stable-x86_64-unknown-linux-gnu");

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use lab::{Lab, l2, nat};
+use lab::{Lab, Standing, Whose, l2, nat};
 
 use crate::{build, run::say, setup};
 
@@ -37,7 +37,11 @@ pub fn prepare(command: &str) -> Result<()> {
 
 /// `cargo xtask lab down`
 pub fn down() -> Result<()> {
-    for id in lab::list() {
+    for Standing { id, whose } in lab::list() {
+        if let Whose::Owned { pid } = whose {
+            say(&format!("{id} stays: process {pid} is using it"));
+            continue;
+        }
         lab::take_down(&id)?;
         say(&format!("{id} is down"));
     }
@@ -46,8 +50,12 @@ pub fn down() -> Result<()> {
 
 /// `cargo xtask lab list`
 pub fn list() -> Result<()> {
-    for id in lab::list() {
-        println!("{id}");
+    for Standing { id, whose } in lab::list() {
+        match whose {
+            Whose::Owned { pid } => println!("{id}, in use by process {pid}"),
+            Whose::Kept => println!("{id}, left up"),
+            Whose::Abandoned => println!("{id}, abandoned"),
+        }
     }
     Ok(())
 }

@@ -87,7 +87,7 @@ enum LabCommand {
         #[arg(long, value_enum, default_value = "l2")]
         mode: labs::Mode,
     },
-    /// Take every lab down that is up
+    /// Take down the labs that were left up or abandoned
     #[command(after_help = "Example:\n  # cargo xtask lab down")]
     Down,
     /// List labs

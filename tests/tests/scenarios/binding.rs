@@ -91,7 +91,7 @@ fn a_leaving_agent_waits_for_its_connections() -> Result<()> {
     lab.wait_state("www", index, Some("draining"))?;
     lab.get_many("www", 100)?.spread.follows(&[(&other, 1)])?;
     agent.check_alive()?;
-    download.finish(Duration::from_secs(20))?;
-    agent.wait(Duration::from_secs(20))?.stdout()?;
+    download.finish(Duration::from_secs(30))?;
+    agent.wait(Duration::from_secs(30))?.stdout()?;
     lab.wait_state("www", index, None)
 }

@@ -23,7 +23,7 @@ fn a_drained_server_finishes_its_download_and_takes_no_new_connection() -> Resul
     answers.spread.follows(&weights)?;
     ensure!(download.running()?, "the download ended before the drain was looked at");
     ensure!(lab.state("www", index)?.as_deref() == Some("draining"));
-    download.finish(Duration::from_secs(20))?;
+    download.finish(Duration::from_secs(30))?;
     lab.wait_state("www", index, None)
 }
 

@@ -39,7 +39,7 @@ fn a_killed_sluice_stops_no_traffic_and_the_next_one_adopts() -> Result<()> {
         ("server-3", 1),
     ])?;
 
-    download.finish(Duration::from_secs(20))?;
+    download.finish(Duration::from_secs(30))?;
     for crowd in crowds {
         let (_, report) = crowd.stop();
         report.untouched()?;

@@ -60,6 +60,8 @@ pub(super) struct World {
     pub(super) mute: bool,
     pub(super) disk: Intent,
     pub(super) disk_error: Option<String>,
+    /// Saves are never answered.
+    pub(super) disk_hangs: bool,
     pub(super) replies: BTreeMap<RequestId, Result<Done, Refusal>>,
     pub(super) events: Vec<Event>,
     pub(super) told: Vec<(SessionId, ToAgent)>,
@@ -94,6 +96,7 @@ impl World {
             mute: false,
             disk: intent,
             disk_error: None,
+            disk_hangs: false,
             replies: BTreeMap::new(),
             events: Vec::new(),
             told: Vec::new(),
@@ -162,6 +165,9 @@ impl World {
             }
             Output::Publish(event) => self.events.push(event),
             Output::Save { number, intent } => {
+                if self.disk_hangs {
+                    return None;
+                }
                 let outcome = self.disk_error.clone().map_or(Ok(()), Err);
                 if outcome.is_ok() {
                     self.disk = *intent;

@@ -18,6 +18,8 @@
 //! is dropped, after a signal, or at the latest when the next lab starts, all
 //! of it goes away.
 
+#[cfg(feature = "lab")]
+pub mod bench;
 mod builder;
 mod client;
 mod command;
@@ -28,6 +30,8 @@ mod lab;
 mod netns;
 mod network;
 mod nginx;
+#[cfg(feature = "lab")]
+pub mod packet;
 mod plan;
 mod process;
 mod registry;

@@ -27,10 +27,7 @@ pub(super) struct Health {
 impl Health {
     /// Before the first check.
     pub(super) fn unchecked() -> Self {
-        Self {
-            healthy: false,
-            cause: "not checked yet".to_owned(),
-        }
+        Self { healthy: false, cause: "not checked yet".to_owned() }
     }
 }
 
@@ -47,12 +44,7 @@ struct Judge {
 
 impl Judge {
     fn new(check: &AgentCheck) -> Self {
-        Self {
-            rise: check.rise,
-            fall: check.fall,
-            health: Health::unchecked(),
-            streak: 0,
-        }
+        Self { rise: check.rise, fall: check.fall, health: Health::unchecked(), streak: 0 }
     }
 
     fn take(&mut self, result: Result<(), String>) {
@@ -118,25 +110,18 @@ async fn get(address: SocketAddr, path: &str, limit: Duration) -> Result<(), Str
         format!("GET {path} of {address}: {cause}")
     };
     let stream = connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| failed(&error))?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
     // Ends with the answer, or when the request is given up; its errors come
     // out of the request.
     tokio::spawn(connection);
     let request = Request::get(path)
         .header(header::HOST, address.to_string())
-        .header(
-            header::USER_AGENT,
-            concat!("sluice/", env!("CARGO_PKG_VERSION")),
-        )
+        .header(header::USER_AGENT, concat!("sluice/", env!("CARGO_PKG_VERSION")))
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| failed(&error))?;
-    let answer = sender
-        .send_request(request)
-        .await
-        .map_err(|error| failed(&error))?;
+    let answer = sender.send_request(request).await.map_err(|error| failed(&error))?;
     let status = answer.status();
     // Read only so that the server sees an orderly end: the word is spoken.
     let body = Limited::new(answer.into_body(), MOST_BODY).collect();

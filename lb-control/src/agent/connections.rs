@@ -46,20 +46,13 @@ pub(super) fn count(port: u16) -> io::Result<u64> {
 fn request(family: u8, port: u16) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let wanted = if family == AF_INET {
-        SocketId::new_v4()
-    } else {
-        SocketId::new_v6()
-    };
+    let wanted = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
     let request = InetRequest {
         family,
         protocol: IPPROTO_TCP,
         extensions: ExtensionFlags::empty(),
         states: ALIVE,
-        socket_id: SocketId {
-            source_port: port,
-            ..wanted
-        },
+        socket_id: SocketId { source_port: port, ..wanted },
     };
     let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
     message.finalize();

@@ -58,20 +58,13 @@ impl Leave {
     const IDLE_LOOKS: u32 = 2;
 
     pub(super) fn new(deadline: Duration) -> Self {
-        Self {
-            until: Instant::now() + deadline,
-            idle: 0,
-        }
+        Self { until: Instant::now() + deadline, idle: 0 }
     }
 
     /// Takes one look, a heartbeat apart from the last one.
     pub(super) fn may_go(&mut self, states: &[BindState], connections: u64, unheard: bool) -> bool {
         let closed = unheard || states.iter().all(BindState::is_closed);
-        self.idle = if closed && connections == 0 {
-            self.idle + 1
-        } else {
-            0
-        };
+        self.idle = if closed && connections == 0 { self.idle + 1 } else { 0 };
         let gone = !unheard && states.iter().all(BindState::is_gone);
         gone || self.idle >= Self::IDLE_LOOKS || Instant::now() >= self.until
     }

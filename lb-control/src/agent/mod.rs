@@ -144,7 +144,7 @@ impl Agent {
     fn begin_leave(&mut self) {
         let deadline = self.settings.leave_deadline;
         info!(
-            "leaving: no new connections from now on; waiting up to {} for {} to end",
+            "leaving: no new connections from now on; waiting up to {} for {} connection(s) to end",
             humantime::format_duration(deadline),
             self.connections.values().sum::<u64>()
         );
@@ -154,9 +154,7 @@ impl Agent {
     /// Whether an agent that leaves may end now. `unheard`: no manager hears
     /// it, so that no answer is waited for.
     fn may_go(&mut self, connections: u64, unheard: bool) -> bool {
-        self.leave
-            .as_mut()
-            .is_some_and(|leave| leave.may_go(&self.states, connections, unheard))
+        self.leave.as_mut().is_some_and(|leave| leave.may_go(&self.states, connections, unheard))
     }
 }
 

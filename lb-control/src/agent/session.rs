@@ -10,6 +10,7 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
 use tracing::{debug, info, warn};
 
 use super::{Agent, BindState};
@@ -72,6 +73,8 @@ pub(super) async fn run(
                 beat(agent, &outgoing).await?;
                 let connections = agent.connections.values().sum();
                 if agent.may_go(connections, false) {
+                    drop(outgoing);
+                    goodbye(replies).await;
                     return Ok(());
                 }
             }
@@ -89,11 +92,19 @@ pub(super) async fn run(
     }
 }
 
+/// How long the manager may take to end its side of a session that is over.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Waits for the manager's end of the session, so that it sees a proper one.
+async fn goodbye(mut replies: Streaming<AgentReply>) {
+    let rest = async { while let Ok(Some(_)) = replies.message().await {} };
+    if timeout(GOODBYE_TIMEOUT, rest).await.is_err() {
+        debug!("the manager did not end its side of the session");
+    }
+}
+
 fn lost(manager: &str, status: &tonic::Status) -> anyhow::Error {
-    anyhow!(
-        "the session with {manager} ended: {}",
-        transport::call_failure(status)
-    )
+    anyhow!("the session with {manager} ended: {}", transport::call_failure(status))
 }
 
 fn hello(agent: &Agent) -> AgentMessage {
@@ -135,17 +146,10 @@ async fn beat(agent: &mut Agent, outgoing: &mpsc::Sender<AgentMessage>) -> anyho
         backend: bind.address.to_string(),
         healthy: word.healthy,
         cause: word.cause,
-        connections: agent
-            .connections
-            .get(&bind.address.port())
-            .copied()
-            .unwrap_or(0),
+        connections: agent.connections.get(&bind.address.port()).copied().unwrap_or(0),
         load,
     });
-    let heartbeat = Heartbeat {
-        sequence: agent.sequence + 1,
-        backends: backends.collect(),
-    };
+    let heartbeat = Heartbeat { sequence: agent.sequence + 1, backends: backends.collect() };
     match outgoing.try_send(message(agent_message::Kind::Heartbeat(heartbeat))) {
         Ok(()) => agent.sequence += 1,
         Err(TrySendError::Full(_)) => warn!("the manager does not read: heartbeat left out"),
@@ -157,10 +161,7 @@ async fn beat(agent: &mut Agent, outgoing: &mpsc::Sender<AgentMessage>) -> anyho
 /// One-minute load average over CPUs; 0 where it cannot be told.
 fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let minute = text
-        .split(' ')
-        .next()
-        .and_then(|first| first.parse::<f64>().ok());
+    let minute = text.split(' ').next().and_then(|first| first.parse::<f64>().ok());
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     minute.unwrap_or(0.0) / cpus as f64
 }
@@ -175,23 +176,11 @@ fn take(agent: &mut Agent, reply: AgentReply) {
             );
         }
         Some(agent_reply::Kind::Refused(refused)) => {
-            set(
-                agent,
-                &refused.service,
-                &refused.backend,
-                BindState::Refused,
-                &refused.reason,
-            );
+            set(agent, &refused.service, &refused.backend, BindState::Refused, &refused.reason);
         }
         Some(agent_reply::Kind::Notice(notice)) => {
             let state = BindState::Told(notice.state);
-            set(
-                agent,
-                &notice.service,
-                &notice.backend,
-                state,
-                &notice.reason,
-            );
+            set(agent, &notice.service, &notice.backend, state, &notice.reason);
         }
         None => {}
     }

@@ -54,14 +54,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to print
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "table"
-    )]
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
     /// How long to wait for the manager's answer
     #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
@@ -83,13 +76,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "LEVEL", env = "SLUICE_LOG")]
     pub log: Option<String>,
     /// Form of log lines
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 }
 

@@ -6,7 +6,7 @@ use tonic::{Code, Response, Status, transport::Channel};
 
 use super::{Failure, args::Global};
 use crate::{
-    config::{self, ManagerSettings, TlsSettings},
+    config::{self, TlsSettings},
     proto::v1::control_client::ControlClient,
     transport::{self, Target},
 };
@@ -22,16 +22,14 @@ impl Reach {
     /// From the command line, then the file, then the defaults.
     pub fn new(global: &Global) -> Result<Self, Failure> {
         let settings = match &global.config {
-            Some(path) => config::load(path).map_err(|error| Failure::Failed(error.to_string()))?,
+            Some(path) => config::load(path)?,
             None => config::Settings::default(),
         };
         let target = match &global.manager {
             Some(manager) => manager.clone(),
             None => format!("unix:{}", settings.manager.socket.display()),
         };
-        target
-            .parse::<Target>()
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+        target.parse::<Target>().map_err(|error| Failure::Usage(error.to_string()))?;
         let tls = tls(global)?.or(settings.tls);
         Ok(Self { target, tls })
     }
@@ -72,10 +70,7 @@ impl Client {
             .await
             .unwrap_or_else(|_| {
                 let limit = humantime::format_duration(global.timeout);
-                Err(anyhow::anyhow!(
-                    "no connection to {} within {limit}",
-                    reach.target
-                ))
+                Err(anyhow::anyhow!("no connection to {} within {limit}", reach.target))
             })
             .map_err(|error| unreachable(&reach.target, &format!("{error:#}")))?;
         Ok(Self {
@@ -111,9 +106,7 @@ impl Client {
                 Err(Status::deadline_exceeded(message))
             }),
         };
-        answer
-            .map(Response::into_inner)
-            .map_err(|status| self.failure(status))
+        answer.map(Response::into_inner).map_err(|status| self.failure(status))
     }
 
     /// What a call's status means for a script.
@@ -132,10 +125,7 @@ impl Client {
             )),
             _ => Failure::Failed(text),
         };
-        CallFailure {
-            not_found: status.code() == Code::NotFound,
-            failure,
-        }
+        CallFailure { not_found: status.code() == Code::NotFound, failure }
     }
 }
 
@@ -155,7 +145,7 @@ impl From<CallFailure> for Failure {
 fn unreachable(target: &str, reason: &str) -> Failure {
     let hint = if reason.contains("Permission denied") {
         "run this as root, or as a user who may write to the socket"
-    } else if target == format!("unix:{}", ManagerSettings::default().socket.display()) {
+    } else if target.starts_with("unix:") {
         "start a manager by `sluice run --config FILE`, or point to one by --manager or --config"
     } else {
         "is a manager running there?"

@@ -26,7 +26,7 @@ fn settings(global: &Global, command: &str) -> Result<(PathBuf, Settings), Failu
         .config
         .clone()
         .ok_or_else(|| Failure::Usage(format!("`sluice {command}` needs a file: --config FILE")))?;
-    let mut settings = config::load(&path).map_err(|error| Failure::Failed(error.to_string()))?;
+    let mut settings = config::load(&path)?;
     if let Some(tls) = client::tls(global)? {
         settings.tls = Some(tls);
     }
@@ -58,9 +58,7 @@ async fn together(
     while let Some(end) = parts.join_next().await {
         let early = !shutdown.is_cancelled();
         shutdown.cancel();
-        let end = end
-            .context("a part of the process failed unexpectedly")
-            .and_then(|end| end);
+        let end = end.context("a part of the process failed unexpectedly").and_then(|end| end);
         let end = match end {
             Ok(()) if early => Err(anyhow::anyhow!("a part of the process ended by itself")),
             end => end,

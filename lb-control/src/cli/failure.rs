@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::config::ConfigError;
+
 /// The exit status is part of the command line's contract.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -11,6 +13,9 @@ pub enum Failure {
     /// Refused by the manager, or something here went wrong.
     #[error("{0}")]
     Failed(String),
+    /// The configuration file was not taken.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The command line, or what it names, makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -26,10 +31,20 @@ impl Failure {
     pub fn status(&self) -> u8 {
         match self {
             Self::Closed => 0,
-            Self::Failed(_) => 1,
+            Self::Failed(_) | Self::Config(_) => 1,
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
             Self::NotLive(_) => 4,
+        }
+    }
+
+    /// What to say on stderr, if anything. What is wrong with a file begins
+    /// with the file's own name, as compilers and editors have it.
+    pub fn message(&self) -> Option<String> {
+        match self {
+            Self::Closed => None,
+            Self::Config(error) => Some(error.to_string()),
+            _ => Some(format!("sluice: {self}")),
         }
     }
 }

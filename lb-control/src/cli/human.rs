@@ -52,10 +52,16 @@ pub fn percent(percent: f64) -> String {
 
 /// A rate: whole numbers where there are many, else one digit after the point.
 pub fn rate(rate: f64) -> String {
-    if rate == 0.0 || rate >= 100.0 {
-        format!("{rate:.0}")
-    } else {
-        format!("{rate:.1}")
+    if rate == 0.0 || rate >= 100.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
+}
+
+/// `1 policy`, `2 classes`, `0 services`.
+pub fn count(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ if what.ends_with('s') => format!("{number} {what}es"),
+        _ if what.ends_with('y') => format!("{number} {}ies", what.trim_end_matches('y')),
+        _ => format!("{number} {what}s"),
     }
 }
 

@@ -18,11 +18,8 @@ pub fn start(global: &Global, default: &str) -> Result<(), Failure> {
              such as lb_control::edge=debug"
         ))
     })?;
-    let lines = fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .with_target(false);
+    let lines =
+        fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).with_target(false);
     match global.log_format {
         LogFormat::Json => lines.json().init(),
         // Under systemd, the journal has the time already.

@@ -29,8 +29,8 @@ pub fn main() -> ExitCode {
     match execute(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Closed) {
-                eprintln!("sluice: {failure}");
+            if let Some(message) = failure.message() {
+                eprintln!("{message}");
             }
             ExitCode::from(failure.status())
         }
@@ -49,27 +49,21 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Check { file } => commands::check(file, out),
         Command::Version => commands::version(out),
         Command::Status => ask(global, async |client| commands::status(client, out).await),
-        Command::Get(args) => ask(global, async |client| {
-            commands::get(client, args, out).await
-        }),
-        Command::Add(args) => ask(global, async |client| {
-            commands::add(client, args, out).await
-        }),
-        Command::Remove(args) => ask(global, async |client| {
-            commands::remove(client, args, out).await
-        }),
-        Command::Weight(args) => ask(global, async |client| {
-            commands::weight(client, args, out).await
-        }),
-        Command::Drop(args) => ask(global, async |client| {
-            commands::drop(client, args, out).await
-        }),
-        Command::Counters(args) => ask(global, async |client| {
-            commands::counters(client, args, out).await
-        }),
-        Command::Events(args) => ask(global, async |client| {
-            commands::events(client, args, out).await
-        }),
+        Command::Get(args) => ask(global, async |client| commands::get(client, args, out).await),
+        Command::Add(args) => ask(global, async |client| commands::add(client, args, out).await),
+        Command::Remove(args) => {
+            ask(global, async |client| commands::remove(client, args, out).await)
+        }
+        Command::Weight(args) => {
+            ask(global, async |client| commands::weight(client, args, out).await)
+        }
+        Command::Drop(args) => ask(global, async |client| commands::drop(client, args, out).await),
+        Command::Counters(args) => {
+            ask(global, async |client| commands::counters(client, args, out).await)
+        }
+        Command::Events(args) => {
+            ask(global, async |client| commands::events(client, args, out).await)
+        }
     }
 }
 

@@ -14,10 +14,7 @@ pub struct Output {
 
 impl Output {
     pub fn new(format: Format) -> Self {
-        Self {
-            format,
-            out: io::stdout().lock(),
-        }
+        Self { format, out: io::stdout().lock() }
     }
 
     pub fn is_json(&self) -> bool {

@@ -15,29 +15,18 @@ pub struct Table {
 impl Table {
     /// A header that begins with `+` is shown by the wide format only.
     pub fn new(headers: &[&'static str]) -> Self {
-        Self {
-            headers: headers.to_vec(),
-            rows: Vec::new(),
-            numeric: false,
-        }
+        Self { headers: headers.to_vec(), rows: Vec::new(), numeric: false }
     }
 
     /// Every column but the first is numbers.
     pub fn numeric(headers: &[&'static str]) -> Self {
-        Self {
-            numeric: true,
-            ..Self::new(headers)
-        }
+        Self { numeric: true, ..Self::new(headers) }
     }
 
     /// A row of as many cells as there are headers; an empty cell shows as `-`.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let shown = |cell: String| {
-            if cell.is_empty() {
-                "-".to_owned()
-            } else {
-                cell
-            }
+            if cell.is_empty() { "-".to_owned() } else { cell }
         };
         let row: Vec<_> = cells.into_iter().map(shown).collect();
         debug_assert_eq!(row.len(), self.headers.len());
@@ -55,11 +44,7 @@ impl Table {
             .collect();
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING);
-        table.set_header(
-            shown
-                .iter()
-                .map(|&c| self.headers[c].trim_start_matches(WIDE)),
-        );
+        table.set_header(shown.iter().map(|&c| self.headers[c].trim_start_matches(WIDE)));
         for row in &self.rows {
             table.add_row(shown.iter().map(|&column| &row[column]));
         }

@@ -5,10 +5,7 @@ use super::*;
 /// Every command, with the words that lead to it.
 fn every(command: &clap::Command, path: &str, visit: &mut dyn FnMut(&str, &clap::Command)) {
     visit(path, command);
-    for sub in command
-        .get_subcommands()
-        .filter(|sub| sub.get_name() != "help")
-    {
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         every(sub, &format!("{path} {}", sub.get_name()), visit);
     }
 }
@@ -22,23 +19,16 @@ fn the_definition_holds() {
 fn every_help_has_examples_that_parse() {
     let mut seen = 0;
     every(&Cli::command(), "sluice", &mut |path, command| {
-        let help = command
-            .get_after_help()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let (_, examples) = help
-            .split_once("Example")
-            .unwrap_or_else(|| panic!("`{path} --help` has no example"));
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let (_, examples) =
+            help.split_once("Example").unwrap_or_else(|| panic!("`{path} --help` has no example"));
         let examples: Vec<&str> = examples.lines().skip(1).map(str::trim).collect();
         assert!(!examples.is_empty(), "`{path} --help` has no example");
         for example in examples {
             let words = example.split(" | ").next().unwrap().split_whitespace();
             let parsed = Cli::try_parse_from(words);
             assert!(parsed.is_ok(), "`{example}`: {}", parsed.unwrap_err());
-            assert!(
-                example.starts_with(path),
-                "`{example}` is no example of `{path}`"
-            );
+            assert!(example.starts_with(path), "`{example}` is no example of `{path}`");
             seen += 1;
         }
     });
@@ -50,10 +40,7 @@ fn every_argument_is_described() {
     every(&Cli::command(), "sluice", &mut |path, command| {
         for argument in command.get_arguments() {
             let name = argument.get_id();
-            assert!(
-                argument.get_help().is_some(),
-                "`{path}`: {name} has no help"
-            );
+            assert!(argument.get_help().is_some(), "`{path}`: {name} has no help");
         }
     });
 }
@@ -61,11 +48,7 @@ fn every_argument_is_described() {
 #[test]
 fn values() {
     let good = |words: &str| Cli::try_parse_from(words.split(' ')).unwrap();
-    let bad = |words: &str| {
-        Cli::try_parse_from(words.split(' '))
-            .unwrap_err()
-            .to_string()
-    };
+    let bad = |words: &str| Cli::try_parse_from(words.split(' ')).unwrap_err().to_string();
     let Command::Drop(args) = good("sluice drop www 12.5%").command else {
         panic!("another command");
     };
@@ -81,12 +64,7 @@ fn values() {
         panic!("another command");
     };
     assert_eq!(args.bind[0].weight, Some(7));
-    for wrong in [
-        "www",
-        "www=1",
-        "www=10.0.0.1:80,7",
-        "www=10.0.0.1:80,weight=x",
-    ] {
+    for wrong in ["www", "www=1", "www=10.0.0.1:80,7", "www=10.0.0.1:80,weight=x"] {
         bad(&format!("sluice agent --bind {wrong}"));
     }
 }

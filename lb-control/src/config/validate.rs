@@ -56,11 +56,7 @@ pub(super) struct Fault {
 /// Everything that is wrong, one fault a line.
 pub fn validate(settings: &Settings) -> Result<(), String> {
     let messages: Vec<_> = faults(settings).into_iter().map(|f| f.message).collect();
-    if messages.is_empty() {
-        Ok(())
-    } else {
-        Err(messages.join("\n"))
-    }
+    if messages.is_empty() { Ok(()) } else { Err(messages.join("\n")) }
 }
 
 /// Everything that is wrong, in the order of the roles.

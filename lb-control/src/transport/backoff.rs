@@ -15,9 +15,7 @@ impl Backoff {
     const LAST: Duration = Duration::from_secs(5);
 
     pub fn new() -> Self {
-        Self {
-            ceiling: Self::FIRST,
-        }
+        Self { ceiling: Self::FIRST }
     }
 
     /// The next wait.

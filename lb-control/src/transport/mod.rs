@@ -64,9 +64,7 @@ pub fn cause(error: &dyn Error) -> String {
         "the other side wants TLS with a certificate: add [tls]"
     } else if text.contains("not valid for name") {
         "name what its certificate holds in tls.server_name"
-    } else if ["UnknownIssuer", "UnknownCA", "BadSignature"]
-        .iter()
-        .any(|sign| text.contains(sign))
+    } else if ["UnknownIssuer", "UnknownCA", "BadSignature"].iter().any(|sign| text.contains(sign))
     {
         "both sides need certificates of the authority in tls.ca"
     } else {

@@ -76,23 +76,28 @@ fn an_unknown_field_is_named_with_its_line_and_the_nearest_name() -> Result<()> 
     run_fails(&lab, &wrong, &[], &["wrong.toml", "interface", "interfaces"])
 }
 
+/// Exit statuses that scripts rely on.
+const FAILED: Option<i32> = Some(1);
+const USAGE: Option<i32> = Some(2);
+const UNREACHABLE: Option<i32> = Some(3);
+
 #[test]
 fn commands_say_what_is_wrong() -> Result<()> {
     let lab = Lab::build().servers(1).service(l2("www")).start()?;
-    let cases: &[(&[&str], &[&str])] = &[
-        (&["add", "wwww", "198.18.2.12:80"], &["wwww", "www"]),
-        (&["add", "www", "[fd00:18:2::12]:80"], &["IPv4"]),
-        (&["add", "www", "198.18.2.12"], &["198.18.2.12"]),
-        (&["remove", "www", "198.18.2.99:80"], &["198.18.2.99:80"]),
-        (&["weight", "www", "198.18.2.99:80", "5"], &["198.18.2.99:80"]),
-        (&["weight", "www", "198.18.2.11:80", "70000"], &["65535"]),
-        (&["drop", "www", "101"], &["100"]),
-        (&["drop", "www", "10", "--class", "nobody"], &["nobody"]),
-        (&["get", "backers"], &["backends"]),
+    let cases: &[(&[&str], Option<i32>, &[&str])] = &[
+        (&["add", "wwww", "198.18.2.12:80"], FAILED, &["wwww", "www"]),
+        (&["add", "www", "[fd00:18:2::12]:80"], FAILED, &["IPv4"]),
+        (&["add", "www", "198.18.2.12"], USAGE, &["198.18.2.12"]),
+        (&["remove", "www", "198.18.2.99:80"], FAILED, &["198.18.2.99:80", "198.18.2.11:80"]),
+        (&["weight", "www", "198.18.2.99:80", "5"], FAILED, &["198.18.2.99:80"]),
+        (&["weight", "www", "198.18.2.11:80", "70000"], USAGE, &["65535"]),
+        (&["drop", "www", "101"], USAGE, &["100"]),
+        (&["drop", "www", "10", "--class", "nobody"], FAILED, &["nobody", "default"]),
+        (&["get", "backers"], USAGE, &["backends"]),
     ];
-    for (args, words) in cases {
+    for (args, status, words) in cases {
         let outcome = lab.sluice(args)?;
-        ensure!(!outcome.success(), "sluice {args:?} succeeded: {}", outcome.stdout);
+        ensure!(outcome.status == *status, "sluice {args:?}: {outcome:?}");
         says(&outcome.stderr, words).with_context(|| format!("sluice {args:?}"))?;
     }
     lab.get_many("www", 20)?.all_answered()
@@ -102,6 +107,6 @@ fn commands_say_what_is_wrong() -> Result<()> {
 fn no_manager_is_said() -> Result<()> {
     let lab = Lab::build().servers(0).prepare()?;
     let outcome = lab.sluice(&["status"])?;
-    ensure!(!outcome.success());
+    ensure!(outcome.status == UNREACHABLE, "{outcome:?}");
     says(&outcome.stderr, &["sluice.sock", "sluice run"])
 }

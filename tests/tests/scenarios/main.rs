@@ -11,6 +11,7 @@ mod forwarding;
 mod lab_itself;
 mod not_ours;
 mod outlive;
+mod reports;
 mod roles;
 mod untouched;
 mod weights;

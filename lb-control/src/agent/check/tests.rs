@@ -40,11 +40,7 @@ fn check(http: Option<&str>) -> AgentCheck {
 
 #[test]
 fn rise_and_fall() {
-    let mut judge = Judge::new(&AgentCheck {
-        rise: 2,
-        fall: 3,
-        ..AgentCheck::default()
-    });
+    let mut judge = Judge::new(&AgentCheck { rise: 2, fall: 3, ..AgentCheck::default() });
     let fail = || Err("why".to_owned());
     let steps = [
         (fail(), false),
@@ -76,10 +72,7 @@ async fn http_statuses() {
         assert_eq!(once(address, &check).await.is_ok(), healthy, "{code}");
     }
     let cause = once(address, &check).await.unwrap_err();
-    assert_eq!(
-        cause,
-        format!("GET /health of {address}: status 503 Service Unavailable")
-    );
+    assert_eq!(cause, format!("GET /health of {address}: status 503 Service Unavailable"));
 }
 
 #[tokio::test]

@@ -52,10 +52,6 @@ impl FromStr for Bind {
             }
             None => (rest, None),
         };
-        Ok(Self {
-            service: name(service)?,
-            address: address(server)?,
-            weight,
-        })
+        Ok(Self { service: name(service)?, address: address(server)?, weight })
     }
 }

@@ -31,10 +31,7 @@ pub async fn add(client: &Client, args: &AddArgs, out: &mut Output) -> Result<()
         backend: args.address.to_string(),
         weight: args.weight.into(),
     };
-    let named = Named {
-        service: Some(&args.service),
-        ..Named::default()
-    };
+    let named = Named { service: Some(&args.service), ..Named::default() };
     let call = async |mut control: Control| control.add(request).await;
     change(client, &named, call, out).await
 }
@@ -49,11 +46,8 @@ pub async fn remove(client: &Client, args: &RemoveArgs, out: &mut Output) -> Res
         has_deadline: args.deadline.is_some(),
         wait: args.wait,
     };
-    let named = Named {
-        service: Some(&args.service),
-        backend: Some(args.address),
-        ..Named::default()
-    };
+    let named =
+        Named { service: Some(&args.service), backend: Some(args.address), ..Named::default() };
     let call = async |mut control: Control| control.remove(request).await;
     if !args.wait {
         return change(client, &named, call, out).await;
@@ -73,11 +67,8 @@ pub async fn weight(client: &Client, args: &WeightArgs, out: &mut Output) -> Res
         backend: args.address.to_string(),
         weight: args.weight.into(),
     };
-    let named = Named {
-        service: Some(&args.service),
-        backend: Some(args.address),
-        ..Named::default()
-    };
+    let named =
+        Named { service: Some(&args.service), backend: Some(args.address), ..Named::default() };
     let call = async |mut control: Control| control.set_weight(request).await;
     change(client, &named, call, out).await
 }
@@ -98,11 +89,8 @@ pub async fn drop(client: &Client, args: &DropArgs, out: &mut Output) -> Result<
         verdict: verdict.into(),
         scope: scope.into(),
     };
-    let named = Named {
-        service: Some(&args.service),
-        class: args.class.as_ref(),
-        ..Named::default()
-    };
+    let named =
+        Named { service: Some(&args.service), class: args.class.as_ref(), ..Named::default() };
     let call = async |mut control: Control| control.drop(request).await;
     change(client, &named, call, out).await
 }
@@ -181,9 +169,7 @@ async fn progress(client: &Client, args: &RemoveArgs) -> Infallible {
     }
     loop {
         sleep(Duration::from_millis(500)).await;
-        let request = ListRequest {
-            service: args.service.to_string(),
-        };
+        let request = ListRequest { service: args.service.to_string() };
         let call = async |mut control: Control| control.list_backends(request).await;
         let views = client.call(call).await.map(|list| list.backends);
         let backend = args.address.to_string();
@@ -203,11 +189,11 @@ fn progress_line(view: &BackendView) -> String {
         format!(", at the most {left} more")
     });
     format!(
-        "{}/{} {}: {} connections{}",
+        "{}/{} {}: {}{}",
         view.service,
         view.address,
         view.state,
-        view.connections,
+        human::count(view.connections, "connection"),
         left.unwrap_or_default()
     )
 }

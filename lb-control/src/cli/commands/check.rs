@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::{
-    cli::{Failure, output::Output},
+    cli::{Failure, human, output::Output},
     config::{self, ConfigError, Settings},
 };
 
@@ -32,11 +32,7 @@ pub fn check(path: &Path, out: &mut Output) -> Result<(), Failure> {
         Ok(settings) => {
             let summary = summary(&settings);
             if out.is_json() {
-                out.document(&CheckView {
-                    ok: true,
-                    summary: Some(summary),
-                    errors: Vec::new(),
-                })
+                out.document(&CheckView { ok: true, summary: Some(summary), errors: Vec::new() })
             } else {
                 out.line(&format!("{}: {summary}: ok", path.display()))
             }
@@ -48,16 +44,16 @@ pub fn check(path: &Path, out: &mut Output) -> Result<(), Failure> {
                 message: &problem.message,
                 help: problem.help.as_deref(),
             });
-            out.document(&CheckView {
-                ok: false,
-                summary: None,
-                errors: errors.collect(),
-            })?;
+            out.document(&CheckView { ok: false, summary: None, errors: errors.collect() })?;
             let number = count(problems.len(), "error");
             Err(Failure::Failed(format!("{}: {number}", path.display())))
         }
-        Err(error) => Err(Failure::Failed(error.to_string())),
+        Err(error) => Err(error.into()),
     }
+}
+
+fn count(number: usize, what: &str) -> String {
+    human::count(number as u64, what)
 }
 
 /// What is in the file.
@@ -71,11 +67,7 @@ fn summary(settings: &Settings) -> String {
         count(policies, "policy"),
     ];
     if let Some(edge) = &settings.edge {
-        parts.push(format!(
-            "edge `{}` on {}",
-            edge.name,
-            edge.interfaces.join(", ")
-        ));
+        parts.push(format!("edge `{}` on {}", edge.name, edge.interfaces.join(", ")));
     }
     if let Some(agent) = &settings.agent {
         parts.push(format!("agent with {}", count(agent.binds.len(), "bind")));
@@ -84,15 +76,6 @@ fn summary(settings: &Settings) -> String {
         parts.push("TLS".to_owned());
     }
     parts.join(", ")
-}
-
-fn count(number: usize, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        _ if what.ends_with('s') => format!("{number} {what}es"),
-        _ if what.ends_with('y') => format!("{number} {}ies", what.trim_end_matches('y')),
-        _ => format!("{number} {what}s"),
-    }
 }
 
 #[cfg(test)]

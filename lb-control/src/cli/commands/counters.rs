@@ -28,25 +28,14 @@ pub async fn counters(
         return watch(client, args, out).await;
     }
     let view = fetch(client, args).await?;
-    if out.is_json() {
-        out.document(&view)
-    } else {
-        out.text(&render(&view, None, out.is_wide()))
-    }
+    if out.is_json() { out.document(&view) } else { out.text(&render(&view, None, out.is_wide())) }
 }
 
 async fn fetch(client: &Client, args: &CountersArgs) -> Result<CountersView, Failure> {
     let request = CountersRequest {
-        switch_name: args
-            .switch
-            .as_ref()
-            .map(Name::to_string)
-            .unwrap_or_default(),
+        switch_name: args.switch.as_ref().map(Name::to_string).unwrap_or_default(),
     };
-    let named = Named {
-        switch: args.switch.as_ref(),
-        ..Named::default()
-    };
+    let named = Named { switch: args.switch.as_ref(), ..Named::default() };
     let call = async |mut control: Control| control.get_counters(request).await;
     match client.call(call).await {
         Ok(counters) => Ok(counters.into()),
@@ -56,9 +45,7 @@ async fn fetch(client: &Client, args: &CountersArgs) -> Result<CountersView, Fai
 
 async fn watch(client: &Client, args: &CountersArgs, out: &mut Output) -> Result<(), Failure> {
     if args.interval.is_zero() {
-        return Err(Failure::Usage(
-            "--interval must be longer than nothing".to_owned(),
-        ));
+        return Err(Failure::Usage("--interval must be longer than nothing".to_owned()));
     }
     let mut ticks = interval(args.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -78,9 +65,7 @@ async fn watch(client: &Client, args: &CountersArgs, out: &mut Output) -> Result
         let every = humantime::format_duration(args.interval);
         if out.is_terminal() {
             // Home, and clear what is below: the screen is redrawn in place.
-            out.text(&format!(
-                "\x1b[H\x1b[JPer second, every {every}; Ctrl-C ends.\n\n{text}"
-            ))?;
+            out.text(&format!("\x1b[H\x1b[JPer second, every {every}; Ctrl-C ends.\n\n{text}"))?;
         } else {
             out.text(&format!("{text}\n"))?;
         }
@@ -103,11 +88,8 @@ fn render(view: &CountersView, seconds: Option<f64>, wide: bool) -> String {
         classes(view, count),
         reasons(view, count, wide),
     ];
-    let sections: Vec<String> = tables
-        .iter()
-        .filter(|table| !table.is_empty())
-        .map(|table| table.render(wide))
-        .collect();
+    let sections: Vec<String> =
+        tables.iter().filter(|table| !table.is_empty()).map(|table| table.render(wide)).collect();
     if sections.is_empty() {
         return "No switch has reported counters yet.\n".to_owned();
     }
@@ -161,17 +143,11 @@ fn backends(
         "+REACHABLE",
     ]);
     for backend in &view.backends {
-        let of_service = view
-            .backends
-            .iter()
-            .filter(|b| b.service == backend.service);
+        let of_service = view.backends.iter().filter(|b| b.service == backend.service);
         let all: u64 = of_service.map(|b| b.new_connections).sum();
         let share = match all {
             0 => String::new(),
-            all => format!(
-                "{:.1}%",
-                100.0 * backend.new_connections as f64 / all as f64
-            ),
+            all => format!("{:.1}%", 100.0 * backend.new_connections as f64 / all as f64),
         };
         table.row([
             format!("{}/{}", backend.service, backend.backend),
@@ -191,11 +167,7 @@ fn backends(
 fn classes(view: &CountersView, count: impl Fn(u64) -> String) -> Table {
     let mut table = Table::numeric(&["CLASS", "ADMITTED", "REFUSED"]);
     for class in &view.classes {
-        table.row([
-            class.class.clone(),
-            count(class.admitted),
-            count(class.refused),
-        ]);
+        table.row([class.class.clone(), count(class.admitted), count(class.refused)]);
     }
     table
 }
@@ -203,11 +175,7 @@ fn classes(view: &CountersView, count: impl Fn(u64) -> String) -> Table {
 fn reasons(view: &CountersView, count: impl Fn(u64) -> String, zeros: bool) -> Table {
     let mut table = Table::numeric(&["PACKETS", "FATE", "COUNT"]);
     for reason in view.reasons.iter().filter(|r| zeros || r.packets > 0) {
-        table.row([
-            reason.reason.clone(),
-            reason.fate.clone(),
-            count(reason.packets),
-        ]);
+        table.row([reason.reason.clone(), reason.fate.clone(), count(reason.packets)]);
     }
     table
 }

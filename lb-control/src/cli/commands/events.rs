@@ -16,35 +16,22 @@ use crate::{
 use super::names::Named;
 
 pub async fn events(client: &Client, args: &EventsArgs, out: &mut Output) -> Result<(), Failure> {
-    let named = Named {
-        service: args.service.as_ref(),
-        ..Named::default()
-    };
+    let named = Named { service: args.service.as_ref(), ..Named::default() };
     if let Some(failure) = named.look(client).await {
         return Err(failure);
     }
     let request = EventsRequest {
         follow: args.follow,
         after_sequence: args.after,
-        service: args
-            .service
-            .as_ref()
-            .map(Name::to_string)
-            .unwrap_or_default(),
+        service: args.service.as_ref().map(Name::to_string).unwrap_or_default(),
     };
     let call = async |mut control: Control| control.watch_events(request).await;
     let mut stream = client.call(call).await?;
     let mut past = Vec::new();
     if args.follow && !out.is_json() {
-        out.line(&line(&[
-            "TIME", "KIND", "SERVICE", "BACKEND", "SWITCH", "MESSAGE",
-        ]))?;
+        out.line(&line(&["TIME", "KIND", "SERVICE", "BACKEND", "SWITCH", "MESSAGE"]))?;
     }
-    while let Some(event) = stream
-        .message()
-        .await
-        .map_err(|status| client.failure(status))?
-    {
+    while let Some(event) = stream.message().await.map_err(|status| client.failure(status))? {
         let view = EventView::from(event);
         match (args.follow, out.is_json()) {
             (false, _) => past.push(view),
@@ -53,9 +40,7 @@ pub async fn events(client: &Client, args: &EventsArgs, out: &mut Output) -> Res
         }
     }
     if args.follow {
-        return Err(Failure::Unreachable(
-            "the manager ended the stream of events".to_owned(),
-        ));
+        return Err(Failure::Unreachable("the manager ended the stream of events".to_owned()));
     }
     if out.is_json() {
         return out.document(&past);
@@ -93,14 +78,7 @@ mod tests {
     #[test]
     fn columns_hold() {
         let header = line(&["TIME", "KIND", "SERVICE", "BACKEND", "SWITCH", "MESSAGE"]);
-        let row = line(&[
-            "2026-01-02T03:04:05.678Z",
-            "agent.lost",
-            "www",
-            "10.0.0.11:80",
-            "",
-            "x",
-        ]);
+        let row = line(&["2026-01-02T03:04:05.678Z", "agent.lost", "www", "10.0.0.11:80", "", "x"]);
         assert_eq!(header.find("MESSAGE"), row.find('x'));
     }
 }

@@ -33,21 +33,13 @@ async fn services(client: &Client, name: Option<&Name>, out: &mut Output) -> Res
     let list = client.call(call).await?;
     let views = list.services.into_iter().map(ServiceView::from);
     let views = views.filter(|view| name.is_none_or(|name| name.as_str() == view.name));
-    let named = Named {
-        service: name,
-        ..Named::default()
-    };
+    let named = Named { service: name, ..Named::default() };
     show(client, &named, views.collect(), services_table, out).await
 }
 
 async fn backends(client: &Client, name: Option<&Name>, out: &mut Output) -> Result<(), Failure> {
-    let named = Named {
-        service: name,
-        ..Named::default()
-    };
-    let request = ListRequest {
-        service: name.map(Name::to_string).unwrap_or_default(),
-    };
+    let named = Named { service: name, ..Named::default() };
+    let request = ListRequest { service: name.map(Name::to_string).unwrap_or_default() };
     let call = async |mut control: Control| control.list_backends(request).await;
     let list = match client.call(call).await {
         Ok(list) => list,
@@ -62,10 +54,7 @@ async fn switches(client: &Client, name: Option<&Name>, out: &mut Output) -> Res
     let list = client.call(call).await?;
     let views = list.switches.into_iter().map(SwitchView::from);
     let views = views.filter(|view| name.is_none_or(|name| name.as_str() == view.name));
-    let named = Named {
-        switch: name,
-        ..Named::default()
-    };
+    let named = Named { switch: name, ..Named::default() };
     show(client, &named, views.collect(), switches_table, out).await
 }
 
@@ -74,10 +63,7 @@ async fn classes(client: &Client, name: Option<&Name>, out: &mut Output) -> Resu
     let list = client.call(call).await?;
     let views = list.classes.into_iter().map(ClassView::from);
     let views = views.filter(|view| name.is_none_or(|name| name.as_str() == view.name));
-    let named = Named {
-        class: name,
-        ..Named::default()
-    };
+    let named = Named { class: name, ..Named::default() };
     show(client, &named, views.collect(), classes_table, out).await
 }
 
@@ -90,16 +76,12 @@ async fn show<V: Serialize>(
     table: fn(&[V]) -> Table,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    if views.is_empty() {
-        if let Some(failure) = named.look(client).await {
-            return Err(failure);
-        }
+    if views.is_empty()
+        && let Some(failure) = named.look(client).await
+    {
+        return Err(failure);
     }
-    if out.is_json() {
-        out.document(&views)
-    } else {
-        out.table(&table(&views))
-    }
+    if out.is_json() { out.document(&views) } else { out.table(&table(&views)) }
 }
 
 fn services_table(views: &[ServiceView]) -> Table {
@@ -125,11 +107,7 @@ fn services_table(views: &[ServiceView]) -> Table {
 
 /// `gold 10% reset`, with `by client` where whole clients are refused.
 fn policy(view: &PolicyView) -> String {
-    let by = if view.by == "client" {
-        " by client"
-    } else {
-        ""
-    };
+    let by = if view.by == "client" { " by client" } else { "" };
     let share = human::percent(view.refuse_percent);
     format!("{} {share} {}{by}", view.class, view.verdict)
 }
@@ -186,9 +164,7 @@ fn switches_table(views: &[SwitchView]) -> Table {
             state.to_owned(),
             view.description.clone(),
             view.generation.to_string(),
-            view.sequence_sent
-                .saturating_sub(view.sequence_live)
-                .to_string(),
+            view.sequence_sent.saturating_sub(view.sequence_live).to_string(),
             view.last_live_seconds.map(latency).unwrap_or_default(),
             view.term.to_string(),
             format!("{}/{}", view.sequence_live, view.sequence_sent),

@@ -70,9 +70,7 @@ async fn services(client: &Client) -> Option<Vec<String>> {
 }
 
 async fn backends(client: &Client, service: &Name) -> Option<Vec<String>> {
-    let request = ListRequest {
-        service: service.to_string(),
-    };
+    let request = ListRequest { service: service.to_string() };
     let call = async |mut control: Control| control.list_backends(request).await;
     let list = client.call(call).await.ok()?;
     Some(list.backends.into_iter().map(|view| view.backend).collect())
@@ -95,22 +93,19 @@ async fn switches(client: &Client) -> Option<Vec<String>> {
     Some(list.switches.into_iter().map(|view| view.name).collect())
 }
 
-/// `there is {what}: did you mean ...? There are: ...`
+/// What is not there, the nearest that is, and what else is.
 fn unknown(what: &str, given: &impl Display, there: &[String]) -> Failure {
     const MOST: usize = 20;
     let given = given.to_string();
     let mut text = format!("there is {what}");
-    if let Some(guess) = nearest(&given, there.iter().map(String::as_str)) {
-        text += &format!(": did you mean `{guess}`?");
-    }
+    text += &match nearest(&given, there.iter().map(String::as_str)) {
+        Some(guess) => format!(": did you mean `{guess}`? There are: "),
+        None => "; there are: ".to_owned(),
+    };
     text += &match there.len() {
-        0 => "; there are none".to_owned(),
-        1..=MOST => format!("; there are: {}", there.join(", ")),
-        more => format!(
-            "; there are: {}, and {} more",
-            there[..MOST].join(", "),
-            more - MOST
-        ),
+        0 => "none".to_owned(),
+        1..=MOST => there.join(", "),
+        more => format!("{}, and {} more", there[..MOST].join(", "), more - MOST),
     };
     Failure::Failed(text)
 }

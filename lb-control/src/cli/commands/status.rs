@@ -17,21 +17,13 @@ pub async fn status(client: &Client, out: &mut Output) -> Result<(), Failure> {
     let call = async |mut control: Control| control.status(StatusRequest {}).await;
     let reply = client.call(call).await?;
     let view = StatusView::from(reply);
-    if out.is_json() {
-        out.document(&view)
-    } else {
-        out.text(&render(&view))
-    }
+    if out.is_json() { out.document(&view) } else { out.text(&render(&view)) }
 }
 
 fn render(view: &StatusView) -> String {
     let age = |seconds: f64| human::age(Duration::from_secs_f64(seconds));
-    let mut manager = format!(
-        "sluice {}, up {}, term {}",
-        view.version,
-        age(view.uptime_seconds),
-        view.term
-    );
+    let mut manager =
+        format!("sluice {}, up {}, term {}", view.version, age(view.uptime_seconds), view.term);
     if view.learning_left_seconds > 0.0 {
         let left = Duration::from_secs_f64(view.learning_left_seconds.ceil());
         manager += &format!(", learning for {} more", human::age(left));

@@ -25,13 +25,11 @@ fn settings(
     args: &AgentArgs,
 ) -> Result<(AgentSettings, Option<config::TlsSettings>), Failure> {
     let file = match &global.config {
-        Some(path) => config::load(path).map_err(|error| Failure::Failed(error.to_string()))?,
+        Some(path) => config::load(path)?,
         None => Settings::default(),
     };
-    let manager = global
-        .manager
-        .clone()
-        .or_else(|| file.agent.as_ref().map(|agent| agent.manager.clone()));
+    let manager =
+        global.manager.clone().or_else(|| file.agent.as_ref().map(|agent| agent.manager.clone()));
     let agent = if args.bind.is_empty() {
         file.agent.ok_or_else(|| {
             Failure::Usage(
@@ -71,10 +69,7 @@ fn agent_bind(bind: &Bind, check_http: Option<&str>) -> AgentBind {
         service: bind.service.clone(),
         address: bind.address,
         weight: bind.weight.unwrap_or(100),
-        check: AgentCheck {
-            http: check_http.map(str::to_owned),
-            ..AgentCheck::default()
-        },
+        check: AgentCheck { http: check_http.map(str::to_owned), ..AgentCheck::default() },
     }
 }
 

@@ -48,11 +48,8 @@ impl Attached {
 
 pub async fn edge(global: &Global, args: &EdgeArgs) -> Result<(), Failure> {
     let (path, settings, edge_settings) = edge_settings(global, "edge")?;
-    let manager = global
-        .manager
-        .clone()
-        .or_else(|| edge_settings.manager.clone())
-        .ok_or_else(|| {
+    let manager =
+        global.manager.clone().or_else(|| edge_settings.manager.clone()).ok_or_else(|| {
             Failure::Usage(format!(
                 "`sluice edge` needs a manager: --manager HOST:PORT, or edge.manager in {}",
                 path.display()

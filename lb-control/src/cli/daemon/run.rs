@@ -24,11 +24,7 @@ pub async fn run(global: &Global, args: &EdgeArgs) -> Result<(), Failure> {
     // Ends when the manager drops its side.
     let edge = attached.edge.clone();
     parts.spawn(async move { edge.session(to_manager, from_manager).await });
-    parts.spawn(manager::run(
-        settings,
-        Some((from_switch, to_switch)),
-        shutdown.clone(),
-    ));
+    parts.spawn(manager::run(settings, Some((from_switch, to_switch)), shutdown.clone()));
     together(parts, &shutdown).await?;
     attached.close(&path, args.detach_on_exit).await
 }

@@ -15,10 +15,7 @@ pub(super) fn shutdown() -> anyhow::Result<CancellationToken> {
     tokio::spawn(async move {
         info!("{}: stopping", next(&mut terminate, &mut interrupt).await);
         stop.cancel();
-        warn!(
-            "{} again: ending at once",
-            next(&mut terminate, &mut interrupt).await
-        );
+        warn!("{} again: ending at once", next(&mut terminate, &mut interrupt).await);
         std::process::exit(1);
     });
     Ok(token)

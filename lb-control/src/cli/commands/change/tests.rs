@@ -10,11 +10,8 @@ fn outcome(name: &str, error: &str) -> v1::SwitchOutcome {
 }
 
 fn view(switches: Vec<v1::SwitchOutcome>) -> ChangeView {
-    ChangeReply {
-        message: "www: 50% of new connections refused by reset".to_owned(),
-        switches,
-    }
-    .into()
+    ChangeReply { message: "www: 50% of new connections refused by reset".to_owned(), switches }
+        .into()
 }
 
 #[test]
@@ -29,28 +26,19 @@ fn live_everywhere() {
 
 #[test]
 fn live_somewhere() {
-    let view = view(vec![
-        outcome("edge1", ""),
-        outcome("edge2", "not connected"),
-    ]);
+    let view = view(vec![outcome("edge1", ""), outcome("edge2", "not connected")]);
     assert_eq!(
         sentence(&view),
         "www: 50% of new connections refused by reset (live on edge1 after 180 µs)"
     );
-    assert_eq!(
-        not_live(&view).unwrap(),
-        "accepted, but not live on edge2: not connected"
-    );
+    assert_eq!(not_live(&view).unwrap(), "accepted, but not live on edge2: not connected");
 }
 
 #[test]
 fn live_nowhere() {
     let view = view(Vec::new());
     assert!(!view.live);
-    assert_eq!(
-        sentence(&view),
-        "www: 50% of new connections refused by reset"
-    );
+    assert_eq!(sentence(&view), "www: 50% of new connections refused by reset");
     assert!(not_live(&view).unwrap().contains("no switch has connected"));
 }
 
@@ -69,8 +57,6 @@ fn progress_of_a_drain() {
         "www/10.0.0.11:80 draining: 3 connections, at the most 48s more"
     );
     view.deadline_left_seconds = None;
-    assert_eq!(
-        progress_line(&view),
-        "www/10.0.0.11:80 draining: 3 connections"
-    );
+    view.connections = 1;
+    assert_eq!(progress_line(&view), "www/10.0.0.11:80 draining: 1 connection");
 }

@@ -30,10 +30,7 @@ fn after(seconds: u64) -> CountersView {
             admitted: 4 * seconds,
             refused: seconds,
         }],
-        reasons: vec![
-            reason("forward_new", "forward", 4 * seconds),
-            reason("fragment", "drop", 0),
-        ],
+        reasons: vec![reason("forward_new", "forward", 4 * seconds), reason("fragment", "drop", 0)],
         generation: 7,
         remembered_flows: 0,
         remembered_capacity: 262_144,
@@ -88,8 +85,5 @@ fn counters_that_began_anew() {
 #[test]
 fn nothing_yet() {
     let empty = CountersView::from(v1::Counters::default());
-    assert_eq!(
-        render(&empty, None, false),
-        "No switch has reported counters yet.\n"
-    );
+    assert_eq!(render(&empty, None, false), "No switch has reported counters yet.\n");
 }

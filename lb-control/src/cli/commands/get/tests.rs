@@ -57,10 +57,7 @@ fn backends_in_a_table() {
         agent: "s1".to_owned(),
         ..backend("draining")
     };
-    let removable = v1::BackendView {
-        removable: true,
-        ..draining.clone()
-    };
+    let removable = v1::BackendView { removable: true, ..draining.clone() };
     let views = [backend("active"), draining, removable].map(BackendView::from);
     assert_eq!(
         backends_table(&views).render(false),

@@ -338,7 +338,7 @@ impl Core {
     }
 
     /// Tells the agent how its binding stands, in the words of its contract.
-    fn notify(&mut self, key: &BindingKey) {
+    pub(super) fn notify(&mut self, key: &BindingKey) {
         let Some(record) = self.bindings.get(key) else { return };
         let Some(agent) = record.agent.as_ref().and_then(|name| self.agents.get(name)) else {
             return;

@@ -299,3 +299,18 @@ fn an_intent_that_cannot_be_saved_is_said_and_tried_again() {
     assert_eq!(world.count("intent.saved"), 1);
     assert!(world.core.status().alarms.is_empty(), "{:?}", world.core.status().alarms);
 }
+
+#[test]
+fn an_answer_waits_for_the_disk_and_the_switches_do_not() {
+    let mut world = serving();
+    world.disk_hangs = true;
+    let request = world.weight(WEB, 9);
+    assert_eq!(world.held("edge", WEB).unwrap().weight, 9);
+    world.pass(seconds(9));
+    assert!(!world.replies.contains_key(&request));
+    world.pass(seconds(1));
+    assert!(world.reply(request).message.contains("not saved yet"), "{:?}", world.reply(request));
+    world.disk_hangs = false;
+    let request = world.weight(WEB, 10);
+    assert_eq!(world.reply(request).message, "www/192.0.2.1:80 has weight 10");
+}

@@ -148,12 +148,20 @@ fn half_is_refused(story: &mut Story, lab: &Lab) -> Result<u64> {
     let expected = "each at once: before a client sends its SYN again";
     story.expect(expected, seen, slowest < SYN_AGAIN)?;
     story.sluice(lab, &["drop", SERVICE, "0"])?;
-    let answers = lab.get_many(SERVICE, 100)?;
-    story.expect(
-        "with the share at 0 all are served",
-        show(&answers),
-        answers.all_answered().is_ok(),
-    )
+    let served = lab.get_many(SERVICE, 100)?;
+    let all = served.all_answered().is_ok();
+    story.expect("with the share at 0 all are served", show(&served), all)?;
+    Ok(answers.refused)
+}
+
+fn counters_agree(story: &mut Story, lab: &Lab, refused: u64) -> Result<()> {
+    story.step("What the counters say");
+    // The edge reports once a second.
+    let counted = || lab.counter(SERVICE, "refused_reset");
+    let agree = eventually(SOON, "the counters", || Ok((counted()? == refused).then_some(())));
+    story.sluice(lab, &["counters"])?;
+    let seen = format!("{} connections refused by RST", counted()?);
+    story.expect(&format!("{refused} connections refused by RST"), seen, agree.is_ok())
 }
 
 fn shares(story: &Story, lab: &Lab, expected: &str, weights: &[(&str, u32)]) -> Result<()> {

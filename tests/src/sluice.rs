@@ -209,7 +209,8 @@ impl Lab {
             .map(|backend| backend.state))
     }
 
-    /// Waits until a server has this state in a service; `None`: is not bound.
+    /// Waits until a server has this state in a service (`None`: is not bound)
+    /// and the edge steers accordingly.
     pub fn wait_state(&self, service: &str, server: usize, state: Option<&str>) -> Result<()> {
         let what = format!(
             "{} to be {} in {service}",
@@ -223,7 +224,8 @@ impl Lab {
             }
             bail!("it is {}", seen.as_deref().unwrap_or("gone"))
         })
-        .with_context(|| self.last_words())
+        .with_context(|| self.last_words())?;
+        self.wait_switch_in_step()
     }
 
     /// Waits until every server is active in every service.
@@ -238,7 +240,7 @@ impl Lab {
             })
             .with_context(|| self.last_words())?;
         }
-        Ok(())
+        self.wait_switch_in_step()
     }
 
     /// The ends of the logs of every `sluice` process, for an error message.

@@ -19,7 +19,9 @@ pub fn cargo(subcommand: &str) -> Result<Command> {
     cargo
         .current_dir(root())
         .args([subcommand, "--features", FEATURES])
-        .env(bpf::VARIABLE, compiler.name());
+        .env(bpf::VARIABLE, compiler.name())
+        // Errors say what is wrong; where in the test runner they passed does not help.
+        .env("RUST_LIB_BACKTRACE", "0");
     Ok(cargo)
 }
 

@@ -104,8 +104,6 @@ impl Step {
             cargo.arg("--no-fail-fast");
         }
         cargo.env("SLUICE_BIN", target()?.join("debug/sluice"));
-        // Errors name what was waited for; backtraces of the test runner do not help.
-        cargo.env("RUST_LIB_BACKTRACE", "0");
         run(&mut cargo, tests)
     }
 }
@@ -160,7 +158,10 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
     }
     let passed: u64 = outcomes.iter().map(|outcome| outcome.tests.passed).sum();
     let failed: u64 = outcomes.iter().map(|outcome| outcome.tests.failed).sum();
-    println!("\n{table}\n{passed} passed, {failed} failed");
+    println!("\n{table}");
+    if passed + failed > 0 {
+        println!("{passed} passed, {failed} failed");
+    }
     let failures: Vec<_> = outcomes
         .iter()
         .filter_map(|outcome| Some(format!("{:?}: {:#}", outcome.step, outcome.failure.as_ref()?)))

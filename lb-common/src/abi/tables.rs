@@ -67,7 +67,8 @@ pub struct Service {
     pub mode: u8,
     /// [`service_flags`].
     pub flags: u8,
-    pub reserved: [u8; 3],
+    /// Slots of its ring as configured, little-endian (control side only).
+    pub ring_size: [u8; 3],
 }
 
 /// What a backend does with packets.

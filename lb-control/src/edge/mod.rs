@@ -1,37 +1,147 @@
-//! The XDP edge.
+//! The XDP edge: loads or adopts the program and its maps, and keeps them as
+//! the manager says.
+//!
+//! | room | what is in it |
+//! | --- | --- |
+//! | [`plane`] | what the edge holds; a delta becomes one commit |
+//! | [`tables`], [`pool`], [`classes`], [`memory`] | its parts |
+//! | [`grace`] | when no packet reads what was replaced |
+//! | [`flows`], [`sweep`] | remembered flows, and how services come to rest |
+//! | [`neighbors`] | next hops, from the kernel's tables |
+//! | [`counters`] | per-CPU counters, by name |
+//! | [`session`] | one manager's session |
+//! | [`object`], [`layout`], [`pins`], [`attach`] | program, maps and links in the kernel |
+//! | [`mapping`], [`sys`] | the only unsafe rooms: shared memory and raw system calls |
 
-use tokio::sync::mpsc;
+mod attach;
+mod classes;
+mod counters;
+mod flow_key;
+mod flows;
+mod grace;
+mod interfaces;
+mod layout;
+mod mapping;
+mod memory;
+mod neighbors;
+mod object;
+mod open;
+mod pins;
+mod plane;
+mod pool;
+pub mod remote;
+mod session;
+mod shared;
+mod sweep;
+mod sys;
+mod tables;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context as _;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, sleep},
+};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
+use self::shared::Shared;
 use crate::{
     config::EdgeSettings,
     model::{FromSwitch, ToSwitch},
 };
 
-pub mod remote;
+pub use open::detach;
 
+/// Between two passes over the remembered flows.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Before netlink is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A running edge. Clones are the same edge; what it put in the kernel stays
+/// there when the last one is gone.
 #[derive(Clone)]
-pub struct Edge;
+pub struct Edge(Arc<Shared>);
 
 impl Edge {
-    pub fn open(_: &EdgeSettings) -> anyhow::Result<Self> {
-        anyhow::bail!("built without an edge")
+    /// Loads the program and attaches it to the configured interfaces, or takes
+    /// over from an earlier process without losing a packet. Blocks for some
+    /// tens of milliseconds.
+    ///
+    /// # Errors
+    /// Says what is missing and what to do: privilege, a bpffs, an interface, a
+    /// kernel feature, or pins that cannot be adopted.
+    pub fn open(settings: &EdgeSettings) -> anyhow::Result<Self> {
+        Ok(Self(Arc::new(open::open(settings)?)))
     }
-    pub async fn maintain(&self, _: CancellationToken) -> anyhow::Result<()> {
-        Ok(())
+
+    /// Follows next hops, looks after remembered flows and turns the admission
+    /// epoch, until `shutdown`.
+    ///
+    /// # Errors
+    /// When a task of ours fails.
+    pub async fn maintain(&self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            () = self.follow_hops() => Ok(()),
+            result = self.sweep() => result,
+            () = self.turn_epoch() => Ok(()),
+        }
     }
+
+    /// Serves one manager: a full read first, then its deltas and, once a
+    /// second, counters, until `from_manager` closes.
+    ///
+    /// # Errors
+    /// When a task of ours fails.
     pub async fn session(
         &self,
-        _: mpsc::Sender<FromSwitch>,
-        _: mpsc::Receiver<ToSwitch>,
+        to_manager: mpsc::Sender<FromSwitch>,
+        from_manager: mpsc::Receiver<ToSwitch>,
     ) -> anyhow::Result<()> {
-        Ok(())
+        session::run(Arc::clone(&self.0), to_manager, from_manager).await
     }
-    pub fn description(&self) -> String {
-        String::new()
-    }
-}
 
-pub fn detach(_: &EdgeSettings) -> anyhow::Result<()> {
-    anyhow::bail!("built without an edge")
+    /// For people, such as `xdp native eth0`.
+    pub fn description(&self) -> String {
+        self.0.description.clone()
+    }
+
+    async fn follow_hops(&self) {
+        loop {
+            if let Err(error) = neighbors::watch(&self.0).await {
+                warn!("next hops are not followed: {error:#}; trying again");
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn sweep(&self) -> anyhow::Result<()> {
+        let mut tick = interval(SWEEP);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let shared = Arc::clone(&self.0);
+            let pass = tokio::task::spawn_blocking(move || shared.sweep());
+            if let Err(error) = pass.await.context("looking after remembered flows failed")? {
+                warn!("remembered flows cannot be looked at: {error}");
+            }
+        }
+    }
+
+    /// All edges of a site turn together, by the time of day: a client gets the
+    /// same answer from each.
+    async fn turn_epoch(&self) {
+        let length = self.0.settings.admission_epoch.as_secs().max(1);
+        let mut tick = interval(Duration::from_secs(1));
+        loop {
+            tick.tick().await;
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.0.set_epoch(now.as_secs() / length);
+        }
+    }
 }

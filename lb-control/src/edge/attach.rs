@@ -1,0 +1,176 @@
+//! Attaching the program to interfaces, by links that outlive the process.
+
+use anyhow::{Context as _, anyhow, bail};
+use aya::programs::{
+    ProgramError, Xdp, XdpMode as AyaMode,
+    links::{FdLink, LinkError, PinnedLink},
+    xdp::{XdpLink, XdpLinkId},
+};
+use tracing::{info, warn};
+
+use super::{
+    interfaces::{self, Interface, Place},
+    pins::{Pins, unpin},
+};
+use crate::config::XdpMode;
+
+/// Attaches `program` to an interface, or puts it in the place of the program
+/// that an earlier process attached, between two packets.
+///
+/// # Errors
+/// Says why it cannot be attached and what to do.
+pub(super) fn attach(
+    program: &mut Xdp,
+    pins: &Pins,
+    name: &str,
+    mode: XdpMode,
+) -> anyhow::Result<Place> {
+    let interface = interfaces::look_up(name)?;
+    if let Some(place) = replace(program, pins, name, &interface, mode)? {
+        return Ok(place);
+    }
+    if let Some((id, place)) = interface.program {
+        bail!(
+            "interface {name} already carries another XDP program (id {id}, {}): see whose it is \
+             with `bpftool prog show id {id}`, then remove it with `ip link set dev {name} {} off`, \
+             or stop the program that attached it",
+            place.name(),
+            if place == Place::Native { "xdpdrv" } else { "xdpgeneric" },
+        );
+    }
+    let place = match mode {
+        XdpMode::Native => create(program, pins, name, &interface, Place::Native)
+            .map_err(|error| error.context(no_native(name)))?,
+        XdpMode::Generic => create(program, pins, name, &interface, Place::Generic)?,
+        XdpMode::Auto => match create(program, pins, name, &interface, Place::Native) {
+            Ok(place) => place,
+            Err(error) => {
+                let place = create(program, pins, name, &interface, Place::Generic)?;
+                warn!(
+                    "interface {name}: the driver cannot run XDP programs ({error:#}); using \
+                     generic mode, which is slower"
+                );
+                place
+            }
+        },
+    };
+    info!("attached to {name} in {} mode", place.name());
+    Ok(place)
+}
+
+fn no_native(name: &str) -> String {
+    format!(
+        "the driver of interface {name} cannot run the XDP program: lower its MTU if it is large, \
+         or set `xdp = \"auto\"` in [edge]"
+    )
+}
+
+/// Updates the link that an earlier process pinned, if there is one that is
+/// still good.
+fn replace(
+    program: &mut Xdp,
+    pins: &Pins,
+    name: &str,
+    interface: &Interface,
+    mode: XdpMode,
+) -> anyhow::Result<Option<Place>> {
+    let path = pins.link(interface.index);
+    let link = match PinnedLink::from_pin(&path) {
+        Ok(link) => FdLink::from(link),
+        Err(LinkError::SyscallError(error))
+            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            return Ok(None);
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} cannot be opened", path.display()));
+        }
+    };
+    let ours = link.info().context("a pinned link cannot be examined")?.program_id();
+    let Some((id, place)) = interface.program.filter(|&(id, _)| id == ours) else {
+        // The interface that it was for is gone; this one only has its number.
+        unpin(&path)?;
+        return Ok(None);
+    };
+    let asked = match mode {
+        XdpMode::Auto => place,
+        XdpMode::Native => Place::Native,
+        XdpMode::Generic => Place::Generic,
+    };
+    if asked != place {
+        bail!(
+            "interface {name} carries our program in {} mode, which cannot be changed without \
+             losing packets: set `xdp = \"{}\"` in [edge], or run `sluice detach` first",
+            place.name(),
+            place.name(),
+        );
+    }
+    let link = XdpLink::try_from(link).context("a pinned link is not an XDP link")?;
+    program
+        .attach_to_link(link)
+        .with_context(|| format!("program {id} on interface {name} cannot be replaced"))?;
+    info!("took over {name} in {} mode", place.name());
+    Ok(Some(place))
+}
+
+/// Makes a link and pins it.
+fn create(
+    program: &mut Xdp,
+    pins: &Pins,
+    name: &str,
+    interface: &Interface,
+    place: Place,
+) -> anyhow::Result<Place> {
+    let mode = match place {
+        Place::Native => AyaMode::Driver,
+        Place::Generic => AyaMode::Skb,
+    };
+    let id = program
+        .attach_to_if_index(interface.index, mode)
+        .map_err(|error| explain(error, name, place))?;
+    // aya attaches without a link where the kernel has none; such a program
+    // would go with this process.
+    let link: FdLink = take(program, id)?.try_into().map_err(|_| {
+        anyhow!(
+            "interface {name}: the kernel made no link in {} mode, so the program could not \
+             outlive this process: Linux 5.15 or newer is needed",
+            place.name()
+        )
+    })?;
+    link.pin(pins.link(interface.index)).context("the link cannot be pinned")?;
+    Ok(place)
+}
+
+fn take(program: &mut Xdp, id: XdpLinkId) -> anyhow::Result<XdpLink> {
+    program.take_link(id).context("the link was not kept")
+}
+
+fn explain(error: ProgramError, name: &str, place: Place) -> anyhow::Error {
+    let code = match &error {
+        ProgramError::SyscallError(error) => error.io_error.raw_os_error(),
+        _ => None,
+    };
+    let hint = match code {
+        Some(libc::EPERM) => "run as root, or with CAP_NET_ADMIN and CAP_BPF",
+        Some(libc::EBUSY | libc::EEXIST) => "another XDP program is on it",
+        Some(libc::EOPNOTSUPP) => "its driver does not have this mode",
+        _ => "see the kernel's reason below",
+    };
+    let place = place.name();
+    anyhow::Error::new(error)
+        .context(format!("interface {name} does not take the program in {place} mode: {hint}"))
+}
+
+/// Detaches from interfaces that an earlier process served and we do not.
+///
+/// # Errors
+/// When a pin cannot be removed.
+pub(super) fn drop_others(pins: &Pins, ours: &[u32]) -> anyhow::Result<()> {
+    for (index, path) in pins.links()? {
+        if !ours.contains(&index) {
+            unpin(&path)?;
+            info!("detached from interface {index}, which is not configured any more");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Starting an edge, and removing everything one has left.
+
+use std::{
+    fs,
+    os::fd::AsFd as _,
+    sync::{Arc, Mutex},
+};
+
+use anyhow::{Context as _, bail};
+use aya::{maps::PerCpuArray, util::KernelVersion};
+use lb_common::abi::maps;
+use tracing::{info, warn};
+
+use super::{
+    attach,
+    counters::{CounterMaps, CounterStore as _, PerCpu},
+    flow_key,
+    flows::Flows,
+    grace::{Grace as _, KernelGrace},
+    interfaces::{self, Place},
+    memory::Memory,
+    object::Loaded,
+    pins::Pins,
+    plane::Plane,
+    shared::Shared,
+    sweep::Sweeper,
+    sys,
+};
+use crate::config::EdgeSettings;
+
+/// See [`Edge::open`](super::Edge::open).
+pub(super) fn open(settings: &EdgeSettings) -> anyhow::Result<Shared> {
+    check_host()?;
+    for name in &settings.interfaces {
+        interfaces::look_up(name)?;
+    }
+    let pins = Pins::open(&settings.pin)?;
+    let adopting = pins.check(settings)?;
+    if adopting {
+        info!("adopting what is pinned in {}", pins.dir().display());
+    }
+    match start(settings, &pins, adopting) {
+        Ok(parts) => Ok(parts.finish(settings, pins)),
+        Err(error) => {
+            // Nobody would look after what a first start left behind.
+            if !adopting && let Err(error) = pins.remove() {
+                warn!("{error:#}");
+            }
+            Err(error)
+        }
+    }
+}
+
+struct Parts {
+    plane: Plane,
+    open_flows: aya::maps::MapData,
+    syn_flows: aya::maps::MapData,
+    counters: CounterMaps,
+    grace: Arc<KernelGrace>,
+    places: Vec<Place>,
+}
+
+fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result<Parts> {
+    let mut loaded = Loaded::load(settings, pins.dir())?;
+    let tables = [
+        maps::WORDS,
+        maps::RINGS,
+        maps::CONFIG,
+        maps::LOOKUP,
+        maps::SERVICES,
+        maps::BACKENDS,
+        maps::POLICIES,
+        maps::CLASS_RANGES,
+        maps::SERVICE_NAMES,
+        maps::CLASS_NAMES,
+    ];
+    let tables = tables
+        .into_iter()
+        .map(|name| Ok((name, loaded.take_data(name)?)))
+        .collect::<anyhow::Result<std::collections::HashMap<_, _>>>()?;
+    let memory = Memory::map(|name| tables[name].fd().as_fd(), settings.ring_pool)?;
+    let open_flows = loaded.take_data(maps::FLOWS)?;
+    let syn_flows = loaded.take_data(maps::SYN_FLOWS)?;
+    let counters = CounterMaps {
+        services: PerCpu::new(PerCpuArray::try_from(loaded.take(maps::SERVICE_COUNTERS)?)?),
+        backends: PerCpu::new(PerCpuArray::try_from(loaded.take(maps::BACKEND_COUNTERS)?)?),
+        classes: PerCpu::new(PerCpuArray::try_from(loaded.take(maps::CLASS_COUNTERS)?)?),
+        reasons: PerCpu::new(PerCpuArray::try_from(loaded.take(maps::REASONS)?)?),
+        class_totals: Mutex::default(),
+    };
+    let grace = Arc::new(KernelGrace::start().context("no thread can be started")?);
+    // Packets that began before the last commit may be about to remember a
+    // flow with a binding that it removed.
+    grace.wait(grace.begin());
+    let flows = Flows { open: &open_flows, syns: &syn_flows };
+    let named = flows.named().context("the remembered flows cannot be read")?;
+    let named = |id: u16| named[usize::from(id)];
+    let mut plane = Plane::adopt(memory, Arc::clone(&grace) as _, named).with_context(|| {
+        format!(
+            "the maps in {} cannot be adopted: run `sluice detach` (connections through this edge \
+             are then no longer steered) and start again",
+            pins.dir().display()
+        )
+    })?;
+    let live = Some(plane.flow_key()).filter(|key| *key != [0, 0]);
+    plane.set_flow_key(flow_key::load(&settings.flow_key, live)?);
+    if adopting {
+        zero_free(&plane, &counters).context("counters cannot be written")?;
+    }
+    let places = attach_all(&mut loaded, settings, pins)?;
+    Ok(Parts { plane, open_flows, syn_flows, counters, grace, places })
+}
+
+/// Ids that rested when the process before us ended start from zero, too.
+fn zero_free(plane: &Plane, counters: &CounterMaps) -> std::io::Result<()> {
+    let (services, bindings) = plane.free_ids();
+    services.into_iter().try_for_each(|id| counters.zero_service(id))?;
+    bindings.into_iter().try_for_each(|id| counters.zero_backend(id))
+}
+
+fn attach_all(
+    loaded: &mut Loaded,
+    settings: &EdgeSettings,
+    pins: &Pins,
+) -> anyhow::Result<Vec<Place>> {
+    let program = loaded.program()?;
+    let mut places = Vec::new();
+    let mut ours = Vec::new();
+    for name in &settings.interfaces {
+        places.push(attach::attach(program, pins, name, settings.xdp)?);
+        ours.push(interfaces::look_up(name)?.index);
+    }
+    attach::drop_others(pins, &ours)?;
+    if pins.program().exists() {
+        super::pins::unpin(&pins.program())?;
+    }
+    program.pin(pins.program()).context("the program cannot be pinned")?;
+    Ok(places)
+}
+
+impl Parts {
+    fn finish(self, settings: &EdgeSettings, pins: Pins) -> Shared {
+        let place = |(name, place): (&String, Place)| format!("{} {name}", place.name());
+        let places: Vec<_> = settings.interfaces.iter().zip(self.places).map(place).collect();
+        Shared {
+            description: format!("xdp {}", places.join(", ")),
+            plane: Mutex::new(self.plane),
+            open_flows: self.open_flows,
+            syn_flows: self.syn_flows,
+            counters: self.counters,
+            grace: self.grace,
+            sweeper: Mutex::new(Sweeper::new(settings.idle, settings.flows)),
+            tally: Mutex::default(),
+            bindings_changed: tokio::sync::Notify::new(),
+            settings: settings.clone(),
+            _pins: pins,
+        }
+    }
+}
+
+/// Removes links, programs and maps that an edge has left in the kernel, of
+/// whatever version. Without any, does nothing.
+///
+/// # Errors
+/// When another process uses them, or the kernel refuses.
+pub fn detach(settings: &EdgeSettings) -> anyhow::Result<()> {
+    let Some(pins) = Pins::find(&settings.pin)? else {
+        info!("nothing is pinned in {}", settings.pin.display());
+        return Ok(());
+    };
+    for path in pins.all_links()? {
+        // At once, and not only when the kernel has dropped the last reference.
+        sys::open_pin(&path)
+            .and_then(|link| sys::detach_link(link.as_fd()))
+            .with_context(|| format!("link {} cannot be detached", path.display()))?;
+    }
+    pins.remove()
+}
+
+/// Capabilities that an edge needs, by their bit (linux/capability.h).
+const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (39, "CAP_BPF")];
+/// Held in place of any of the above by older set-ups.
+const CAP_SYS_ADMIN: u32 = 21;
+
+fn check_host() -> anyhow::Result<()> {
+    let status = fs::read_to_string("/proc/self/status").context("/proc cannot be read")?;
+    let missing = missing_capabilities(&status);
+    if !missing.is_empty() {
+        bail!(
+            "an XDP edge needs {}: run it as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+            missing.join(" and ")
+        );
+    }
+    let oldest = KernelVersion::new(5, 15, 0);
+    let kernel = KernelVersion::current().map_err(|error| anyhow::anyhow!("{error}"))?;
+    if kernel < oldest {
+        bail!("this kernel is too old for the XDP edge: Linux 5.15 or newer is needed");
+    }
+    Ok(())
+}
+
+fn missing_capabilities(status: &str) -> Vec<&'static str> {
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    // Where /proc does not tell, the kernel will.
+    let has = |bit: u32| effective.is_none_or(|effective| effective >> bit & 1 == 1);
+    let lacks = |&(bit, name): &(u32, &'static str)| {
+        let enough = has(bit) || (name == "CAP_BPF" && has(CAP_SYS_ADMIN));
+        (!enough).then_some(name)
+    };
+    NEEDED.iter().filter_map(lacks).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_capabilities_are_named() {
+        let status = |bits: u64| format!("Name:\tx\nCapEff:\t{bits:016x}\n");
+        assert_eq!(missing_capabilities(&status(0)), ["CAP_NET_ADMIN", "CAP_BPF"]);
+        assert_eq!(missing_capabilities(&status(1 << 12)), ["CAP_BPF"]);
+        assert!(missing_capabilities(&status(1 << 12 | 1 << 39)).is_empty());
+        assert!(missing_capabilities(&status(1 << 12 | 1 << 21)).is_empty());
+        assert!(missing_capabilities("").is_empty());
+    }
+}

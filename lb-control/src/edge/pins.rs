@@ -1,0 +1,304 @@
+//! The directory in a bpffs where program, maps and links outlive the process.
+//!
+//! ```text
+//! <pin>/            locked by the edge process that uses it
+//!   v1/             named after the ABI version
+//!     WORDS ...     maps, by name
+//!     program
+//!     link-<n>      one for each interface, by its index: names with dots, such
+//!                   as eth0.100, are not allowed here, and can change
+//! ```
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::ErrorKind,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use aya::maps::MapInfo;
+use lb_common::abi::ABI_VERSION;
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use tracing::info;
+
+use super::layout::{Shape, setting_of, shapes};
+use crate::config::EdgeSettings;
+
+const PROGRAM: &str = "program";
+const LINK: &str = "link-";
+
+/// A locked pin directory. The lock goes with the value.
+#[derive(Debug)]
+pub(super) struct Pins {
+    root: PathBuf,
+    dir: PathBuf,
+    _lock: Option<File>,
+}
+
+impl Pins {
+    /// Makes the directory if need be, and locks it.
+    ///
+    /// # Errors
+    /// When it is not in a bpffs or another process holds it.
+    pub(super) fn open(root: &Path) -> anyhow::Result<Self> {
+        check_bpffs(root)?;
+        let dir = root.join(format!("v{ABI_VERSION}"));
+        fs::create_dir_all(root)
+            .with_context(|| format!("directory {} cannot be made", root.display()))?;
+        let lock = lock(root)?;
+        fs::create_dir_all(&dir)
+            .with_context(|| format!("directory {} cannot be made", dir.display()))?;
+        Ok(Self { root: root.to_owned(), dir, _lock: Some(lock) })
+    }
+
+    /// Locks a directory that may not be there; `None` when it is not. A lock
+    /// that this very process holds is no obstacle: it is about to end.
+    ///
+    /// # Errors
+    /// When another process holds it.
+    pub(super) fn find(root: &Path) -> anyhow::Result<Option<Self>> {
+        if !root.is_dir() {
+            return Ok(None);
+        }
+        let lock = match lock(root) {
+            Ok(lock) => Some(lock),
+            Err(_) if holder(root) == Some(std::process::id()) => None,
+            Err(error) => return Err(error),
+        };
+        let dir = root.join(format!("v{ABI_VERSION}"));
+        Ok(Some(Self { root: root.to_owned(), dir, _lock: lock }))
+    }
+
+    /// Where maps are pinned.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn program(&self) -> PathBuf {
+        self.dir.join(PROGRAM)
+    }
+
+    /// Where the link of an interface is pinned.
+    pub(super) fn link(&self, ifindex: u32) -> PathBuf {
+        self.dir.join(format!("{LINK}{ifindex}"))
+    }
+
+    /// Pinned links, by interface index.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub(super) fn links(&self) -> anyhow::Result<Vec<(u32, PathBuf)>> {
+        let index = |path: PathBuf| {
+            let name = path.file_name()?.to_str()?;
+            Some((name.strip_prefix(LINK)?.parse().ok()?, path))
+        };
+        Ok(entries(&self.dir)?.into_iter().filter_map(index).collect())
+    }
+
+    /// Checks what an earlier process left. Returns whether there is anything
+    /// to adopt.
+    ///
+    /// # Errors
+    /// Says what cannot be adopted and what the ways out are. Packets go on as
+    /// they did.
+    pub(super) fn check(&self, settings: &EdgeSettings) -> anyhow::Result<bool> {
+        for version in versions(&self.root)?.into_iter().filter(|path| *path != self.dir) {
+            if !entries(&version)?.is_empty() {
+                bail!(
+                    "{} belongs to another version of sluice, and its maps cannot be read by this \
+                     one: start that version again, or run `sluice detach` (connections through \
+                     this edge are then no longer steered) and start this one",
+                    version.display()
+                );
+            }
+        }
+        let shapes = shapes(settings);
+        let (there, missing): (Vec<_>, Vec<_>) =
+            shapes.into_iter().partition(|(name, _)| self.dir.join(name).exists());
+        if there.is_empty() && self.links()?.is_empty() {
+            return Ok(false);
+        }
+        if let Some((name, _)) = missing.first() {
+            if !self.links()?.is_empty() {
+                bail!(
+                    "map {name} is missing in {}: run `sluice detach` and start again",
+                    self.dir.display()
+                );
+            }
+            // A first start that was cut short: no packet has ever read these.
+            self.clear()?;
+            return Ok(false);
+        }
+        for (name, wanted) in there {
+            let info = MapInfo::from_pin(self.dir.join(name))
+                .with_context(|| format!("pinned map {name} cannot be opened"))?;
+            let Some(difference) = wanted.difference(&Shape::found(&info)?) else { continue };
+            let back = setting_of(name).map_or_else(String::new, |setting| {
+                let entries = info.max_entries();
+                let value = if setting == "ring_pool" { entries * 2 } else { entries };
+                format!("set `{setting} = {value}` in [edge], or ")
+            });
+            bail!(
+                "pinned map {name} {difference}: {back}run `sluice detach` (connections through \
+                 this edge are then no longer steered) and start again"
+            );
+        }
+        Ok(true)
+    }
+
+    /// Removes everything that this version pinned.
+    fn clear(&self) -> anyhow::Result<()> {
+        for path in entries(&self.dir)? {
+            unpin(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything, of every version, and the directories.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub(super) fn remove(self) -> anyhow::Result<()> {
+        for version in versions(&self.root)? {
+            for path in entries(&version)? {
+                unpin(&path)?;
+            }
+            fs::remove_dir(&version)
+                .with_context(|| format!("directory {} cannot be removed", version.display()))?;
+        }
+        // It may be the mount point, or hold something of somebody else's.
+        if fs::remove_dir(&self.root).is_ok() {
+            info!("removed {}", self.root.display());
+        }
+        Ok(())
+    }
+
+    /// The pinned links of every version.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub(super) fn all_links(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut links = Vec::new();
+        for version in versions(&self.root)? {
+            let is_link = |path: &PathBuf| {
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(LINK))
+            };
+            links.extend(entries(&version)?.into_iter().filter(is_link));
+        }
+        Ok(links)
+    }
+}
+
+/// Removes a pin.
+///
+/// # Errors
+/// Of unlink(2), with the path.
+pub(super) fn unpin(path: &Path) -> anyhow::Result<()> {
+    fs::remove_file(path).with_context(|| format!("{} cannot be removed", path.display()))
+}
+
+/// Directories of any ABI version.
+fn versions(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let is_version = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let number = name.and_then(|name| name.strip_prefix('v'));
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    Ok(entries(root)?.into_iter().filter(is_version).collect())
+}
+
+fn entries(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let failed = || format!("directory {} cannot be read", dir.display());
+    match fs::read_dir(dir) {
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<_>>()
+            .with_context(failed),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(failed),
+    }
+}
+
+/// The directory, or the nearest one above it that is there, must be in a bpffs.
+fn check_bpffs(root: &Path) -> anyhow::Result<()> {
+    let there = root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let found = statfs(there).with_context(|| format!("{} cannot be examined", there.display()))?;
+    if found.filesystem_type() == BPF_FS_MAGIC {
+        return Ok(());
+    }
+    let mount = if root.starts_with("/sys/fs/bpf") { Path::new("/sys/fs/bpf") } else { root };
+    bail!(
+        "{} is not in a BPF file system, where program and maps could outlive this process: mount \
+         one with `mkdir -p {mount} && mount -t bpf bpf {mount}`, or set `pin` in [edge]",
+        root.display(),
+        mount = mount.display(),
+    )
+}
+
+/// Locks the directory itself: who holds it uses exactly these pins.
+fn lock(root: &Path) -> anyhow::Result<File> {
+    let file = File::open(root).with_context(|| format!("{} cannot be opened", root.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(anyhow!(
+            "{} is in use by another edge{}: stop that one first, or set another `pin` in [edge]",
+            root.display(),
+            holder(root).map_or_else(String::new, |pid| format!(" (process {pid})")),
+        )),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("{} cannot be locked", root.display()))
+        }
+    }
+}
+
+/// The process that holds the lock, as /proc/locks tells.
+fn holder(root: &Path) -> Option<u32> {
+    let found = fs::metadata(root).ok()?;
+    let (major, minor) = (nix::sys::stat::major(found.dev()), nix::sys::stat::minor(found.dev()));
+    holder_in(&fs::read_to_string("/proc/locks").ok()?, major, minor, found.ino())
+}
+
+/// Format: proc_locks(5).
+fn holder_in(locks: &str, major: u64, minor: u64, inode: u64) -> Option<u32> {
+    let place = format!("{major:02x}:{minor:02x}:{inode}");
+    let of = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", pid, at, ..] = fields[..] else { return None };
+        if at == place { pid.parse().ok() } else { None }
+    };
+    locks.lines().find_map(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_of_a_lock_is_found() {
+        let locks = "1: POSIX  ADVISORY  READ 800 00:1a:12 128 128\n\
+                     2: FLOCK  ADVISORY  WRITE 4711 00:2b:12 0 EOF\n";
+        assert_eq!(holder_in(locks, 0, 0x2b, 12), Some(4711));
+        assert_eq!(holder_in(locks, 0, 0x1a, 12), None);
+        assert_eq!(holder_in(locks, 0, 0x2b, 1), None);
+    }
+
+    #[test]
+    fn a_directory_is_locked_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = lock(dir.path()).unwrap();
+        let error = lock(dir.path()).unwrap_err().to_string();
+        let me = format!("(process {})", std::process::id());
+        assert!(error.contains("in use by another edge") && error.contains(&me), "{error}");
+        drop(first);
+        lock(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn another_file_system_is_refused_with_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Pins::open(&dir.path().join("a/b")).unwrap_err().to_string();
+        assert!(error.contains("mount -t bpf"), "{error}");
+        assert!(!dir.path().join("a").exists());
+    }
+}

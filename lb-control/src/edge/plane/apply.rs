@@ -1,0 +1,279 @@
+//! A delta, from refusal or plan to the commit.
+
+use lb_common::{
+    abi::{CLASSES, Config, DEFAULT_CLASS, Service, service_flags},
+    ring::{self, Seat},
+};
+use std::collections::BTreeSet;
+
+use super::{
+    Plane, Refusal, Ring, Track, bindings_of,
+    journal::Touched,
+    mapped,
+    plan::{Plan, share},
+    rings,
+    rows::{backend_row, name_row, policy_row, service_row},
+};
+use crate::{
+    edge::{classes::ClassTables, grace::Ticket, pool::Extent},
+    model::{self, BindingKey, Delta, Name},
+};
+
+impl Plane {
+    /// Applies a delta as one commit, or not at all. Returns the generation
+    /// that is live with it.
+    ///
+    /// # Errors
+    /// Why it was refused; everything is then as it was.
+    pub(in crate::edge) fn apply(&mut self, delta: &Delta) -> Result<u64, Refusal> {
+        let have = self.live.stamp();
+        if delta.stamp <= have {
+            return Err(Refusal::Stale { have, got: delta.stamp });
+        }
+        let touched = Touched::by(&mut self.state, &delta.changes)?;
+        match self.plan(&touched) {
+            Ok(plan) => self.carry_out(&touched, plan),
+            Err(refusal) => {
+                touched.take_back(&mut self.state);
+                return Err(refusal);
+            }
+        }
+        self.live.set_stamp(delta.stamp);
+        Ok(self.live.generation())
+    }
+
+    fn carry_out(&mut self, touched: &Touched, plan: Plan) {
+        let gone = self.release_ids(touched);
+        self.assign_ids(&plan);
+        if let Some(tables) = &plan.classes {
+            self.set_classes(tables);
+        }
+        for key in touched.bindings.keys() {
+            self.set_backend(key);
+        }
+        self.set_policies(touched, &gone);
+        let mut retired = Vec::new();
+        for (name, extent) in plan.rings {
+            retired.extend(self.set_ring(&name, extent));
+        }
+        retired.extend(gone.rings.iter().copied());
+        for name in self.touched_services(touched) {
+            self.set_service(&name);
+        }
+        let ticket = self.live.commit();
+        self.retire(gone, retired, ticket);
+    }
+
+    /// Takes the ids from what is gone.
+    fn release_ids(&mut self, touched: &Touched) -> Gone {
+        let mut gone = Gone::default();
+        for key in touched.bindings.keys().filter(|k| !self.state.bindings.contains_key(*k)) {
+            if let Some(id) = self.bindings.release(key) {
+                self.live.backends.set(usize::from(id), Default::default());
+                self.moved_away.remove(&id);
+                gone.bindings.push((key.clone(), id));
+            }
+        }
+        for name in touched.services.keys().filter(|n| !self.state.services.contains_key(*n)) {
+            if let Some(id) = self.services.release(name) {
+                self.live.services.set(usize::from(id), Service::default());
+                self.live.service_names.set(usize::from(id), Default::default());
+                let track = self.tracks.remove(name).unwrap_or_default();
+                gone.rings.extend(track.ring.map(|ring| ring.extent));
+                gone.services.push((name.clone(), id));
+            }
+        }
+        gone
+    }
+
+    fn assign_ids(&mut self, plan: &Plan) {
+        for name in &plan.new_services {
+            let id = usize::from(self.services.assign(name.clone()));
+            self.live.service_names.set(id, name_row(name));
+            // Flows of an earlier service at this address may be remembered.
+            let track = Track { tracking: !self.flows_clean, ..Track::default() };
+            self.tracks.insert(name.clone(), track);
+        }
+        for key in &plan.new_bindings {
+            self.bindings.assign(key.clone());
+        }
+    }
+
+    fn retire(&mut self, gone: Gone, extents: Vec<Extent>, ticket: Ticket) {
+        for (key, id) in gone.bindings {
+            self.bindings.rest(id, key, ticket);
+        }
+        for (name, id) in gone.services {
+            self.services.rest(id, name, ticket);
+        }
+        for extent in extents {
+            self.pool.retire(extent, ticket);
+        }
+    }
+
+    fn set_classes(&mut self, tables: &ClassTables) {
+        for (index, range) in tables.ranges.iter().enumerate() {
+            self.live.class_ranges.set(index, *range);
+        }
+        let config = Config {
+            class_ranges: tables.ranges.len() as u32,
+            classes: self.state.classes.len() as u32,
+            class_dscp: tables.dscp,
+            ..*self.live.config.get(0)
+        };
+        self.live.config.set(0, config);
+        self.class_names = self.state.classes.iter().map(|c| c.name.clone()).collect();
+        for index in 0..DEFAULT_CLASS as usize {
+            let row = self.class_names.get(index).map(name_row).unwrap_or_default();
+            self.live.class_names.set(index, row);
+        }
+    }
+
+    /// Writes a binding's row.
+    pub(super) fn set_backend(&mut self, key: &BindingKey) {
+        let binding = self.state.bindings.get(key);
+        let ids = self.services.get(&key.service).zip(self.bindings.get(key));
+        if let (Some(binding), Some((service, id))) = (binding, ids) {
+            let hop = self.hops.get(&key.backend.ip());
+            let row = backend_row(service, key.backend, binding, hop);
+            self.live.backends.set(usize::from(id), row);
+        }
+    }
+
+    fn set_policies(&mut self, touched: &Touched, gone: &Gone) {
+        for &(_, id) in &gone.services {
+            let first = usize::from(id) * CLASSES as usize;
+            for index in first..first + CLASSES as usize {
+                self.live.policies.set(index, Default::default());
+            }
+        }
+        if touched.classes.is_some() {
+            // The classes' indices may be others now.
+            let names: Vec<_> = self.state.services.keys().cloned().collect();
+            let classes: Vec<_> = (0..CLASSES as usize).map(|i| self.class_name(i)).collect();
+            for name in &names {
+                for (index, class) in classes.iter().enumerate() {
+                    self.set_policy(name, class.as_ref(), index);
+                }
+            }
+            return;
+        }
+        for (service, class) in touched.policies.keys() {
+            let index = (0..CLASSES as usize).find(|&i| self.class_name(i).as_ref() == Some(class));
+            if let Some(index) = index {
+                self.set_policy(service, Some(class), index);
+            }
+        }
+    }
+
+    fn set_policy(&mut self, service: &Name, class: Option<&Name>, index: usize) {
+        let Some(id) = self.services.get(service) else { return };
+        let key = class.map(|class| (service.clone(), class.clone()));
+        let policy = key.and_then(|key| self.state.policies.get(&key));
+        let row = policy.map(policy_row).unwrap_or_default();
+        self.live.policies.set(usize::from(id) * CLASSES as usize + index, row);
+    }
+
+    /// The class of an index, the default class included.
+    pub(super) fn class_name(&self, index: usize) -> Option<Name> {
+        if index == DEFAULT_CLASS as usize {
+            return model::DEFAULT_CLASS.parse().ok();
+        }
+        self.class_names.get(index).cloned()
+    }
+
+    /// Builds a service's ring anew in `extent`; without one it has none any
+    /// more. Returns the extent of the ring before.
+    fn set_ring(&mut self, name: &Name, extent: Option<Extent>) -> Option<Extent> {
+        let len = self.state.services.get(name)?.ring_size;
+        let mut current = vec![0; if extent.is_some() { len as usize } else { 0 }];
+        ring::fill(&self.seats(name), &mut current);
+        let previous = self.ring_slots(name, len);
+        let turn = rings::turn(&previous, &current, |id| self.bindings.is_held(id));
+        self.put_ring(name, extent, turn)
+    }
+
+    /// Stores a built ring for the next commit. Returns the extent of the one
+    /// before.
+    pub(super) fn put_ring(
+        &mut self,
+        name: &Name,
+        extent: Option<Extent>,
+        turn: rings::Turn,
+    ) -> Option<Extent> {
+        let next = self.live.generation() + 1;
+        self.moved_away.extend(turn.moved_away.into_iter().map(|id| (id, next)));
+        let track = self.tracks.get_mut(name)?;
+        let retired = track.ring.map(|ring| ring.extent);
+        track.ring = extent.map(|extent| Ring { extent, len: turn.slots.len() as u32 });
+        track.differing = turn.differing;
+        track.tracking |= turn.differing;
+        track.changed = next;
+        if let Some(extent) = extent {
+            self.live.rings.write(extent.offset as usize, &turn.slots);
+        }
+        retired
+    }
+
+    /// The slots of a service's ring; empty when it has none of that length.
+    pub(super) fn ring_slots(&self, name: &Name, len: u32) -> Vec<u32> {
+        match self.tracks.get(name).and_then(|track| track.ring) {
+            Some(ring) if ring.len == len => {
+                self.live.rings.read(ring.extent.offset as usize, len as usize)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn seats(&self, name: &Name) -> Vec<Seat> {
+        let seat = |(key, binding): (&BindingKey, &model::Binding)| {
+            let weight = share(Some(binding));
+            let addr = mapped(key.backend.ip());
+            let identity = ring::identity(addr, key.backend.port().to_be_bytes());
+            let id = self.bindings.get(key).filter(|_| weight > 0)?;
+            Some(Seat { id, identity, weight })
+        };
+        bindings_of(&self.state, name).filter_map(seat).collect()
+    }
+
+    /// Services whose row may change.
+    fn touched_services(&self, touched: &Touched) -> BTreeSet<Name> {
+        if touched.classes.is_some() {
+            return self.state.services.keys().cloned().collect();
+        }
+        let of_bindings = touched.bindings.keys().map(|key| &key.service);
+        let of_policies = touched.policies.keys().map(|(service, _)| service);
+        touched.services.keys().chain(of_bindings).chain(of_policies).cloned().collect()
+    }
+
+    /// Writes a service's row.
+    pub(super) fn set_service(&mut self, name: &Name) {
+        let Some((spec, id)) = self.state.services.get(name).zip(self.services.get(name)) else {
+            return;
+        };
+        let Some(track) = self.tracks.get(name) else { return };
+        let id = usize::from(id);
+        let mut row = service_row(spec);
+        if let Some(ring) = track.ring {
+            row.ring_offset = ring.extent.offset;
+            row.ring_len = ring.len;
+        }
+        if track.differing || track.tracking {
+            row.flags |= service_flags::MOVING;
+            self.flows_clean = false;
+        }
+        let policies = id * CLASSES as usize..(id + 1) * CLASSES as usize;
+        if self.live.policies.all()[policies].iter().any(|policy| policy.threshold > 0) {
+            row.flags |= service_flags::POLICED;
+        }
+        self.live.services.set(id, row);
+    }
+}
+
+/// What a delta removed.
+#[derive(Default)]
+struct Gone {
+    services: Vec<(Name, u16)>,
+    bindings: Vec<(BindingKey, u16)>,
+    rings: Vec<Extent>,
+}

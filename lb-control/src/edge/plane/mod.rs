@@ -1,0 +1,208 @@
+//! What the edge holds, and how a delta becomes one commit.
+//!
+//! | room | what is in it |
+//! | --- | --- |
+//! | [`plan`] | everything of a delta that can fail, before anything is touched |
+//! | [`apply`] | everything of it that cannot |
+//! | [`adopt`] | the same state again, from the maps alone |
+//! | [`upkeep`] | commits without a delta: settling, coming to rest, next hops |
+//! | [`live`] | the tables and the generation word |
+//! | [`ids`], [`rings`], [`rows`], [`journal`] | the parts |
+
+mod adopt;
+mod apply;
+mod ids;
+mod journal;
+mod live;
+mod plan;
+pub(super) mod rings;
+mod rows;
+mod upkeep;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use lb_common::{
+    abi::{FlowKey, role},
+    hash,
+};
+
+use self::{ids::Ids, live::Live};
+pub(super) use self::{
+    rows::{mapped, unmapped},
+    upkeep::{Needless, Upkeep},
+};
+use super::{
+    neighbors::NextHop,
+    pool::{Extent, Pool},
+};
+use crate::model::{Binding, BindingKey, Name, Stamp, StateError, SwitchState};
+
+/// Why a delta was refused. Nothing of it was applied.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(
+        "delta {}/{} is not newer than {}/{} (term/sequence), which this edge has",
+        got.term, got.sequence, have.term, have.sequence
+    )]
+    Stale { have: Stamp, got: Stamp },
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(
+        "the ring of service `{service}` has {has} slots, and {asked} would move connections: \
+         remove its backends first"
+    )]
+    RingSize { service: Name, has: u32, asked: u32 },
+    #[error(
+        "the ring pool has no room for a ring of {0} slots: raise `ring_pool` in [edge] (each \
+         service needs three times its ring), run `sluice detach` and start the edge again"
+    )]
+    PoolFull(u32),
+    #[error(
+        "too many {0} were removed a moment ago and their ids are still in use: try again in a \
+         few seconds"
+    )]
+    NoIds(&'static str),
+    #[error(transparent)]
+    Lookup(#[from] lb_common::lookup::Full),
+    #[error("{0}")]
+    Classes(String),
+}
+
+/// A service's ring in the pool.
+#[derive(Clone, Copy, Debug)]
+struct Ring {
+    extent: Extent,
+    len: u32,
+}
+
+/// What the edge knows of a service beyond the model.
+#[derive(Debug, Default)]
+struct Track {
+    ring: Option<Ring>,
+    /// Some slot's current and settled backends differ.
+    differing: bool,
+    /// Flows of this service may be remembered.
+    tracking: bool,
+    /// Generation of the last change of its ring.
+    changed: u64,
+}
+
+/// The data plane of this edge, as packets see it and as the manager does.
+#[derive(Debug)]
+pub(super) struct Plane {
+    live: Live,
+    pool: Pool,
+    state: SwitchState,
+    services: Ids<Name>,
+    bindings: Ids<BindingKey>,
+    tracks: BTreeMap<Name, Track>,
+    /// Names by class index, as the live tables have them.
+    class_names: Vec<Name>,
+    hops: HashMap<IpAddr, NextHop>,
+    /// By binding id, the generation in which it last lost slots that were its
+    /// alone: its untracked connections are at risk since then.
+    moved_away: HashMap<u16, u64>,
+    /// No flow is remembered at all: a service that is new has none either.
+    flows_clean: bool,
+}
+
+impl Plane {
+    pub(super) fn state(&self) -> &SwitchState {
+        &self.state
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        self.live.stamp()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.live.generation()
+    }
+
+    /// Sets a run-time word, at once and for every generation.
+    pub(super) fn set_word(&mut self, index: u32, value: u64) {
+        self.live.set_word(index, value);
+    }
+
+    /// Services with their ids and whether they are moving.
+    pub(super) fn services(&self) -> impl Iterator<Item = (&Name, u16, bool)> {
+        let moving = |name| self.tracks.get(name).is_some_and(|t| t.differing || t.tracking);
+        self.services.held().map(move |(name, id)| (name, id, moving(name)))
+    }
+
+    /// Bindings with their ids and whether their next hop is known.
+    pub(super) fn bindings(&self) -> impl Iterator<Item = (&BindingKey, u16, bool)> {
+        let reachable = |id| self.live.backends.get(usize::from(id)).reachable != 0;
+        self.bindings.held().map(move |(key, id)| (key, id, reachable(id)))
+    }
+
+    /// Names by class index.
+    pub(super) fn class_names(&self) -> &[Name] {
+        &self.class_names
+    }
+
+    /// Addresses of all backends.
+    pub(super) fn backend_addresses(&self) -> Vec<IpAddr> {
+        let mut addresses: Vec<_> = self.state.bindings.keys().map(|k| k.backend.ip()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
+    /// The next hop to a backend's address, where it is known.
+    pub(super) fn hop(&self, address: IpAddr) -> Option<&NextHop> {
+        self.hops.get(&address)
+    }
+
+    /// The service that a remembered flow belongs to and the flow's ring slot,
+    /// found as a packet finds them; `None` when nothing serves it.
+    fn slot_of(&self, flow: &FlowKey) -> Option<(u16, u32)> {
+        let key = lb_common::abi::LookupKey {
+            addr: flow.dst,
+            port: flow.dst_port,
+            protocol: flow.protocol,
+            role: role::VIP,
+        };
+        let service = self.live.lookup(&key)?.service_plus_one.checked_sub(1)?;
+        let row = self.live.services.get(service as usize);
+        if row.ring_len == 0 {
+            return None;
+        }
+        let slot = hash::ring_slot(self.flow_hash(flow), row.ring_len);
+        let slot = self.live.rings.get((row.ring_offset + slot) as usize);
+        Some((service as u16, slot))
+    }
+
+    fn flow_hash(&self, flow: &FlowKey) -> u64 {
+        let key = self.live.config.get(0).flow_key;
+        let (ports, protocol) = ((flow.src_port, flow.dst_port), flow.protocol);
+        match (unmapped(flow.src), unmapped(flow.dst)) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                hash::flow_v4(key, src.octets(), dst.octets(), ports.0, ports.1, protocol)
+            }
+            _ => hash::flow_v6(key, halves(flow.src), halves(flow.dst), ports.0, ports.1, protocol),
+        }
+    }
+}
+
+fn halves(octets: [u8; 16]) -> [u64; 2] {
+    let value = u128::from_be_bytes(octets);
+    [(value >> 64) as u64, value as u64]
+}
+
+/// The bindings of one service.
+fn bindings_of<'a>(
+    state: &'a SwitchState,
+    service: &Name,
+) -> impl Iterator<Item = (&'a BindingKey, &'a Binding)> + use<'a> {
+    let least = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let service = service.clone();
+    let first = BindingKey { service: service.clone(), backend: least };
+    state.bindings.range(first..).take_while(move |(key, _)| key.service == service)
+}
+
+#[cfg(test)]
+mod tests;

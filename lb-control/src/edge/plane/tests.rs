@@ -1,0 +1,4 @@
+mod adopt;
+mod at_risk;
+mod refuse;
+mod site;

@@ -1,0 +1,156 @@
+//! A new process finds what the one before it left.
+
+use lb_common::abi::{backend_state, role};
+use proptest::prelude::*;
+
+use super::site::{Kind, Site, bind, flow, name, service, unbind};
+use crate::{
+    edge::neighbors::NextHop,
+    model::{Change, ClassSpec, Mode, Phase, Policy, Scope, Share, Verdict},
+};
+
+const VIPS: [&str; 3] = ["203.0.113.10:80", "[2001:db8::10]:443", "203.0.113.10:443"];
+const NAMES: [&str; 3] = ["www", "six", "nat"];
+
+fn backend(service: usize, number: u8) -> String {
+    match service {
+        0 => format!("192.0.2.{}:80", number + 1),
+        1 => format!("[2001:db8:1::{}]:443", number + 1),
+        _ => format!("192.0.2.{}:{}", number + 1, 8000 + u16::from(number)),
+    }
+}
+
+fn put(index: usize, ring_size: u32) -> Change {
+    let mode = if index == 2 { Mode::Nat } else { Mode::L2 };
+    service(NAMES[index], VIPS[index], mode, ring_size)
+}
+
+fn classes(count: usize) -> Change {
+    let class = |index: usize| ClassSpec {
+        name: name(&format!("class-{index}")),
+        sources: vec![format!("10.{index}.0.0/16").parse().unwrap()],
+        dscp: vec![index as u8],
+    };
+    Change::PutClasses((0..count).map(class).collect())
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let phase = prop_oneof![Just(Phase::Serve), Just(Phase::Drain), Just(Phase::Break)];
+    let policy = (0usize..3, 0usize..4, 0u32..=1_000_000).prop_map(|(s, class, ppm)| {
+        let class = if class == 3 { name("default") } else { name(&format!("class-{class}")) };
+        let refuse = Share::from_ppm(ppm).unwrap();
+        let policy = Policy { refuse, verdict: Verdict::Silent, scope: Scope::Client };
+        // What refuses nothing is forgotten, whatever else it says.
+        let policy = if ppm == 0 { Policy::default() } else { policy };
+        Change::PutPolicy { service: name(NAMES[s]), class, policy }
+    });
+    prop_oneof![
+        2 => (0usize..3).prop_map(|s| put(s, 31 + 2 * s as u32)),
+        1 => (0usize..3).prop_map(|s| Change::DeleteService(name(NAMES[s]))),
+        6 => (0usize..3, 0u8..4, 0u16..3, phase)
+            .prop_map(|(s, b, w, p)| bind(NAMES[s], &backend(s, b), w, p)),
+        2 => (0usize..3, 0u8..4).prop_map(|(s, b)| unbind(NAMES[s], &backend(s, b))),
+        2 => policy,
+        1 => (0usize..4).prop_map(classes),
+    ]
+}
+
+/// Everything of the plane that must survive, and all that packets read.
+fn everything(site: &Site) -> String {
+    let plane = site.plane();
+    let services: Vec<_> = plane.services().collect();
+    let bindings: Vec<_> = plane.bindings().collect();
+    let service_rows: Vec<_> = services.iter().map(|&(_, id, _)| site.service_row(id)).collect();
+    let rows: Vec<_> = bindings.iter().map(|&(_, id, _)| site.backend_row(id)).collect();
+    let rings: Vec<_> = service_rows
+        .iter()
+        .zip(&services)
+        .map(|(row, &(name, ..))| plane.ring_slots(name, row.ring_len))
+        .collect();
+    format!(
+        "{:#?} {services:?} {bindings:?} {} {:?} {service_rows:?} {rows:?} {rings:?} {:?} {:?}",
+        plane.state(),
+        plane.generation(),
+        plane.stamp(),
+        plane.class_names(),
+        plane.pool,
+    )
+}
+
+fn check_addresses(site: &Site) {
+    let bound = |index: usize| site.plane().services.get(&name(NAMES[index]));
+    for (index, vip) in VIPS.iter().enumerate() {
+        assert_eq!(site.find(vip.parse().unwrap(), role::VIP).map(|f| f.0), bound(index), "{vip}");
+    }
+    // Two services share an address; the third has one of its own.
+    let shared = site.find(VIPS[0].parse().unwrap(), role::ADDRESS);
+    assert_eq!(shared.is_some(), bound(0).or(bound(2)).is_some());
+    assert!(shared.is_none_or(|(id, _)| Some(id) == bound(0) || Some(id) == bound(2)));
+    assert_eq!(site.find(VIPS[1].parse().unwrap(), role::ADDRESS).is_some(), bound(1).is_some());
+    for number in 0..4 {
+        let real = backend(2, number);
+        let found = site.find(real.parse().unwrap(), role::REAL);
+        assert_eq!(found.map(|f| f.1), site.id("nat", &real), "{real}");
+        let direct = site.find(backend(0, number).parse().unwrap(), role::REAL);
+        assert_eq!(direct, None, "l2 has no way back through the edge");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #[test]
+    fn a_restart_finds_what_was_there(
+        deltas in proptest::collection::vec(
+            (proptest::collection::vec(change(), 1..4), any::<bool>()), 1..30),
+    ) {
+        let mut site = Site::new(4000);
+        for (changes, restart) in deltas {
+            let before = everything(&site);
+            if site.apply(changes).is_err() {
+                prop_assert_eq!(&everything(&site), &before, "a refusal changed something");
+            }
+            check_addresses(&site);
+            if restart {
+                // Retired rings are free for a new process, which waited.
+                site.plane().pool.reclaim(|_| true);
+                let before = everything(&site);
+                site.restart();
+                prop_assert_eq!(everything(&site), before);
+            }
+        }
+    }
+}
+
+#[test]
+fn next_hops_survive() {
+    let mut site = Site::new(1000);
+    site.apply(vec![put(0, 31), bind("www", &backend(0, 0), 1, Phase::Serve)]).unwrap();
+    let address = "192.0.2.1".parse().unwrap();
+    let hop = NextHop { dst_mac: [2, 0, 0, 0, 0, 1], src_mac: [2, 0, 0, 0, 0, 2], ifindex: 3 };
+    site.plane().set_hops(&[(address, Some(hop))]);
+    site.restart();
+    assert_eq!(site.plane().hop(address), Some(&hop));
+    let row = site.backend_row(1);
+    assert_eq!((row.reachable, row.dst_mac, row.ifindex), (1, hop.dst_mac, 3));
+    site.plane().set_hops(&[(address, None)]);
+    assert_eq!(site.backend_row(1).reachable, 0);
+}
+
+#[test]
+fn an_id_that_a_flow_names_is_not_given_again_after_a_restart() {
+    let mut site = Site::new(1000);
+    site.apply(vec![put(0, 31), bind("www", &backend(0, 0), 1, Phase::Serve)]).unwrap();
+    site.apply(vec![
+        bind("www", &backend(0, 0), 1, Phase::Drain),
+        bind("www", &backend(0, 1), 1, Phase::Serve),
+    ])
+    .unwrap();
+    let id = site.packet(&flow(1, VIPS[0]), Kind::Syn).unwrap();
+    site.apply(vec![unbind("www", &backend(0, 1))]).unwrap();
+    site.restart();
+    let is_free = |site: &Site| site.plane().bindings.free().any(|free| free == id);
+    assert_eq!(site.backend_row(id).state, backend_state::FREE);
+    assert!(!is_free(&site));
+    site.sweep(1);
+    assert!(is_free(&site) && site.syns.lock().is_empty());
+}

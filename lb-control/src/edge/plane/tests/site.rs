@@ -1,0 +1,360 @@
+//! An edge in ordinary memory, and packets that read it as the program does.
+
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    fs::File,
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::AsFd as _,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use lb_common::{
+    abi::{
+        Backend, FlowEntry, FlowKey, LOOKUP_BUCKET, LOOKUP_SLOTS, LookupKey, MAX_BACKENDS,
+        MAX_SERVICES, Service, backend_state, copy_base, flow_state, maps, role, service_flags,
+        words,
+    },
+    hash,
+};
+
+use crate::{
+    edge::{
+        counters::CounterStore,
+        flows::{Cursor, FlowTable, Flows},
+        grace::{Grace, Ticket},
+        memory::Memory,
+        plane::{Plane, Refusal, mapped, rings, unmapped},
+        sweep::{Sweeper, Tally, Ward},
+    },
+    model::{
+        Binding, BindingKey, Change, Delta, Mode, Name, Phase, Protocol, ServiceSpec, Stamp, Weight,
+    },
+};
+
+/// Seconds that a connection may be silent.
+pub(super) const IDLE: u32 = 100;
+
+/// Grace periods that end when somebody waits for them.
+#[derive(Debug, Default)]
+struct TestGrace {
+    asked: AtomicU64,
+    over: AtomicU64,
+}
+
+impl Grace for TestGrace {
+    fn begin(&self) -> Ticket {
+        self.asked.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn passed(&self, ticket: Ticket) -> bool {
+        self.over.load(Ordering::Relaxed) >= ticket
+    }
+
+    fn wait(&self, ticket: Ticket) {
+        self.over.fetch_max(ticket, Ordering::Relaxed);
+    }
+}
+
+#[derive(Default)]
+pub(super) struct MemoryFlows(Mutex<HashMap<FlowKey, FlowEntry>>);
+
+impl MemoryFlows {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<FlowKey, FlowEntry>> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl FlowTable for MemoryFlows {
+    fn walk(
+        &self,
+        _cursor: &mut Cursor,
+        _most: usize,
+        out: &mut Vec<(FlowKey, FlowEntry)>,
+    ) -> io::Result<bool> {
+        out.extend(self.lock().iter().map(|(&key, &entry)| (key, entry)));
+        Ok(false)
+    }
+
+    fn take(&self, key: &FlowKey) -> io::Result<Option<FlowEntry>> {
+        Ok(self.lock().remove(key))
+    }
+
+    fn insert_new(&self, key: &FlowKey, entry: &FlowEntry) -> io::Result<()> {
+        self.lock().entry(*key).or_insert(*entry);
+        Ok(())
+    }
+}
+
+/// Counts untracked packets by backend.
+#[derive(Default)]
+pub(super) struct TestCounters(Mutex<HashMap<u16, u64>>);
+
+impl CounterStore for TestCounters {
+    fn untracked(&self, backend: u16) -> io::Result<u64> {
+        Ok(self.0.lock().unwrap().get(&backend).copied().unwrap_or_default())
+    }
+
+    fn zero_backend(&self, backend: u16) -> io::Result<()> {
+        self.0.lock().unwrap().remove(&backend);
+        Ok(())
+    }
+
+    fn zero_service(&self, _service: u16) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Syn,
+    Ack,
+    Fin,
+}
+
+/// An edge without a kernel.
+pub(super) struct Site {
+    files: HashMap<&'static str, File>,
+    ring_pool: u32,
+    plane: Mutex<Plane>,
+    /// The same memory as packets see it.
+    view: Memory,
+    pub open: MemoryFlows,
+    pub syns: MemoryFlows,
+    counters: TestCounters,
+    grace: Arc<TestGrace>,
+    sweeper: Sweeper,
+    pub now: Cell<u32>,
+    sequence: u64,
+}
+
+fn sweeper() -> Sweeper {
+    Sweeper::new(Duration::from_secs(u64::from(IDLE)), 10_000)
+}
+
+impl Site {
+    pub(super) fn new(ring_pool: u32) -> Self {
+        let names = [
+            maps::WORDS,
+            maps::RINGS,
+            maps::CONFIG,
+            maps::LOOKUP,
+            maps::SERVICES,
+            maps::BACKENDS,
+            maps::POLICIES,
+            maps::CLASS_RANGES,
+            maps::SERVICE_NAMES,
+            maps::CLASS_NAMES,
+        ];
+        let file = |name| {
+            let file = tempfile::tempfile().unwrap();
+            // Larger than any map; what is never written takes no room.
+            file.set_len(64 << 20).unwrap();
+            (name, file)
+        };
+        let files: HashMap<_, _> = names.into_iter().map(file).collect();
+        let grace = Arc::new(TestGrace::default());
+        let memory = || Memory::map(|name| files[name].as_fd(), ring_pool).unwrap();
+        let mut plane = Plane::adopt(memory(), grace.clone(), |_| false).unwrap();
+        plane.set_flow_key([7, 8]);
+        Self {
+            plane: Mutex::new(plane),
+            view: memory(),
+            files,
+            ring_pool,
+            open: MemoryFlows::default(),
+            syns: MemoryFlows::default(),
+            counters: TestCounters::default(),
+            grace,
+            sweeper: sweeper(),
+            now: Cell::new(1000),
+            sequence: 0,
+        }
+    }
+
+    pub(super) fn plane(&self) -> MutexGuard<'_, Plane> {
+        self.plane.lock().unwrap()
+    }
+
+    /// Applies changes under the next stamp.
+    pub(super) fn apply(&mut self, changes: Vec<Change>) -> Result<u64, Refusal> {
+        self.sequence += 1;
+        let stamp = Stamp { term: 1, sequence: self.sequence };
+        self.plane().apply(&Delta { stamp, changes })
+    }
+
+    /// A new process takes over from one that was killed.
+    pub(super) fn restart(&mut self) {
+        let flows = Flows { open: &self.open, syns: &self.syns };
+        let named = flows.named().unwrap();
+        let memory = Memory::map(|name| self.files[name].as_fd(), self.ring_pool).unwrap();
+        let named = |id: u16| named[usize::from(id)];
+        let plane = Plane::adopt(memory, self.grace.clone(), named).unwrap();
+        self.plane = Mutex::new(plane);
+        self.sweeper = sweeper();
+    }
+
+    /// Lets time pass, and makes a pass over the flows.
+    pub(super) fn sweep(&mut self, seconds: u32) -> Tally {
+        self.now.set(self.now.get() + seconds);
+        // By the time of a pass the last commit is long ago.
+        self.grace.wait(self.grace.begin());
+        let ward = Ward {
+            plane: &self.plane,
+            flows: Flows { open: &self.open, syns: &self.syns },
+            counters: &self.counters,
+            grace: &*self.grace,
+        };
+        self.sweeper.pass(&ward, self.now.get()).unwrap()
+    }
+
+    pub(super) fn word(&self, index: u32) -> u64 {
+        self.view.words.word(index).load(Ordering::Acquire)
+    }
+
+    fn base(&self, capacity: u32) -> usize {
+        copy_base(self.word(words::GENERATION), capacity) as usize
+    }
+
+    pub(super) fn service_row(&self, id: u16) -> Service {
+        self.view.services.get(self.base(MAX_SERVICES) + usize::from(id))
+    }
+
+    pub(super) fn backend_row(&self, id: u16) -> Backend {
+        self.view.backends.get(self.base(MAX_BACKENDS) + usize::from(id))
+    }
+
+    /// The id of a binding.
+    pub(super) fn id(&self, service: &str, backend: &str) -> Option<u16> {
+        self.plane().bindings.get(&key(service, backend))
+    }
+
+    /// What the lookup table says, searched as a packet does: service, binding.
+    pub(super) fn find(&self, address: SocketAddr, role: u8) -> Option<(u16, u16)> {
+        let portless = role == role::ADDRESS;
+        let port = if portless { [0; 2] } else { address.port().to_be_bytes() };
+        let protocol = if portless { 0 } else { 6 };
+        let key = LookupKey { addr: mapped(address.ip()), port, protocol, role };
+        hash::lookup_buckets(&key)
+            .into_iter()
+            .flat_map(|first| first..first + LOOKUP_BUCKET)
+            .map(|index| self.view.lookup.get(self.base(LOOKUP_SLOTS) + index as usize))
+            .find(|slot| slot.key == key && slot.service_plus_one != 0)
+            .map(|slot| ((slot.service_plus_one - 1) as u16, slot.backend as u16))
+    }
+
+    /// Sends a packet and returns the backend that it goes to (also a broken
+    /// one); `None` where nobody owns it. This is the program's rule.
+    pub(super) fn packet(&self, flow: &FlowKey, kind: Kind) -> Option<u16> {
+        let vip = SocketAddr::new(unmapped(flow.dst), u16::from_be_bytes(flow.dst_port));
+        let (service, _) = self.find(vip, role::VIP)?;
+        let row = self.service_row(service);
+        if row.ring_len == 0 {
+            return None;
+        }
+        let slot = hash::ring_slot(self.plane().flow_hash(flow), row.ring_len);
+        let slot = self.view.rings.get((row.ring_offset + slot) as usize);
+        let (current, settled) = (rings::current(slot), rings::settled(slot));
+        let moving = row.flags & service_flags::MOVING != 0;
+        let id = match (moving, kind) {
+            (false, Kind::Syn) => current,
+            (false, _) => settled,
+            (true, Kind::Syn) => self.opening(flow, current, settled),
+            (true, _) => self.established(flow, kind, current, settled),
+        };
+        (id != 0 && self.backend_row(id).state != backend_state::FREE).then_some(id)
+    }
+
+    /// Whether a backend still carries connections.
+    pub(super) fn carries(&self, id: u16) -> bool {
+        let state = self.backend_row(id).state;
+        state == backend_state::SERVING || state == backend_state::DRAINING
+    }
+
+    fn opening(&self, flow: &FlowKey, current: u16, settled: u16) -> u16 {
+        let fresh = |entry: &FlowEntry| self.now.get() - entry.last_seen <= 60;
+        let known = self.open.lock().get(flow).copied();
+        let known = known.or_else(|| self.syns.lock().get(flow).copied().filter(fresh));
+        if let Some(entry) = known
+            && entry.state == flow_state::OPEN
+            && self.carries(entry.backend)
+        {
+            return entry.backend;
+        }
+        if current == 0 {
+            return 0;
+        }
+        self.syns.lock().remove(flow);
+        self.open.lock().remove(flow);
+        if current != settled {
+            let entry = FlowEntry { backend: current, state: 0, last_seen: self.now.get() };
+            self.syns.lock().insert(*flow, entry);
+        }
+        current
+    }
+
+    fn established(&self, flow: &FlowKey, kind: Kind, current: u16, settled: u16) -> u16 {
+        let mut open = self.open.lock();
+        if !open.contains_key(flow)
+            && let Some(entry) = self.syns.lock().remove(flow)
+        {
+            open.insert(*flow, entry);
+        }
+        if let Some(entry) = open.get_mut(flow) {
+            entry.last_seen = self.now.get();
+            if kind == Kind::Fin {
+                entry.state = flow_state::CLOSING;
+            }
+            return entry.backend;
+        }
+        if current != settled {
+            *self.counters.0.lock().unwrap().entry(settled).or_default() += 1;
+        }
+        settled
+    }
+}
+
+pub(super) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+pub(super) fn service(text: &str, address: &str, mode: Mode, ring_size: u32) -> Change {
+    Change::PutService(ServiceSpec {
+        name: name(text),
+        address: address.parse().unwrap(),
+        protocol: Protocol::Tcp,
+        mode,
+        ring_size,
+    })
+}
+
+pub(super) fn key(service: &str, backend: &str) -> BindingKey {
+    BindingKey { service: name(service), backend: backend.parse().unwrap() }
+}
+
+pub(super) fn bind(service: &str, backend: &str, weight: Weight, phase: Phase) -> Change {
+    Change::PutBinding(key(service, backend), Binding { weight, phase })
+}
+
+pub(super) fn unbind(service: &str, backend: &str) -> Change {
+    Change::DeleteBinding(key(service, backend))
+}
+
+/// The flow of a client, told apart by `number`, to an IPv4 VIP.
+pub(super) fn flow(number: u16, vip: &str) -> FlowKey {
+    let vip: SocketAddr = vip.parse().unwrap();
+    FlowKey {
+        src: mapped(IpAddr::from([198, 51, 100, 1])),
+        dst: mapped(vip.ip()),
+        src_port: number.to_be_bytes(),
+        dst_port: vip.port().to_be_bytes(),
+        protocol: 6,
+        reserved: [0; 3],
+    }
+}

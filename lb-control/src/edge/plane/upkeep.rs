@@ -1,0 +1,202 @@
+//! Commits that no delta asked for.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use lb_common::abi::{Config, FlowEntry, FlowKey};
+
+use super::{Plane, rings};
+use crate::{
+    edge::{grace::Ticket, neighbors::NextHop, pool::Extent},
+    model::Name,
+};
+
+/// What a look at all remembered flows has shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::edge) struct Upkeep {
+    /// Backends that cannot have untracked connections any more on slots that
+    /// moved away from them.
+    pub settle: Vec<u16>,
+    /// Services without a remembered flow, and the generation in which their
+    /// rings had last changed when that was seen.
+    pub rest: Vec<(u16, u64)>,
+    /// Resting binding ids that no remembered flow names, and since when they
+    /// rest; their counters are zero.
+    pub free: Vec<(u16, Ticket)>,
+    /// No flow is remembered, and this was the generation all the while.
+    pub clean: Option<u64>,
+}
+
+/// Why a remembered flow need not be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::edge) enum Needless {
+    /// No service is at the flow's destination.
+    NoService,
+    /// Its backend is gone.
+    NoBackend,
+    /// It would go to the same backend without being remembered, whether it
+    /// is a connection or a new attempt at one.
+    AtHome,
+}
+
+impl Plane {
+    /// Whether any flow may be remembered, or an id waits for that to be known.
+    pub(in crate::edge) fn needs_sweep(&self) -> bool {
+        !self.flows_clean || self.bindings.any_resting() || self.services.any_resting()
+    }
+
+    /// Why a flow need not be remembered, or the service it belongs to.
+    pub(in crate::edge) fn judge(&self, key: &FlowKey, entry: &FlowEntry) -> Result<u16, Needless> {
+        let (service, slot) = self.slot_of(key).ok_or(Needless::NoService)?;
+        if !self.bindings.is_held(entry.backend) {
+            return Err(Needless::NoBackend);
+        }
+        let at_home =
+            rings::current(slot) == entry.backend && rings::settled(slot) == entry.backend;
+        if at_home { Err(Needless::AtHome) } else { Ok(service) }
+    }
+
+    /// Services that could come to rest if none of their flows is remembered:
+    /// id, and generation of the last change of the ring. Packets that began
+    /// before that change are gone.
+    pub(in crate::edge) fn could_rest(&self) -> Vec<(u16, u64)> {
+        if !self.live.idle_is_free() {
+            return Vec::new();
+        }
+        let candidate = |(name, id): (&Name, u16)| {
+            let track = self.tracks.get(name)?;
+            (track.tracking && !track.differing).then_some((id, track.changed))
+        };
+        self.services.held().filter_map(candidate).collect()
+    }
+
+    /// Binding ids that nobody holds and no packet under way names, and since
+    /// when they rest.
+    pub(in crate::edge) fn rested_bindings(&self) -> Vec<(u16, Ticket)> {
+        self.bindings.rested(|ticket| self.live.passed(ticket))
+    }
+
+    /// Service ids that nobody holds and no packet under way names, and since
+    /// when they rest.
+    pub(in crate::edge) fn rested_services(&self) -> Vec<(u16, Ticket)> {
+        self.services.rested(|ticket| self.live.passed(ticket))
+    }
+
+    /// Lets these ids be given again; their counters must be zero.
+    pub(in crate::edge) fn free_services(&mut self, ids: &[(u16, Ticket)]) {
+        for &(id, since) in ids {
+            self.services.set_free(id, since);
+        }
+    }
+
+    /// Ids that could be given to somebody next: of services, of bindings.
+    pub(in crate::edge) fn free_ids(&self) -> (Vec<u16>, Vec<u16>) {
+        (self.services.free().collect(), self.bindings.free().collect())
+    }
+
+    /// Backends that own untracked connections on slots that have moved away
+    /// from them, and the generation in which that last happened.
+    pub(in crate::edge) fn lagging(&self) -> Vec<(u16, u64)> {
+        let mut owners = BTreeSet::new();
+        for (name, track) in self.tracks.iter().filter(|(_, track)| track.differing) {
+            let Some(ring) = track.ring else { continue };
+            let slots = self.ring_slots(name, ring.len);
+            let differs = |&&slot: &&u32| rings::settled(slot) != rings::current(slot);
+            owners.extend(slots.iter().filter(differs).map(|&slot| rings::settled(slot)));
+        }
+        let since = |id| (id, self.moved_away.get(&id).copied().unwrap_or_default());
+        owners.into_iter().map(since).collect()
+    }
+
+    /// Does what a look at the flows allows, as one commit.
+    pub(in crate::edge) fn upkeep(&mut self, found: &Upkeep) {
+        let mut retired = Vec::new();
+        if !found.settle.is_empty() {
+            let differing = self.tracks.iter().filter(|(_, track)| track.differing);
+            for name in differing.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+                retired.extend(self.settle(&name, &found.settle));
+            }
+        }
+        for &(id, changed) in &found.rest {
+            self.rest(id, changed);
+        }
+        let ticket = self.live.commit();
+        for extent in retired {
+            self.pool.retire(extent, ticket);
+        }
+        for &(id, since) in &found.free {
+            self.bindings.set_free(id, since);
+        }
+        if found.clean == Some(self.live.generation()) && !self.services().any(|(_, _, m)| m) {
+            self.flows_clean = true;
+        }
+    }
+
+    /// Gives the slots of `owners` to those who take their new connections.
+    /// Tries again later when the pool has no room.
+    fn settle(&mut self, name: &Name, owners: &[u16]) -> Option<Extent> {
+        let len = self.tracks.get(name)?.ring?.len;
+        let previous = self.ring_slots(name, len);
+        if !previous.iter().any(|&slot| owners.contains(&rings::settled(slot))) {
+            return None;
+        }
+        let extent = self.room(len)?;
+        let current: Vec<_> = previous.iter().map(|&slot| rings::current(slot)).collect();
+        let owns = |id| self.bindings.is_held(id) && !owners.contains(&id);
+        let turn = rings::turn(&previous, &current, owns);
+        let retired = self.put_ring(name, Some(extent), turn);
+        self.set_service(name);
+        retired
+    }
+
+    fn rest(&mut self, id: u16, changed: u64) {
+        let Some(name) = self.services.held().find(|&(_, held)| held == id).map(|(n, _)| n.clone())
+        else {
+            return;
+        };
+        if let Some(track) = self.tracks.get_mut(&name)
+            && !track.differing
+            && track.changed == changed
+        {
+            track.tracking = false;
+            self.set_service(&name);
+        }
+    }
+
+    /// Sets the secret of the flow hash.
+    pub(in crate::edge) fn set_flow_key(&mut self, flow_key: [u64; 2]) {
+        self.live.config.set(0, Config { flow_key, ..*self.live.config.get(0) });
+        self.live.commit();
+    }
+
+    /// The secret of the flow hash; zero on an empty edge.
+    pub(in crate::edge) fn flow_key(&self) -> [u64; 2] {
+        self.live.config.get(0).flow_key
+    }
+
+    /// Sets where packets to these addresses go; `None`: nowhere that is known.
+    pub(in crate::edge) fn set_hops(&mut self, hops: &[(IpAddr, Option<NextHop>)]) {
+        let mut changed = BTreeSet::new();
+        for &(address, hop) in hops {
+            let before = match hop {
+                Some(hop) => self.hops.insert(address, hop),
+                None => self.hops.remove(&address),
+            };
+            if before != hop {
+                changed.insert(address);
+            }
+        }
+        if changed.is_empty() {
+            return;
+        }
+        let touched = self.state.bindings.keys().filter(|key| changed.contains(&key.backend.ip()));
+        for key in touched.cloned().collect::<Vec<_>>() {
+            self.set_backend(&key);
+        }
+        self.live.commit();
+    }
+
+    /// Forgets next hops of addresses that no backend has.
+    pub(in crate::edge) fn keep_hops(&mut self, addresses: &[IpAddr]) {
+        self.hops.retain(|address, _| addresses.binary_search(address).is_ok());
+    }
+}

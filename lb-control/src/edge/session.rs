@@ -1,0 +1,139 @@
+//! A manager's session: the full read, then deltas in and counters out.
+
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tracing::{debug, info, warn};
+
+use super::{
+    Shared,
+    neighbors::{Answer, look},
+};
+use crate::model::{Change, Delta, FromSwitch, Hello, Phase, ToSwitch};
+
+/// Between two reports of the counters.
+const REPORT: Duration = Duration::from_secs(1);
+/// How long a delta waits for the Ethernet addresses of new backends: without
+/// them their first connections would be dropped.
+const RESOLVE: Duration = Duration::from_millis(250);
+const RESOLVE_AGAIN: Duration = Duration::from_millis(3);
+
+/// Serves one manager until it closes its side.
+///
+/// # Errors
+/// When a task of ours fails.
+pub(super) async fn run(
+    edge: Arc<Shared>,
+    to_manager: mpsc::Sender<FromSwitch>,
+    mut from_manager: mpsc::Receiver<ToSwitch>,
+) -> anyhow::Result<()> {
+    let hello = FromSwitch::Hello(hello(&edge));
+    if to_manager.send(hello).await.is_err() {
+        return Ok(());
+    }
+    let mut report = interval(REPORT);
+    report.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let answer = tokio::select! {
+            command = from_manager.recv() => match command {
+                Some(ToSwitch::Apply(delta)) => apply(&edge, delta).await?,
+                None => return Ok(()),
+            },
+            _ = report.tick() => match counters(&edge).await? {
+                Some(counters) => counters,
+                None => continue,
+            },
+        };
+        if to_manager.send(answer).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn hello(edge: &Shared) -> Hello {
+    let plane = edge.plane();
+    Hello {
+        name: edge.settings.name.clone(),
+        stamp: plane.stamp(),
+        generation: plane.generation(),
+        state: plane.state().clone(),
+        description: edge.description.clone(),
+    }
+}
+
+async fn apply(edge: &Arc<Shared>, delta: Delta) -> anyhow::Result<FromSwitch> {
+    let received = Instant::now();
+    let stamp = delta.stamp;
+    if timeout(RESOLVE, resolve_new(edge, &delta)).await.is_err() {
+        debug!("not all next hops were known in time");
+    }
+    let theirs = Arc::clone(edge);
+    // The wait for a grace period may be on the way.
+    let result = tokio::task::spawn_blocking(move || {
+        let result = theirs.plane().apply(&delta);
+        (result, received.elapsed())
+    });
+    let (result, live_after) = result.await.context("applying a delta failed")?;
+    Ok(match result {
+        Ok(generation) => {
+            edge.tell_bindings_changed();
+            info!(term = stamp.term, sequence = stamp.sequence, generation, ?live_after, "live");
+            FromSwitch::Applied { stamp, generation, live_after }
+        }
+        Err(refusal) => {
+            warn!(term = stamp.term, sequence = stamp.sequence, "refused: {refusal}");
+            FromSwitch::Refused { stamp, reason: refusal.to_string() }
+        }
+    })
+}
+
+async fn counters(edge: &Arc<Shared>) -> anyhow::Result<Option<FromSwitch>> {
+    let theirs = Arc::clone(edge);
+    let read = tokio::task::spawn_blocking(move || theirs.read_counters());
+    match read.await.context("reading counters failed")? {
+        Ok(counters) => Ok(Some(FromSwitch::Counters(counters))),
+        Err(error) => {
+            warn!("counters cannot be read: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// Finds the next hops of backends that are about to get connections.
+async fn resolve_new(edge: &Shared, delta: &Delta) {
+    let mut unknown: BTreeSet<IpAddr> = {
+        let plane = edge.plane();
+        let address = |change: &Change| match change {
+            Change::PutBinding(key, binding) if binding.phase == Phase::Serve => {
+                Some(key.backend.ip()).filter(|&ip| plane.hop(ip).is_none())
+            }
+            _ => None,
+        };
+        delta.changes.iter().filter_map(address).collect()
+    };
+    if unknown.is_empty() {
+        return;
+    }
+    let Ok((connection, handle, _)) = rtnetlink::new_connection() else { return };
+    tokio::spawn(connection);
+    while !unknown.is_empty() {
+        let addresses: Vec<_> = unknown.iter().copied().collect();
+        let Ok(looked) = look(&handle, &addresses).await else { return };
+        edge.set_hops(&looked.answers);
+        for (address, answer) in &looked.answers {
+            if *answer != Answer::Asked {
+                unknown.remove(address);
+            }
+        }
+        tokio::time::sleep(RESOLVE_AGAIN).await;
+    }
+}

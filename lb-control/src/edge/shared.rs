@@ -1,0 +1,94 @@
+//! What the tasks of an edge share.
+
+use std::{
+    io,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aya::maps::MapData;
+use lb_common::abi::words;
+use tokio::sync::Notify;
+
+use super::{
+    counters::CounterMaps,
+    flows::Flows,
+    grace::KernelGrace,
+    neighbors::{Answer, NextHop},
+    pins::Pins,
+    plane::Plane,
+    sweep::{Sweeper, Tally, Ward},
+    sys,
+};
+use crate::{config::EdgeSettings, model::Counters};
+
+/// An edge.
+pub(super) struct Shared {
+    pub settings: EdgeSettings,
+    pub description: String,
+    pub plane: Mutex<Plane>,
+    pub open_flows: MapData,
+    pub syn_flows: MapData,
+    pub counters: CounterMaps,
+    pub grace: Arc<KernelGrace>,
+    pub sweeper: Mutex<Sweeper>,
+    pub tally: Mutex<Tally>,
+    pub bindings_changed: Notify,
+    /// Keeps the lock on the pins.
+    pub _pins: Pins,
+}
+
+impl Shared {
+    pub(super) fn plane(&self) -> MutexGuard<'_, Plane> {
+        lock(&self.plane)
+    }
+
+    /// Sets the next hops that are known, and those known not to be.
+    pub(super) fn set_hops(&self, answers: &[(IpAddr, Answer)]) {
+        let hop = |(address, answer): &(IpAddr, Answer)| -> Option<(IpAddr, Option<NextHop>)> {
+            match answer {
+                Answer::Known(hop) => Some((*address, Some(*hop))),
+                Answer::None(_) => Some((*address, None)),
+                // The old one, if any, may still be right.
+                Answer::Asked => None,
+            }
+        };
+        let hops: Vec<_> = answers.iter().filter_map(hop).collect();
+        self.plane().set_hops(&hops);
+    }
+
+    /// Returns when the bindings have changed since the last call.
+    pub(super) async fn bindings_changed(&self) {
+        self.bindings_changed.notified().await;
+    }
+
+    pub(super) fn tell_bindings_changed(&self) {
+        self.bindings_changed.notify_one();
+    }
+
+    pub(super) fn set_epoch(&self, epoch: u64) {
+        self.plane().set_word(words::EPOCH, epoch);
+    }
+
+    /// One pass over the remembered flows.
+    pub(super) fn sweep(&self) -> io::Result<()> {
+        let ward = Ward {
+            plane: &self.plane,
+            flows: Flows { open: &self.open_flows, syns: &self.syn_flows },
+            counters: &self.counters,
+            grace: &*self.grace,
+        };
+        let tally = lock(&self.sweeper).pass(&ward, sys::coarse_seconds())?;
+        *lock(&self.tally) = tally;
+        Ok(())
+    }
+
+    pub(super) fn read_counters(&self) -> io::Result<Counters> {
+        let tally = lock(&self.tally).clone();
+        self.counters.read(&self.plane, &tally, u64::from(self.settings.flows))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

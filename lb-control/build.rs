@@ -12,7 +12,8 @@ const PROTOS: &[&str] = &[
 fn main() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed=proto");
     // protox is a protobuf compiler in Rust: no protoc on the machine is needed.
-    let descriptors = protox::compile(PROTOS, ["proto"]).context("the proto files do not compile")?;
+    let descriptors =
+        protox::compile(PROTOS, ["proto"]).context("the proto files do not compile")?;
     tonic_prost_build::configure()
         .compile_fds(descriptors)
         .context("no Rust code could be made from the proto files")?;

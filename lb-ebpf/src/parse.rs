@@ -161,7 +161,10 @@ fn ipv4(frame: Frame, l3: usize) -> Result<Network, Unsteerable> {
     let version_ihl = ip.read::<u8, 0>();
     let header = usize::from(version_ihl & 0xf) * 4;
     let ip_len = usize::from(u16::from_be(ip.read::<u16, 2>()));
-    if version_ihl >> 4 != 4 || header < IPV4_HEADER || ip_len < header || l3 + ip_len > frame.size()
+    if version_ihl >> 4 != 4
+        || header < IPV4_HEADER
+        || ip_len < header
+        || l3 + ip_len > frame.size()
     {
         return Err(Unsteerable::Pass(Reason::MalformedIp));
     }

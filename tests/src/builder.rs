@@ -129,20 +129,7 @@ impl Builder {
             .context("building the lab's network")?;
         let file = site.dir.join("file");
         write_noise(&file, nginx::DOWNLOAD_BYTES)?;
-        let mut ports: Vec<u16> = services.iter().map(|placed| placed.server_port).collect();
-        ports.extend(ports.is_empty().then_some(80));
-        ports.sort_unstable();
-        ports.dedup();
-        let mut servers = network
-            .servers
-            .iter()
-            .map(|host| Ok(Server { nginx: Some(nginx::start(host, &ports, &file)?), agent: None }))
-            .collect::<Result<Vec<_>>>()?;
-        for (host, server) in network.servers.iter().zip(&mut servers) {
-            if let Some(nginx) = &mut server.nginx {
-                nginx::wait(host, nginx, &ports)?;
-            }
-        }
+        let servers = network.servers.iter().map(|_| Server::default()).collect();
         let settings = Settings {
             apart: self.apart,
             manager: settings::manager_address(network.manager.as_ref().unwrap_or(&network.edge)),
@@ -151,7 +138,11 @@ impl Builder {
             edge_extra: self.edge,
             tables: self.tables,
         };
-        Ok(Lab::new(site, network, servers, settings))
+        let mut lab = Lab::new(site, network, servers, settings);
+        for server in 0..lab.servers().len() {
+            lab.start_nginx(server)?;
+        }
+        Ok(lab)
     }
 
     /// Everything: `sluice`, an agent on every server, and every server bound

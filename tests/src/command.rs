@@ -44,6 +44,15 @@ impl From<Output> for Outcome {
     }
 }
 
+/// A command that finds what is in `sbin` also where `su` has left it out of `PATH`.
+pub(crate) fn new(program: &OsStr) -> Command {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
+    let mut command = Command::new(program);
+    command.env("PATH", path);
+    command
+}
+
 /// `program` with `args`, as an error message names it.
 pub(crate) fn line(program: &OsStr, args: &[impl AsRef<OsStr>]) -> String {
     let mut line = program.to_string_lossy().into_owned();
@@ -57,7 +66,7 @@ pub(crate) fn line(program: &OsStr, args: &[impl AsRef<OsStr>]) -> String {
 /// Runs `program` to its end in the namespace of the calling thread.
 pub(crate) fn run(program: impl AsRef<OsStr>, args: &[impl AsRef<OsStr>]) -> Result<Outcome> {
     let program = program.as_ref();
-    let output = Command::new(program).args(args).stdin(Stdio::null()).output();
+    let output = new(program).args(args).stdin(Stdio::null()).output();
     Ok(output.with_context(|| missing(program))?.into())
 }
 
@@ -70,7 +79,7 @@ pub(crate) enum Family {
 
 /// Runs a batch of `ip` commands, one a line. `namespace` `None` is our own.
 pub(crate) fn ip_batch(namespace: Option<&str>, family: Family, script: &str) -> Result<()> {
-    let mut ip = Command::new("ip");
+    let mut ip = new("ip".as_ref());
     if let Some(namespace) = namespace {
         ip.args(["-n", namespace]);
     }

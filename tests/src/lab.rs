@@ -1,12 +1,22 @@
 //! The lab as a scenario sees it.
 
-use std::{cell::Cell, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 
 use crate::{
-    Answers, Builder, Client, Crowd, Download, Host, Process, network::Network, registry::Site,
-    service::Placed, settings::Settings, web,
+    Answers, Builder, Client, Crowd, Download, Host, Process,
+    network::Network,
+    nginx,
+    registry::Site,
+    service::{Placed, VIP_PORT},
+    settings::Settings,
+    web,
 };
 
 /// A running lab. Dropping it takes everything down.
@@ -23,12 +33,12 @@ pub struct Lab {
     pub(crate) manager: Option<Host>,
     pub(crate) servers: Vec<Host>,
     pub(crate) settings: Settings,
-    downloads: Cell<usize>,
+    downloads: AtomicUsize,
     pub(crate) site: Site,
 }
 
 /// What runs on a server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Server {
     pub(crate) nginx: Option<Process>,
     pub(crate) agent: Option<Process>,
@@ -56,7 +66,7 @@ impl Lab {
             manager,
             servers,
             settings,
-            downloads: Cell::new(0),
+            downloads: AtomicUsize::new(0),
             site,
         }
     }
@@ -126,9 +136,26 @@ impl Lab {
 
     /// Starts a download, by curl from the first client, that takes six seconds.
     pub fn download(&self, service: &str) -> Result<Download> {
-        let number = self.downloads.get() + 1;
-        self.downloads.set(number);
+        let number = self.downloads.fetch_add(1, Ordering::Relaxed);
         Download::start(self.client(), self.vip(service), self.site.dir.join("file"), number)
+    }
+
+    /// Starts the web server of a server, and waits until it takes connections.
+    pub fn start_nginx(&mut self, server: usize) -> Result<()> {
+        let mut ports: Vec<u16> =
+            self.settings.services.iter().map(|placed| placed.server_port).collect();
+        ports.push(VIP_PORT);
+        ports.sort_unstable();
+        ports.dedup();
+        let file = self.site.dir.join("file");
+        let nginx = nginx::start(&self.servers[server], &ports, &file)?;
+        self.processes[server].nginx = Some(nginx);
+        Ok(())
+    }
+
+    /// SIGKILL for a server's web server.
+    pub fn kill_nginx(&mut self, server: usize) -> Result<()> {
+        self.processes[server].nginx.take().context("no nginx runs there")?.kill()
     }
 
     /// Kills a server as a power cut would: nothing says goodbye.

@@ -28,6 +28,8 @@ mod lab;
 mod netns;
 mod network;
 mod nginx;
+#[cfg(feature = "lab")]
+pub mod packet;
 mod plan;
 mod process;
 mod registry;

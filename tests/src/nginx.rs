@@ -1,42 +1,43 @@
 //! A real web server that answers its own name.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 
-use crate::{Host, Process, eventually};
+use crate::{Client, Host, Process, eventually};
 
 /// Bytes of the file that downloads fetch.
 pub(crate) const DOWNLOAD_BYTES: usize = 3 << 20;
 /// Pace of a slow download, bytes a second.
 const SLOW_RATE: &str = "512k";
 
-/// Starts nginx on `host`, listening on every one of `ports` in both families.
+const START: Duration = Duration::from_secs(10);
+
+/// Starts nginx on `host`, and waits until it is listening on every one of `ports` in both families.
 ///
 /// | path | answer |
 /// | --- | --- |
 /// | `/` and any other | the host's name and a line feed |
 /// | `/file` | the lab's file, named in header `X-Server` |
 /// | `/slow` | the same, 512 KiB a second |
-pub(crate) fn start(host: &Host, ports: &[u16], file: &std::path::Path) -> Result<Process> {
+pub(crate) fn start(host: &Host, ports: &[u16], file: &Path) -> Result<Process> {
     let config = write_config(host, ports, file)?;
-    let nginx = host.spawn("nginx", "nginx", &["-c".as_ref(), config.as_os_str()])?;
+    let mut nginx = host.spawn("nginx", "nginx", &["-c".as_ref(), config.as_os_str()])?;
+    for &port in ports {
+        let address = (host.address(false), port).into();
+        eventually(START, "nginx to listen", || {
+            nginx.check_alive()?;
+            Ok(Client::of(host).connect(address)?.stream.ok())
+        })?;
+    }
     Ok(nginx)
 }
 
-/// Waits until it takes connections on every port.
-pub(crate) fn wait(host: &Host, nginx: &mut Process, ports: &[u16]) -> Result<()> {
-    for &port in ports {
-        let address = (host.address(false), port).into();
-        eventually(Duration::from_secs(10), "nginx to listen", || {
-            nginx.check_alive()?;
-            Ok(crate::Client::of(host).connect(address)?.stream.ok())
-        })?;
-    }
-    Ok(())
-}
-
-fn write_config(host: &Host, ports: &[u16], file: &std::path::Path) -> Result<PathBuf> {
+fn write_config(host: &Host, ports: &[u16], file: &Path) -> Result<PathBuf> {
     let name = host.name();
     let dir = host.dir.display();
     let file = file.display();

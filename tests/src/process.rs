@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -39,7 +39,7 @@ impl Process {
         log: &Path,
     ) -> Result<Self> {
         let output = File::options().create(true).append(true).open(log)?;
-        let child = Command::new(program)
+        let child = command::new(program)
             .args(args)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

@@ -133,13 +133,15 @@ fn directory(id: &str) -> PathBuf {
     Path::new(DIRECTORY).join(id)
 }
 
-/// Identifies a process even after its number was given to another:
-/// `PID STARTTIME` (proc(5), field 22 of /proc/PID/stat).
+/// Identifies a living process even after its number was given to another:
+/// `PID STARTTIME` (proc(5), fields 3 and 22 of /proc/PID/stat).
 fn owner_of(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name and may hold spaces and brackets.
-    let start = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?;
-    Some(format!("{pid} {start}"))
+    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let (state, start) = (fields.first()?, fields.get(19)?);
+    // A zombie is dead, even while nobody has asked for its exit status.
+    (!["Z", "X"].contains(state)).then(|| format!("{pid} {start}"))
 }
 
 /// Names of the labs that are up.

@@ -52,19 +52,36 @@ impl Lab {
     }
 
     /// Starts `sluice run` with these further arguments (with roles apart,
-    /// `sluice manager` and, with the arguments, `sluice edge`) and waits until
+    /// `sluice manager`, and `sluice edge` with the arguments) and waits until
     /// it answers.
     pub fn start_sluice(&mut self, args: &[&str]) -> Result<()> {
-        let config = self.settings.write_manager(&self.site)?;
         if self.settings.apart {
-            let edge_config = self.settings.write_edge(&self.site)?;
-            self.sluice = Some(spawn(self.manager_host(), "manager", config, &[])?);
-            self.edge_role = Some(spawn(&self.edge, "edge", edge_config, args)?);
-        } else {
-            self.sluice = Some(spawn(&self.edge, "run", config, args)?);
+            self.start_manager()?;
+            return self.start_edge(args);
         }
+        let config = self.settings.write_manager(&self.site)?;
+        self.sluice = Some(spawn(&self.edge, "run", config, args)?);
+        self.wait_answer()
+    }
+
+    /// Starts `sluice manager` and waits until it answers.
+    pub fn start_manager(&mut self) -> Result<()> {
+        let config = self.settings.write_manager(&self.site)?;
+        self.sluice = Some(spawn(self.manager_host(), "manager", config, &[])?);
+        self.wait_answer()
+    }
+
+    /// Starts `sluice edge` with these further arguments and waits until the
+    /// manager knows it.
+    pub fn start_edge(&mut self, args: &[&str]) -> Result<()> {
+        let config = self.settings.write_edge(&self.site)?;
+        self.edge_role = Some(spawn(&self.edge, "edge", config, args)?);
+        self.wait_switch_in_step()
+    }
+
+    fn wait_answer(&mut self) -> Result<()> {
         eventually(START, "sluice to answer", || {
-            for process in [&mut self.sluice, &mut self.edge_role].into_iter().flatten() {
+            if let Some(process) = &mut self.sluice {
                 process.check_alive()?;
             }
             Ok(self.sluice(&["status"])?.success().then_some(()))
@@ -72,9 +89,18 @@ impl Lab {
         .with_context(|| self.last_words())
     }
 
-    /// The process of the manager, which is the edge's too unless roles are apart.
-    pub fn sluice_process(&mut self) -> Result<&mut Process> {
-        self.sluice.as_mut().context("sluice is not running")
+    /// Waits until every switch is connected and has applied all it was sent.
+    pub fn wait_switch_in_step(&self) -> Result<()> {
+        eventually(START, "the edge to be in step with its manager", || {
+            let switches = self.sluice_json(&["get", "switches"])?;
+            let switches = switches.as_array().context("not a list")?;
+            let in_step = |switch: &Value| {
+                switch["connected"] == true && switch["sequence_sent"] == switch["sequence_live"]
+            };
+            ensure!(!switches.is_empty() && switches.iter().all(in_step), "{switches:?}");
+            Ok(Some(()))
+        })
+        .with_context(|| self.last_words())
     }
 
     /// SIGKILL for `sluice run`, or for both roles.
@@ -83,6 +109,16 @@ impl Lab {
             process.kill()?;
         }
         Ok(())
+    }
+
+    /// SIGKILL for `sluice manager`.
+    pub fn kill_manager(&mut self) -> Result<()> {
+        self.sluice.take().context("no manager runs")?.kill()
+    }
+
+    /// SIGKILL for `sluice edge`.
+    pub fn kill_edge(&mut self) -> Result<()> {
+        self.edge_role.take().context("no edge runs apart")?.kill()
     }
 
     /// SIGTERM for `sluice run`, or for both roles.
@@ -115,11 +151,6 @@ impl Lab {
     /// SIGKILL for a server's agent.
     pub fn kill_agent(&mut self, server: usize) -> Result<()> {
         self.processes[server].agent.take().context("no agent runs there")?.kill()
-    }
-
-    /// SIGKILL for a server's web server.
-    pub fn kill_nginx(&mut self, server: usize) -> Result<()> {
-        self.processes[server].nginx.take().context("no nginx runs there")?.kill()
     }
 
     /// Runs the command line on the manager's host, over its unix socket.
@@ -226,7 +257,7 @@ fn read_backends(answer: &Value) -> Result<Vec<Backend>> {
         .map(|row| {
             Ok(Backend {
                 service: text(row, "service")?,
-                address: text(row, "backend")?.parse()?,
+                address: text(row, "address")?.parse()?,
                 weight: number(row, "weight")?,
                 state: text(row, "state")?,
                 connections: number(row, "connections")?,

@@ -1,1 +1,172 @@
-//! Beside an application server: binds it, checks it, heartbeats for it.
+//! Beside an application server: binds it to its services, checks it, and
+//! heartbeats for it.
+
+mod check;
+mod connections;
+mod leave;
+mod session;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    net::SocketAddr,
+};
+
+use anyhow::Context as _;
+use tokio::{
+    select,
+    sync::watch,
+    task::{JoinSet, spawn_blocking},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::{
+    check::Health,
+    leave::{BindState, Leave},
+};
+use crate::{
+    config::{AgentBind, AgentSettings, TlsSettings},
+    model::Name,
+    transport::{self, Backoff},
+};
+
+/// Runs an agent until `shutdown`, then leaves: tells the manager, and keeps
+/// heartbeating until its bindings are gone, no connection is left, or the
+/// settings' `leave_deadline` has passed. A manager that cannot be reached is
+/// tried again for ever.
+///
+/// # Errors
+/// Only what no trying again would mend: no usable name, certificates that
+/// cannot be read, a kernel that does not tell its connections.
+pub async fn run(
+    settings: &AgentSettings,
+    tls: Option<&TlsSettings>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut agent = Agent::new(settings)?;
+    if let Some(tls) = tls {
+        transport::check_files(tls)?;
+    }
+    agent.observe().await?;
+    let mut backoff = Backoff::new();
+    loop {
+        match session::run(&mut agent, tls, &shutdown).await {
+            Ok(()) => break,
+            Err(error) => warn!("{error:#}; trying again"),
+        }
+        if std::mem::take(&mut agent.welcomed) {
+            backoff.reset();
+        }
+        select! {
+            () = sleep(backoff.next_wait()) => {}
+            () = shutdown.cancelled(), if agent.leave.is_none() => agent.begin_leave(),
+        }
+        if agent.leave.is_some() {
+            let connections = agent.observe().await?;
+            if agent.may_go(connections, true) {
+                break;
+            }
+        }
+    }
+    info!("left");
+    Ok(())
+}
+
+/// What outlives a session with the manager.
+struct Agent {
+    name: Name,
+    /// Random for each start.
+    boot_id: u64,
+    settings: AgentSettings,
+    /// What the manager last said of each bind, in the settings' order.
+    states: Vec<BindState>,
+    /// The checks' words, in the settings' order.
+    health: watch::Receiver<Vec<Health>>,
+    /// Connections by local port, as last counted.
+    connections: BTreeMap<u16, u64>,
+    /// Of the last heartbeat.
+    sequence: u64,
+    /// The manager has answered since this was last looked at.
+    welcomed: bool,
+    leave: Option<Leave>,
+    /// The checks; they end with the agent.
+    _checks: JoinSet<()>,
+}
+
+impl Agent {
+    fn new(settings: &AgentSettings) -> anyhow::Result<Self> {
+        let name = match &settings.name {
+            Some(name) => name.clone(),
+            None => host_name()?,
+        };
+        let (words, health) = watch::channel(vec![Health::unchecked(); settings.binds.len()]);
+        let mut checks = JoinSet::new();
+        for (index, bind) in settings.binds.iter().enumerate() {
+            checks.spawn(check::run(bind.clone(), index, words.clone()));
+        }
+        Ok(Self {
+            name,
+            boot_id: fastrand::u64(1..),
+            settings: settings.clone(),
+            states: vec![BindState::default(); settings.binds.len()],
+            health,
+            connections: BTreeMap::new(),
+            sequence: 0,
+            welcomed: false,
+            leave: None,
+            _checks: checks,
+        })
+    }
+
+    /// Counts the connections of every port bound; returns their sum.
+    async fn observe(&mut self) -> anyhow::Result<u64> {
+        let binds = &self.settings.binds;
+        let ports: BTreeSet<u16> = binds.iter().map(|bind| bind.address.port()).collect();
+        let count = move || -> io::Result<BTreeMap<u16, u64>> {
+            let counted = |port| Ok((port, connections::count(port)?));
+            ports.into_iter().map(counted).collect()
+        };
+        self.connections = spawn_blocking(count).await?.context(
+            "the kernel does not tell how many connections it holds: \
+                 load its modules inet_diag and tcp_diag",
+        )?;
+        Ok(self.connections.values().sum())
+    }
+
+    fn index_of(&self, service: &str, backend: &str) -> Option<usize> {
+        let backend: SocketAddr = backend.parse().ok()?;
+        let same = |bind: &AgentBind| bind.service.as_str() == service && bind.address == backend;
+        self.settings.binds.iter().position(same)
+    }
+
+    fn begin_leave(&mut self) {
+        let deadline = self.settings.leave_deadline;
+        info!(
+            "leaving: no new connections from now on; waiting up to {} for {} connection(s) to end",
+            humantime::format_duration(deadline),
+            self.connections.values().sum::<u64>()
+        );
+        self.leave = Some(Leave::new(deadline));
+    }
+
+    /// Whether an agent that leaves may end now. `unheard`: no manager hears
+    /// it, so that no answer is waited for.
+    fn may_go(&mut self, connections: u64, unheard: bool) -> bool {
+        self.leave.as_mut().is_some_and(|leave| leave.may_go(&self.states, connections, unheard))
+    }
+}
+
+/// The host's name as an agent's: host names may have upper case.
+fn host_name() -> anyhow::Result<Name> {
+    let file = "/proc/sys/kernel/hostname";
+    let name = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+    name.trim()
+        .to_lowercase()
+        .parse()
+        .context("the host's name is none for an agent: set agent.name")
+}
+
+#[cfg(test)]
+mod tests;

@@ -24,9 +24,7 @@ impl Visitor<'_> for Text {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
         humantime::parse_duration(text).map_err(|error| {
-            E::custom(format!(
-                "`{text}` is not a duration such as 250ms or 5s: {error}"
-            ))
+            E::custom(format!("`{text}` is not a duration such as 250ms or 5s: {error}"))
         })
     }
 }

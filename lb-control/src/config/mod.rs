@@ -19,6 +19,7 @@ pub use settings::{
     ManagerSettings, PolicySettings, ProbeKind, ServiceSettings, Settings, StaticBackend,
     TlsSettings, XdpMode,
 };
+pub use validate::validate;
 
 #[cfg(test)]
 mod tests;

@@ -20,10 +20,8 @@ use super::{
 /// [`ConfigError::Read`], or [`ConfigError::Invalid`] with everything that is
 /// wrong with the file.
 pub fn load(path: &Path) -> Result<Settings, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     parse(&text, path)
 }
 

@@ -48,10 +48,7 @@ impl Problem {
             line: source[..start].matches('\n').count() + 1,
             column: source[line_start..start].chars().count() + 1,
             text: text.to_owned(),
-            marked: source[start.min(line_end)..end.min(line_end)]
-                .chars()
-                .count()
-                .max(1),
+            marked: source[start.min(line_end)..end.min(line_end)].chars().count().max(1),
             message,
             help: None,
         }
@@ -60,14 +57,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            line,
-            column,
-            text,
-            marked,
-            message,
-            ..
-        } = self;
+        let Self { line, column, text, marked, message, .. } = self;
         let gutter = line.to_string().len();
         // Tabs stay tabs, so that the mark stands under its place.
         let lead: String = text

@@ -17,14 +17,8 @@ impl ServiceSettings {
 
     /// What a static backend of this service is once it serves.
     pub fn binding(&self, backend: &StaticBackend) -> (BindingKey, Binding) {
-        let key = BindingKey {
-            service: self.name.clone(),
-            backend: backend.address,
-        };
-        let binding = Binding {
-            weight: backend.weight,
-            phase: Phase::Serve,
-        };
+        let key = BindingKey { service: self.name.clone(), backend: backend.address };
+        let binding = Binding { weight: backend.weight, phase: Phase::Serve };
         (key, binding)
     }
 }

@@ -184,7 +184,7 @@ fn services_that_no_switch_would_take() {
             "{WWW}backend = [{{ address = \"[2001:db8::1]:80\" }}, {{ address = \"10.0.0.1:8080\" }}]\n"
         ),
         r#"
-        sluice.toml:5:24: backend [2001:db8::1]:80 and service `www` (203.0.113.10:80) are of different IP families; mode l2 cannot translate between them
+        sluice.toml:5:24: backend [2001:db8::1]:80 and service `www` (203.0.113.10:80) are of different IP families; mode l2 does not translate between IPv4 and IPv6
          5 | backend = [{ address = "[2001:db8::1]:80" }, { address = "10.0.0.1:8080" }]
            |                        ^^^^^^^^^^^^^^^^^^
         sluice.toml:5:58: mode l2 does not rewrite ports: backend 10.0.0.1:8080 of service `www` must listen on port 80
@@ -340,4 +340,40 @@ fn no_file() {
         error.to_string(),
         "/nonexistent/sluice.toml: cannot be read: No such file or directory (os error 2)"
     );
+}
+
+/// The text of a file under `examples`, and what it says.
+fn example(name: &str) -> (String, Settings) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let settings = parse(&text, Path::new(name)).unwrap_or_else(|error| panic!("{error}"));
+    (text, settings)
+}
+
+/// With every value that is commented out in place.
+fn in_full(text: &str) -> String {
+    let is_value = |text: &str| text.starts_with('[') || text.split(' ').nth(1) == Some("=");
+    let line = |line: &str| match line.strip_prefix("# ") {
+        Some(value) if is_value(value) => value.to_owned(),
+        _ => line.to_owned(),
+    };
+    text.lines().map(|text| line(text) + "\n").collect()
+}
+
+#[test]
+fn examples_hold_and_show_the_defaults() {
+    for name in ["sluice.toml", "agent.toml"] {
+        let (text, settings) = example(name);
+        let full = in_full(&text);
+        let mut full = parse(&full, Path::new(name)).unwrap_or_else(|error| panic!("{error}"));
+        // What has no default.
+        full.tls.take().unwrap();
+        if let Some(edge) = &mut full.edge {
+            edge.manager.take().unwrap();
+        }
+        if let Some(agent) = &mut full.agent {
+            agent.name.take().unwrap();
+        }
+        assert_eq!(full, settings, "{name}");
+    }
 }

@@ -49,6 +49,16 @@ pub(super) struct Fault {
     pub(super) message: String,
 }
 
+/// Checks settings that come from no file, as [`parse`](super::parse) checks
+/// those that do.
+///
+/// # Errors
+/// Everything that is wrong, one fault a line.
+pub fn validate(settings: &Settings) -> Result<(), String> {
+    let messages: Vec<_> = faults(settings).into_iter().map(|f| f.message).collect();
+    if messages.is_empty() { Ok(()) } else { Err(messages.join("\n")) }
+}
+
 /// Everything that is wrong, in the order of the roles.
 pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
     let mut faults = Faults::default();

@@ -16,18 +16,14 @@ pub(super) fn explain(message: &str) -> (String, Option<String>) {
         return (format!("expected {ADDRESS}"), None);
     }
     if message == "wanted string or table" {
-        return (
-            "expected a string: one of the names it may have".to_owned(),
-            None,
-        );
+        return ("expected a string: one of the names it may have".to_owned(), None);
     }
     if message == "duplicate key" {
         let help = "merge the two, or remove one".to_owned();
         return ("this name is given twice".to_owned(), Some(help));
     }
-    let kind = message
-        .strip_prefix("invalid type: ")
-        .or_else(|| message.strip_prefix("invalid value: "));
+    let kind =
+        message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     match kind.and_then(|rest| rest.split_once(", expected ")) {
         Some((found, expected)) => mismatch(found, expected),
         None => (message.to_owned(), None),
@@ -42,11 +38,7 @@ fn unknown(message: &str) -> (String, Option<String>) {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let given = quoted.next().unwrap_or_default();
     let valid: Vec<&str> = quoted.collect();
-    let what = if message.starts_with("unknown field") {
-        "field"
-    } else {
-        "value"
-    };
+    let what = if message.starts_with("unknown field") { "field" } else { "value" };
     let guess = nearest(given, valid.iter().copied());
     let message = match guess {
         Some(guess) => format!("unknown {what} `{given}`: did you mean `{guess}`?"),

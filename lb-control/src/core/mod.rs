@@ -1,1 +1,234 @@
-//! 
+//! The manager's decisions: a pure state machine.
+//!
+//! [`Core::handle`] takes what happened and the time since the start, and says
+//! what to do. It knows no clock, socket, thread or file, so a test runs it
+//! through any history in no time. Every public moment and period is counted
+//! from the start, on a clock that never goes back.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `agents` | sessions of agents: hello, heartbeats, silence, leave |
+//! | `bindings` | the states of a binding and what moves it from one to another |
+//! | `adopt` | bindings found on a switch that nobody vouches for |
+//! | `health` | probes, and the verdict over all who vouch for a binding |
+//! | `drain` | when a draining binding has no connection left |
+//! | `operator` | commands; `requests` waits until they are live and answers |
+//! | `switches` | what each switch holds, and the delta that brings it to desired |
+//! | `clock` | what falls due when |
+
+mod adopt;
+mod agents;
+mod bindings;
+mod clock;
+mod counters;
+mod drain;
+mod health;
+mod input;
+mod intent;
+mod operator;
+mod output;
+mod requests;
+mod settings;
+mod setup;
+mod switches;
+mod view;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    time::Duration,
+};
+
+pub use input::{Command, Input, ProbeId, RequestId, SessionId};
+pub use intent::{Intent, Removal};
+pub use output::{Done, Event, Output, Refusal, RefusalKind, SwitchOutcome};
+pub use settings::{CoreSettings, ServicePlan, SetupError};
+pub use view::{BackendView, ClassView, ServiceView, StatusView, SwitchView};
+
+use self::{
+    agents::Agent,
+    bindings::Record,
+    clock::{Clock, Timer},
+    requests::Waiting,
+    switches::Switch,
+};
+use crate::model::{BindingKey, Name, SwitchState};
+
+/// How long after a failed save the next is tried.
+const SAVE_RETRY: Duration = Duration::from_secs(5);
+
+/// The state of the connection manager.
+#[derive(Debug)]
+pub struct Core {
+    settings: CoreSettings,
+    intent: Intent,
+    saving: Saving,
+    now: Duration,
+    clock: Clock,
+    /// Every binding there is, on the switches or not: what may be added is
+    /// checked against it, so that `desired` is always part of it.
+    known: SwitchState,
+    /// What every switch should hold.
+    desired: SwitchState,
+    /// Grows with each change of `desired`.
+    version: u64,
+    bindings: BTreeMap<BindingKey, Record>,
+    agents: BTreeMap<Name, Agent>,
+    switches: BTreeMap<Name, Switch>,
+    sessions: BTreeMap<SessionId, Peer>,
+    probes: BTreeMap<ProbeId, BindingKey>,
+    last_probe: u64,
+    requests: BTreeMap<RequestId, Waiting>,
+    /// Parts of the intent that do not fit the configuration file.
+    misfits: Vec<String>,
+    out: Vec<Output>,
+}
+
+/// Who is at the other end of a session.
+#[derive(Clone, Debug)]
+enum Peer {
+    Agent(Name),
+    Switch(Name),
+}
+
+/// How far the intent is on disk.
+#[derive(Debug, Default)]
+struct Saving {
+    /// There is something newer than `asked`.
+    dirty: bool,
+    asked: u64,
+    /// The last number that was answered for, well or badly.
+    answered: u64,
+    error: Option<String>,
+}
+
+impl Core {
+    /// What happened, and the time since the start → what to do.
+    ///
+    /// Nothing falls due but by [`Input::Tick`]: messages that wait in a queue
+    /// are to be handed in before it, so that nobody is declared silent whose
+    /// word is already here.
+    pub fn handle(&mut self, input: Input, now: Duration) -> Vec<Output> {
+        self.now = self.now.max(now);
+        match input {
+            Input::Tick => self.expire(),
+            Input::Agent { session, message } => self.agent_message(session, message),
+            Input::Switch { session, message } => self.switch_message(session, message),
+            Input::Closed { session } => self.closed(session),
+            Input::Probed { probe, outcome } => self.probed(probe, outcome),
+            Input::Saved { number, outcome } => self.saved(number, outcome),
+            Input::Operator { request, command } => self.operator(request, command),
+        }
+        self.save();
+        self.pump();
+        self.answer();
+        mem::take(&mut self.out)
+    }
+
+    /// When [`Input::Tick`] is next needed.
+    pub fn next_wakeup(&self) -> Option<Duration> {
+        self.clock.next()
+    }
+
+    /// The operator's commands as they stand.
+    pub fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    /// What every switch should hold.
+    pub fn desired(&self) -> &SwitchState {
+        &self.desired
+    }
+
+    fn expire(&mut self) {
+        while let Some(timer) = self.clock.pop(self.now) {
+            match timer {
+                Timer::Learned => self.learned(),
+                Timer::Silence(name) => self.silent(&name),
+                Timer::Stage(key) => self.stage_over(&key),
+                Timer::Retry(name) => self.retry(&name),
+                Timer::Patience(request) => self.impatient(request),
+                Timer::Save => self.saving.dirty = true,
+            }
+        }
+    }
+
+    fn closed(&mut self, session: SessionId) {
+        match self.sessions.remove(&session) {
+            Some(Peer::Agent(name)) => self.agent_closed(&name),
+            Some(Peer::Switch(name)) => self.switch_closed(&name),
+            None => {}
+        }
+    }
+
+    /// Ends a session from our side.
+    fn close(&mut self, session: SessionId, reason: String) {
+        self.sessions.remove(&session);
+        self.out.push(Output::Close { session, reason });
+    }
+
+    /// Nothing is removed for want of a voucher before this is over.
+    fn learning(&self) -> bool {
+        self.clock.at(&Timer::Learned).is_some()
+    }
+
+    fn learned(&mut self) {
+        let unvouched: BTreeSet<_> = self.unvouched().collect();
+        self.publish(Event {
+            kind: "manager.learned",
+            message: format!(
+                "the learning period is over; {} binding(s) without a voucher are drained",
+                unvouched.len()
+            ),
+            ..Event::default()
+        });
+        for key in unvouched {
+            self.retire_unvouched(&key);
+        }
+    }
+
+    fn save(&mut self) {
+        if !mem::take(&mut self.saving.dirty) {
+            return;
+        }
+        self.saving.asked += 1;
+        self.clock.cancel(&Timer::Save);
+        let intent = Box::new(self.intent.clone());
+        self.out.push(Output::Save { number: self.saving.asked, intent });
+    }
+
+    fn saved(&mut self, number: u64, outcome: Result<(), String>) {
+        self.saving.answered = self.saving.answered.max(number);
+        match outcome {
+            Ok(()) if self.saving.error.take().is_some() => self.publish(Event {
+                kind: "intent.saved",
+                message: "the operator's commands are saved again".to_owned(),
+                ..Event::default()
+            }),
+            Ok(()) => {}
+            Err(error) => {
+                self.clock.set(Timer::Save, self.now + SAVE_RETRY);
+                if self.saving.error.as_ref() != Some(&error) {
+                    self.publish(Event {
+                        kind: "intent.unsaved",
+                        message: format!("the operator's commands cannot be saved: {error}"),
+                        ..Event::default()
+                    });
+                }
+                self.saving.error = Some(error);
+            }
+        }
+    }
+
+    /// The number under which what is decided now will have been saved.
+    fn save_number(&self) -> u64 {
+        self.saving.asked + u64::from(self.saving.dirty)
+    }
+
+    fn publish(&mut self, event: Event) {
+        self.out.push(Output::Publish(event));
+    }
+}
+
+#[cfg(test)]
+mod tests;

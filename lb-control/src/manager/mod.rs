@@ -1,1 +1,106 @@
-//! 
+//! The core's surroundings: gRPC, timers, probes, the intent file.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `engine` | the one task that owns the core, and the handle that others hold |
+//! | `outbox` | what goes out to a peer: bounded, and never waited for |
+//! | `sessions` | gRPC sessions of agents and switches |
+//! | `control` | gRPC of the command line |
+//! | `events` | the last events, and those who follow them |
+//! | `probe` | TCP probes |
+//! | `intent` | the intent file |
+//! | `listen` | sockets |
+
+mod control;
+mod engine;
+mod events;
+mod intent;
+mod listen;
+mod outbox;
+mod probe;
+mod sessions;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::listen::SWITCH_MESSAGE;
+use self::{engine::Engine, intent::IntentFile, listen::Listeners};
+use crate::{
+    config::Settings,
+    core::{Core, CoreSettings},
+    model::{FromSwitch, ToSwitch},
+};
+
+/// A switch in the same process.
+pub type LocalSwitch = (mpsc::Receiver<FromSwitch>, mpsc::Sender<ToSwitch>);
+
+/// How long a stop may take.
+const STOP: Duration = Duration::from_millis(1500);
+
+/// Runs the connection manager until `shutdown`. The data plane is left as it is.
+///
+/// # Errors
+/// The configuration contradicts itself, a socket cannot be had, the intent
+/// file is damaged or in use, or a server failed; says what to do.
+pub async fn run(
+    settings: Settings,
+    local: Option<LocalSwitch>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let core_settings =
+        CoreSettings::try_from(&settings).context("the configuration cannot be used")?;
+    let listeners = Listeners::open(&settings).await?;
+    let file = IntentFile::open(&settings.manager.intent)?;
+    let mut intent = file.load()?;
+    intent.term += 1;
+    file.save(&intent)?;
+    tracing::info!(term = intent.term, listen = %listeners.address()?, "the manager starts");
+    let core = Core::new(core_settings, intent).context("the configuration cannot be used")?;
+
+    let stop = shutdown.child_token();
+    let mut tasks = JoinSet::new();
+    let (engine, handle) = Engine::new(core, file, settings.manager.keep_events, &stop, &mut tasks);
+    tasks.spawn(engine.run());
+    listeners.serve(&handle, settings.tls.as_ref(), &stop, &mut tasks)?;
+    if let Some(local) = local {
+        tokio::spawn(sessions::local(handle.clone(), local));
+    }
+    drop(handle);
+
+    let outcome = tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        // Nothing here ends before it is told to.
+        Some(ended) = tasks.join_next() => flatten(ended).and_then(|()| anyhow::bail!("a task of the manager ended")),
+    };
+    stop.cancel();
+    let ended = timeout(STOP, async {
+        let mut outcome = outcome;
+        while let Some(ended) = tasks.join_next().await {
+            outcome = outcome.and(flatten(ended));
+        }
+        outcome
+    });
+    match ended.await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            tracing::warn!(
+                "some clients did not let go within {STOP:?}; the manager stops without them"
+            );
+            Ok(())
+        }
+    }
+}
+
+fn flatten(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()> {
+    ended.context("a task of the manager failed")?
+}
+
+#[cfg(test)]
+mod tests;

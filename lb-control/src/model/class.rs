@@ -70,9 +70,10 @@ impl FromStr for Prefix {
             return Err(form());
         }
         let network = match addr {
-            IpAddr::V4(a) => {
-                IpAddr::from((u32::from(a) & u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0)).to_be_bytes())
-            }
+            IpAddr::V4(a) => IpAddr::from(
+                (u32::from(a) & u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0))
+                    .to_be_bytes(),
+            ),
             IpAddr::V6(a) => IpAddr::V6(Ipv6Addr::from(
                 u128::from(a) & u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0),
             )),
@@ -144,7 +145,8 @@ impl TryFrom<u32> for Share {
     type Error = String;
 
     fn try_from(ppm: u32) -> Result<Self, String> {
-        Self::from_ppm(ppm).ok_or_else(|| format!("a share is 0 to 1000000 parts per million, not {ppm}"))
+        Self::from_ppm(ppm)
+            .ok_or_else(|| format!("a share is 0 to 1000000 parts per million, not {ppm}"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the whole control plane speaks of. Pure data: no clock, no socket, no
 //! kernel. Names are those of the proto files, which are the contract outside.
 
+mod agent;
 mod binding;
 mod class;
 mod counters;
@@ -9,6 +10,7 @@ mod service;
 mod state;
 mod switch;
 
+pub use agent::{AgentBinding, AgentHello, BackendReport, FromAgent, Heartbeat, ToAgent};
 pub use binding::{Binding, BindingKey, Phase, Weight};
 pub use class::{ClassSpec, DEFAULT_CLASS, Policy, Prefix, Scope, Share, Verdict};
 pub use counters::{BackendCount, ClassCount, Counters, ReasonCount, ServiceCount};

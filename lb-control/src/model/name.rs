@@ -11,7 +11,9 @@ pub struct Name(String);
 
 /// Why a name was not taken.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a name: use 1 to 63 of a-z, 0-9, '-', '.', '_', beginning with a letter or digit")]
+#[error(
+    "`{0}` is not a name: use 1 to 63 of a-z, 0-9, '-', '.', '_', beginning with a letter or digit"
+)]
 pub struct NameError(String);
 
 impl Name {

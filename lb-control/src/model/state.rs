@@ -1,7 +1,7 @@
 //! What a switch holds, the steps that change it, and the steps from one
 //! state to another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,11 @@ pub enum Change {
     /// Forgets a binding; connections that still belong to it lose their owner.
     DeleteBinding(BindingKey),
     /// A policy that refuses nothing is forgotten.
-    PutPolicy { service: Name, class: Name, policy: Policy },
+    PutPolicy {
+        service: Name,
+        class: Name,
+        policy: Policy,
+    },
     /// Replaces all classes; policies of classes that are gone are forgotten.
     PutClasses(Vec<ClassSpec>),
 }
@@ -42,16 +46,34 @@ pub enum StateError {
     #[error("there is no class `{0}`")]
     UnknownClass(Name),
     #[error("{address} over {protocol} is already the address of service `{holder}`: give `{service}` another address or port", protocol = .protocol)]
-    AddressTaken { service: Name, holder: Name, address: std::net::SocketAddr, protocol: super::Protocol },
-    #[error("backend {backend} and service `{service}` ({address}) are of different IP families; mode {mode} cannot translate between them")]
-    Family { service: Name, address: std::net::SocketAddr, backend: std::net::SocketAddr, mode: Mode },
-    #[error("mode l2 does not rewrite ports: backend {backend} of service `{service}` must listen on port {port}")]
+    AddressTaken {
+        service: Name,
+        holder: Name,
+        address: std::net::SocketAddr,
+        protocol: super::Protocol,
+    },
+    #[error(
+        "backend {backend} and service `{service}` ({address}) are of different IP families; mode {mode} does not translate between IPv4 and IPv6"
+    )]
+    Family {
+        service: Name,
+        address: std::net::SocketAddr,
+        backend: std::net::SocketAddr,
+        mode: Mode,
+    },
+    #[error(
+        "mode l2 does not rewrite ports: backend {backend} of service `{service}` must listen on port {port}"
+    )]
     Port { service: Name, backend: std::net::SocketAddr, port: u16 },
-    #[error("in mode nat an address and port belong to one service: {backend} is already bound to `{holder}`")]
+    #[error(
+        "in mode nat an address and port belong to one service: {backend} is already bound to `{holder}`"
+    )]
     RealTaken { backend: std::net::SocketAddr, holder: Name },
     #[error("backend {0} is the address of a service: packets to it would come back to the edge")]
     BackendIsService(std::net::SocketAddr),
-    #[error("{0} cannot be the address of a service or backend: use a unicast address and a port from 1 to 65535")]
+    #[error(
+        "{0} cannot be the address of a service or backend: use a unicast address and a port from 1 to 65535"
+    )]
     BadAddress(std::net::SocketAddr),
     #[error("service `{service}`: a ring has 1 to {most} slots, not {asked}", most = SwitchState::MAX_RING)]
     Ring { service: Name, asked: u32 },
@@ -101,7 +123,8 @@ impl SwitchState {
             }
             Change::PutPolicy { service, class, policy } => {
                 self.service(service)?;
-                if class.as_str() != DEFAULT_CLASS && !self.classes.iter().any(|c| c.name == *class) {
+                if class.as_str() != DEFAULT_CLASS && !self.classes.iter().any(|c| c.name == *class)
+                {
                     return Err(StateError::UnknownClass(class.clone()));
                 }
                 let key = (service.clone(), class.clone());
@@ -124,14 +147,24 @@ impl SwitchState {
 
     /// The steps from here to `target`, in an order that [`apply`](Self::apply)
     /// takes: classes and removals first, so that an address or a place that
-    /// becomes free can be taken again in the same delta.
+    /// becomes free can be taken again in the same delta. A service that moves
+    /// to another address or mode is made anew: no connection to where it was
+    /// can go on, and two services may change places.
     pub fn diff(&self, target: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
         if self.classes != target.classes {
             changes.push(Change::PutClasses(target.classes.clone()));
         }
-        let gone = |name: &&Name| !target.services.contains_key(*name);
-        let deleted: Vec<_> = self.services.keys().filter(gone).cloned().collect();
+        let place = |spec: &ServiceSpec| (spec.address, spec.protocol, spec.mode);
+        let stays = |spec: &&ServiceSpec| {
+            target.services.get(&spec.name).is_some_and(|other| place(other) == place(spec))
+        };
+        let deleted: BTreeSet<_> = self
+            .services
+            .values()
+            .filter(|spec| !stays(spec))
+            .map(|spec| spec.name.clone())
+            .collect();
         changes.extend(deleted.iter().cloned().map(Change::DeleteService));
         for key in self.bindings.keys() {
             if !target.bindings.contains_key(key) && !deleted.contains(&key.service) {
@@ -144,20 +177,27 @@ impl SwitchState {
             }
         }
         for (key, binding) in &target.bindings {
-            if self.bindings.get(key) != Some(binding) {
+            if self.bindings.get(key) != Some(binding) || deleted.contains(&key.service) {
                 changes.push(Change::PutBinding(key.clone(), *binding));
             }
         }
         for (key @ (service, class), policy) in &target.policies {
-            if self.policies.get(key) != Some(policy) {
-                changes.push(Change::PutPolicy { service: service.clone(), class: class.clone(), policy: *policy });
+            if self.policies.get(key) != Some(policy) || deleted.contains(service) {
+                changes.push(Change::PutPolicy {
+                    service: service.clone(),
+                    class: class.clone(),
+                    policy: *policy,
+                });
             }
         }
         let class_stays = |class: &Name| {
             class.as_str() == DEFAULT_CLASS || target.classes.iter().any(|c| c.name == *class)
         };
         for key @ (service, class) in self.policies.keys() {
-            if !target.policies.contains_key(key) && !deleted.contains(service) && class_stays(class) {
+            if !target.policies.contains_key(key)
+                && !deleted.contains(service)
+                && class_stays(class)
+            {
                 changes.push(Change::PutPolicy {
                     service: service.clone(),
                     class: class.clone(),
@@ -182,7 +222,9 @@ impl SwitchState {
             return Err(StateError::Ring { service: spec.name.clone(), asked: spec.ring_size });
         }
         let same_place = |other: &&ServiceSpec| {
-            other.name != spec.name && other.address == spec.address && other.protocol == spec.protocol
+            other.name != spec.name
+                && other.address == spec.address
+                && other.protocol == spec.protocol
         };
         if let Some(holder) = self.services.values().find(same_place) {
             return Err(StateError::AddressTaken {
@@ -222,9 +264,15 @@ impl SwitchState {
             });
         }
         if spec.mode == Mode::L2 && backend.port() != spec.address.port() {
-            return Err(StateError::Port { service: spec.name.clone(), backend, port: spec.address.port() });
+            return Err(StateError::Port {
+                service: spec.name.clone(),
+                backend,
+                port: spec.address.port(),
+            });
         }
-        if self.services.values().any(|s| s.address.ip() == backend.ip()) || spec.address.ip() == backend.ip() {
+        if self.services.values().any(|s| s.address.ip() == backend.ip())
+            || spec.address.ip() == backend.ip()
+        {
             return Err(StateError::BackendIsService(backend));
         }
         if spec.mode == Mode::Nat {
@@ -262,7 +310,13 @@ fn check_unicast(address: std::net::SocketAddr) -> Result<(), StateError> {
     let ip = address.ip();
     let broadcast = matches!(ip, std::net::IpAddr::V4(v4) if v4.is_broadcast());
     let mapped = matches!(ip, std::net::IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
-    if address.port() == 0 || ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() || broadcast || mapped {
+    if address.port() == 0
+        || ip.is_unspecified()
+        || ip.is_multicast()
+        || ip.is_loopback()
+        || broadcast
+        || mapped
+    {
         return Err(StateError::BadAddress(address));
     }
     Ok(())

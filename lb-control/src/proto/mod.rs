@@ -1,7 +1,25 @@
 //! The gRPC contracts of `proto/sluice/v1`, and their conversion to the model.
+//!
+//! Whatever comes from the wire is checked here, once: names, addresses,
+//! numbers and enums. An error names the field as the proto file does.
+
+mod agent;
+mod common;
+mod control;
+mod edge;
+mod wire;
+
+pub use wire::WireError;
 
 /// Generated from `proto/sluice/v1/*.proto`.
-#[expect(clippy::allow_attributes, clippy::allow_attributes_without_reason, reason = "generated code")]
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code"
+)]
 pub mod v1 {
     tonic::include_proto!("sluice.v1");
 }
+
+#[cfg(test)]
+mod tests;

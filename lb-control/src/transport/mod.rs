@@ -1,13 +1,15 @@
 //! How two processes reach each other: addresses, connections, mutual TLS.
 
+mod backoff;
 mod target;
 mod tls;
 
 use std::{error::Error, time::Duration};
 
 use anyhow::Context as _;
+pub use backoff::Backoff;
 pub use target::{Target, TargetError};
-pub use tls::server_tls;
+pub use tls::{check_files, server_tls};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::config::TlsSettings;
@@ -50,7 +52,7 @@ pub async fn connect(target: &str, tls: Option<&TlsSettings>) -> anyhow::Result<
 
 /// The innermost cause of a connection's failure, which is the one that says
 /// something, and what to do where that is not plain.
-pub fn cause(error: &(dyn Error + 'static)) -> String {
+pub fn cause(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
@@ -60,14 +62,25 @@ pub fn cause(error: &(dyn Error + 'static)) -> String {
         "the other side does not speak TLS: give it [tls] too, or none to this side"
     } else if text.contains("frame with invalid size") || text.contains("CertificateRequired") {
         "the other side wants TLS with a certificate: add [tls]"
-    } else if text.contains("NotValidForName") {
+    } else if text.contains("not valid for name") {
         "name what its certificate holds in tls.server_name"
-    } else if text.contains("UnknownIssuer") || text.contains("UnknownCA") {
+    } else if ["UnknownIssuer", "UnknownCA", "BadSignature"].iter().any(|sign| text.contains(sign))
+    {
         "both sides need certificates of the authority in tls.ca"
     } else {
         return text;
     };
     format!("{text} ({hint})")
+}
+
+/// What a failed call says: the connection's own trouble where there is some,
+/// else the peer's words.
+pub fn call_failure(status: &tonic::Status) -> String {
+    match status.source() {
+        Some(source) => cause(source),
+        None if status.message().is_empty() => status.code().to_string(),
+        None => status.message().to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -29,11 +29,7 @@ impl FromStr for Target {
         if let Some(path) = s.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             let path = PathBuf::from(path);
-            return if path.is_absolute() {
-                Ok(Self::Unix(path))
-            } else {
-                Err(error())
-            };
+            return if path.is_absolute() { Ok(Self::Unix(path)) } else { Err(error()) };
         }
         let (host, port) = s.rsplit_once(':').ok_or_else(error)?;
         let port = port.parse().ok().filter(|&port| port != 0);
@@ -43,10 +39,7 @@ impl FromStr for Target {
             None => is_host(host).then_some(host),
         };
         match (host, port) {
-            (Some(host), Some(port)) => Ok(Self::Tcp {
-                host: host.to_owned(),
-                port,
-            }),
+            (Some(host), Some(port)) => Ok(Self::Tcp { host: host.to_owned(), port }),
             _ => Err(error()),
         }
     }
@@ -54,10 +47,7 @@ impl FromStr for Target {
 
 /// An IPv4 address or a name as DNS and hosts files have them.
 fn is_host(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
 impl fmt::Display for Target {

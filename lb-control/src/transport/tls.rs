@@ -15,15 +15,22 @@ use crate::config::TlsSettings;
 /// Names the file that is missing or holds no PEM of its kind, or the pair
 /// that does not go together.
 pub fn server_tls(tls: &TlsSettings) -> anyhow::Result<ServerTlsConfig> {
-    let config = ServerTlsConfig::new()
-        .identity(identity(tls)?)
-        .client_ca_root(authority(tls)?);
+    let config = ServerTlsConfig::new().identity(identity(tls)?).client_ca_root(authority(tls)?);
     // The configuration is only looked into when a server takes it: better
     // now, while the files' names are at hand.
-    Server::builder()
-        .tls_config(config.clone())
-        .with_context(|| mismatch(tls))?;
+    Server::builder().tls_config(config.clone()).with_context(|| mismatch(tls))?;
     Ok(config)
+}
+
+/// Reads the files that a connection will need, so that what is wrong with
+/// them is known before.
+///
+/// # Errors
+/// Names the file that is missing or holds no PEM of its kind.
+pub fn check_files(tls: &TlsSettings) -> anyhow::Result<()> {
+    authority(tls)?;
+    identity(tls)?;
+    Ok(())
 }
 
 /// A client's side; the server's certificate must be for `host`, unless the
@@ -59,15 +66,9 @@ fn identity(tls: &TlsSettings) -> anyhow::Result<Identity> {
 /// A file's text, with at least one certificate and no broken one in it.
 fn certificates(field: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
     let pem = read(field, path)?;
-    let none = || {
-        format!(
-            "tls.{field}: {} holds no certificate in PEM",
-            path.display()
-        )
-    };
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .with_context(none)?;
+    let none = || format!("tls.{field}: {} holds no certificate in PEM", path.display());
+    let found: Vec<_> =
+        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().with_context(none)?;
     anyhow::ensure!(!found.is_empty(), none());
     Ok(pem)
 }

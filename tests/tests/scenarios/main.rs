@@ -3,4 +3,15 @@
 //! Each test builds a lab of its own. They need root and the programs that
 //! `cargo xtask test` sets up; without feature `lab` this target does not exist.
 
+mod admission;
+mod binding;
+mod drain;
+mod errors;
+mod forwarding;
 mod lab_itself;
+mod not_ours;
+mod outlive;
+mod reports;
+mod roles;
+mod untouched;
+mod weights;

@@ -68,17 +68,8 @@ fn check_edge(edge: &EdgeSettings, settings: &Settings, faults: &mut Faults) {
     if !edge.pin.is_absolute() {
         faults.push(place.key("pin"), "`pin` must be an absolute path");
     }
-    faults.periods(
-        &place,
-        &[
-            ("idle", edge.idle),
-            ("admission_epoch", edge.admission_epoch),
-        ],
-    );
-    faults.counts(
-        &place,
-        &[("flows", edge.flows), ("syn_flows", edge.syn_flows)],
-    );
+    faults.periods(&place, &[("idle", edge.idle), ("admission_epoch", edge.admission_epoch)]);
+    faults.counts(&place, &[("flows", edge.flows), ("syn_flows", edge.syn_flows)]);
     let needed: u64 = settings
         .services
         .iter()
@@ -109,10 +100,7 @@ fn check_agent(agent: &AgentSettings, faults: &mut Faults) {
     check_target(&agent.manager, place.key("manager"), faults);
     faults.periods(&place, &[("interval", agent.interval)]);
     if agent.binds.is_empty() {
-        faults.push(
-            place.key("bind"),
-            "an agent needs something to bind: add [[agent.bind]]",
-        );
+        faults.push(place.key("bind"), "an agent needs something to bind: add [[agent.bind]]");
     }
     let mut seen = HashSet::new();
     for (index, bind) in agent.binds.iter().enumerate() {
@@ -131,35 +119,16 @@ fn check_agent(agent: &AgentSettings, faults: &mut Faults) {
         if !seen.insert((&bind.service, bind.address)) {
             faults.push(
                 place.key("address"),
-                format!(
-                    "{} is bound to service `{}` twice",
-                    bind.address, bind.service
-                ),
+                format!("{} is bound to service `{}` twice", bind.address, bind.service),
             );
         }
         let check = place.key("check");
-        if bind
-            .check
-            .http
-            .as_ref()
-            .is_some_and(|path| !is_request_path(path))
-        {
-            faults.push(
-                check.key("http"),
-                "`http` is the path to GET, such as \"/health\"",
-            );
+        if bind.check.http.as_ref().is_some_and(|path| !is_request_path(path)) {
+            faults.push(check.key("http"), "`http` is the path to GET, such as \"/health\"");
         }
-        faults.periods(
-            &check,
-            &[
-                ("interval", bind.check.interval),
-                ("timeout", bind.check.timeout),
-            ],
-        );
-        faults.counts(
-            &check,
-            &[("rise", bind.check.rise), ("fall", bind.check.fall)],
-        );
+        faults
+            .periods(&check, &[("interval", bind.check.interval), ("timeout", bind.check.timeout)]);
+        faults.counts(&check, &[("rise", bind.check.rise), ("fall", bind.check.fall)]);
     }
 }
 

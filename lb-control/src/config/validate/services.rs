@@ -17,10 +17,7 @@ pub(super) fn check(settings: &Settings, faults: &mut Faults) {
     for (index, service) in settings.services.iter().enumerate() {
         let place = Place::default().element("service", index);
         if !names.insert(&service.name) {
-            faults.push(
-                place.key("name"),
-                format!("service `{}` is given twice", service.name),
-            );
+            faults.push(place.key("name"), format!("service `{}` is given twice", service.name));
             continue;
         }
         health(service, &place, faults);
@@ -61,10 +58,7 @@ fn classes(settings: &Settings, state: &mut SwitchState, faults: &mut Faults) {
 fn health(service: &ServiceSettings, place: &Place, faults: &mut Faults) {
     let health = &service.health;
     let at = place.key("health");
-    faults.periods(
-        &at,
-        &[("interval", health.interval), ("timeout", health.timeout)],
-    );
+    faults.periods(&at, &[("interval", health.interval), ("timeout", health.timeout)]);
     faults.counts(&at, &[("rise", health.rise), ("fall", health.fall)]);
     if health.probe == ProbeKind::None && !service.backends.is_empty() {
         faults.push(
@@ -90,10 +84,7 @@ fn backends(
         if state.bindings.contains_key(&key) {
             faults.push(
                 place,
-                format!(
-                    "service `{}` has backend {} twice",
-                    service.name, backend.address
-                ),
+                format!("service `{}` has backend {} twice", service.name, backend.address),
             );
         } else if let Err(error) = state.apply(&Change::PutBinding(key, binding)) {
             faults.push(place, error);
@@ -124,11 +115,7 @@ fn policies(
             );
             continue;
         };
-        let change = Change::PutPolicy {
-            service: name.clone(),
-            class: class.clone(),
-            policy,
-        };
+        let change = Change::PutPolicy { service: name.clone(), class: class.clone(), policy };
         if let Err(error) = state.apply(&change) {
             faults.push(
                 place.key("class"),

@@ -1,0 +1,307 @@
+//! The agent against a small manager.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_stream::{
+    StreamExt as _,
+    wrappers::{TcpListenerStream, UnboundedReceiverStream},
+};
+use tonic::{Request, Response, Status, Streaming, transport::Server};
+
+use super::{check::tests::web_server, *};
+use crate::{
+    config::AgentCheck,
+    proto::v1::{
+        AgentHello, AgentMessage, AgentReply, BindRefused, BindingNotice, Heartbeat, Welcome,
+        agent_message::Kind,
+        agent_reply,
+        agents_server::{Agents, AgentsServer},
+    },
+};
+
+/// Nothing here takes longer, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One session as the manager has it. Dropping it ends the stream.
+struct Session {
+    messages: Streaming<AgentMessage>,
+    replies: mpsc::UnboundedSender<Result<AgentReply, Status>>,
+}
+
+impl Session {
+    async fn next(&mut self) -> Kind {
+        let message = timeout(PATIENCE, self.messages.next()).await;
+        let message = message.expect("a message in time");
+        message.expect("no end").expect("no error").kind.unwrap()
+    }
+
+    /// The first message, answered with a welcome.
+    async fn hello(&mut self) -> AgentHello {
+        let Kind::Hello(hello) = self.next().await else {
+            panic!("a session begins with a hello");
+        };
+        self.reply(agent_reply::Kind::Welcome(Welcome { timeout_ms: 1000 }));
+        hello
+    }
+
+    async fn heartbeat(&mut self) -> Heartbeat {
+        match self.next().await {
+            Kind::Heartbeat(heartbeat) => heartbeat,
+            other => panic!("not a heartbeat: {other:?}"),
+        }
+    }
+
+    /// The first heartbeat that `wanted` takes.
+    async fn heartbeat_with(&mut self, wanted: impl Fn(&Heartbeat) -> bool) -> Heartbeat {
+        let find = async {
+            loop {
+                let heartbeat = self.heartbeat().await;
+                if wanted(&heartbeat) {
+                    return heartbeat;
+                }
+            }
+        };
+        timeout(PATIENCE, find).await.expect("such a heartbeat")
+    }
+
+    fn reply(&self, kind: agent_reply::Kind) {
+        self.replies.send(Ok(AgentReply { kind: Some(kind) })).unwrap();
+    }
+
+    fn notice(&self, backend: SocketAddr, state: &str) {
+        self.reply(agent_reply::Kind::Notice(BindingNotice {
+            service: "www".to_owned(),
+            backend: backend.to_string(),
+            state: state.to_owned(),
+            reason: String::new(),
+        }));
+    }
+}
+
+/// Hands each session to the test.
+struct Manager(mpsc::UnboundedSender<Session>);
+
+#[tonic::async_trait]
+impl Agents for Manager {
+    type SessionStream = UnboundedReceiverStream<Result<AgentReply, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (replies, outgoing) = mpsc::unbounded_channel();
+        let messages = request.into_inner();
+        self.0
+            .send(Session { messages, replies })
+            .map_err(|_| Status::unavailable("nobody looks any more"))?;
+        Ok(Response::new(UnboundedReceiverStream::new(outgoing)))
+    }
+}
+
+/// An agent with one bind to service `www`, and its manager.
+struct Stage {
+    sessions: mpsc::UnboundedReceiver<Session>,
+    shutdown: CancellationToken,
+    agent: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Stage {
+    async fn new(backend: SocketAddr, http: Option<&str>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let manager = listener.local_addr().unwrap().to_string();
+        let (sender, sessions) = mpsc::unbounded_channel();
+        tokio::spawn(
+            Server::builder()
+                .add_service(AgentsServer::new(Manager(sender)))
+                .serve_with_incoming(TcpListenerStream::new(listener)),
+        );
+        let check = AgentCheck {
+            http: http.map(str::to_owned),
+            interval: Duration::from_millis(20),
+            fall: 1,
+            ..AgentCheck::default()
+        };
+        let settings = AgentSettings {
+            name: Some("s1".parse().unwrap()),
+            manager,
+            interval: Duration::from_millis(20),
+            leave_deadline: PATIENCE,
+            binds: vec![AgentBind {
+                service: "www".parse().unwrap(),
+                address: backend,
+                weight: 70,
+                check,
+            }],
+        };
+        let shutdown = CancellationToken::new();
+        let token = shutdown.clone();
+        let agent = tokio::spawn(async move { run(&settings, None, token).await });
+        Self { sessions, shutdown, agent }
+    }
+
+    async fn session(&mut self) -> Session {
+        let session = timeout(PATIENCE, self.sessions.recv()).await;
+        session.expect("a session in time").unwrap()
+    }
+
+    async fn left(self) {
+        let end = timeout(PATIENCE, self.agent).await.expect("an end in time");
+        end.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn heartbeats_carry_what_the_checks_see() {
+    let status = Arc::new(AtomicU16::new(200));
+    let backend = web_server(status.clone()).await;
+    let mut stage = Stage::new(backend, Some("/health")).await;
+    let mut session = stage.session().await;
+
+    let hello = session.hello().await;
+    assert_eq!((hello.name.as_str(), hello.interval_ms), ("s1", 20));
+    assert_eq!(hello.binds[0].service, "www");
+    assert_eq!(hello.binds[0].backend, backend.to_string());
+    assert_eq!(hello.binds[0].weight, 70);
+
+    let first = session.heartbeat().await;
+    assert_eq!(first.sequence, 1);
+    session.heartbeat_with(|beat| beat.backends[0].healthy).await;
+    status.store(503, Ordering::Relaxed);
+    let sick = session.heartbeat_with(|beat| !beat.backends[0].healthy).await;
+    assert!(sick.backends[0].cause.contains("503"), "{sick:?}");
+    status.store(204, Ordering::Relaxed);
+    session.heartbeat_with(|beat| beat.backends[0].healthy).await;
+}
+
+#[tokio::test]
+async fn a_new_session_goes_on_where_the_last_one_ended() {
+    let backend = web_server(Arc::new(AtomicU16::new(200))).await;
+    let mut stage = Stage::new(backend, None).await;
+    let mut session = stage.session().await;
+    let boot_id = session.hello().await.boot_id;
+    let last = session.heartbeat_with(|beat| beat.sequence >= 3).await.sequence;
+    drop(session);
+
+    let mut session = stage.session().await;
+    assert_eq!(session.hello().await.boot_id, boot_id);
+    assert!(session.heartbeat().await.sequence > last);
+}
+
+#[tokio::test]
+async fn leaves_when_its_bindings_are_gone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let backend = listener.local_addr().unwrap();
+    let client = TcpStream::connect(backend).await.unwrap();
+    let accepted = listener.accept().await.unwrap();
+    let mut stage = Stage::new(backend, None).await;
+    let mut session = stage.session().await;
+    session.hello().await;
+    session.notice(backend, "active");
+    session.heartbeat_with(|beat| beat.backends[0].connections >= 1).await;
+
+    stage.shutdown.cancel();
+    while !matches!(session.next().await, Kind::Leave(_)) {}
+    session.notice(backend, "draining");
+    // A connection is open: it stays, and goes on heartbeating.
+    for _ in 0..10 {
+        session.heartbeat().await;
+    }
+    assert!(!stage.agent.is_finished());
+    session.notice(backend, "removed");
+    stage.left().await;
+    drop((client, accepted));
+}
+
+#[tokio::test]
+async fn leaves_when_no_connection_is_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let backend = listener.local_addr().unwrap();
+    let client = TcpStream::connect(backend).await.unwrap();
+    let accepted = listener.accept().await.unwrap();
+    let mut stage = Stage::new(backend, None).await;
+    let mut session = stage.session().await;
+    session.hello().await;
+    stage.shutdown.cancel();
+    while !matches!(session.next().await, Kind::Leave(_)) {}
+    session.notice(backend, "draining");
+    for _ in 0..10 {
+        session.heartbeat().await;
+    }
+    assert!(!stage.agent.is_finished());
+    drop((client, accepted, listener));
+    stage.left().await;
+}
+
+#[tokio::test]
+async fn a_refused_bind_holds_nothing_up() {
+    let backend = web_server(Arc::new(AtomicU16::new(200))).await;
+    let mut stage = Stage::new(backend, None).await;
+    let mut session = stage.session().await;
+    session.hello().await;
+    session.reply(agent_reply::Kind::Refused(BindRefused {
+        service: "www".to_owned(),
+        backend: backend.to_string(),
+        reason: "there is no service `www`".to_owned(),
+    }));
+    stage.shutdown.cancel();
+    stage.left().await;
+}
+
+#[tokio::test]
+async fn leaves_without_a_manager() {
+    let backend = web_server(Arc::new(AtomicU16::new(200))).await;
+    let mut stage = Stage::new(backend, None).await;
+    drop(stage.session().await);
+    stage.shutdown.cancel();
+    // Sessions that come up meanwhile end at once.
+    stage.sessions.close();
+    stage.left().await;
+}
+
+#[tokio::test]
+async fn counts_what_the_kernel_holds() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    assert_eq!(connections::count(address.port()).unwrap(), 0);
+    let (mut clients, mut servers) = (Vec::new(), Vec::new());
+    for number in 1..=40 {
+        clients.push(TcpStream::connect(address).await.unwrap());
+        servers.push(listener.accept().await.unwrap());
+        assert_eq!(connections::count(address.port()).unwrap(), number);
+    }
+    // Over IPv6, IPv4 clients included.
+    let dual = TcpListener::bind("[::]:0").await.unwrap();
+    let port = dual.local_addr().unwrap().port();
+    let v4 = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let v6 = TcpStream::connect(("::1", port)).await.unwrap();
+    assert_eq!(connections::count(port).unwrap(), 2);
+    drop((v4, v6));
+    // The server is done with them, though the clients have not closed yet.
+    drop(servers);
+    none_left(address.port()).await;
+    // Nor does what is left in TIME_WAIT count.
+    drop(clients);
+    none_left(address.port()).await;
+}
+
+/// A FIN takes its time to be acknowledged.
+async fn none_left(port: u16) {
+    let gone = async {
+        while connections::count(port).unwrap() > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("no connection left");
+}

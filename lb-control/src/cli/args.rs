@@ -1,0 +1,217 @@
+//! The command line's shape: its help is the reference.
+
+mod daemons;
+mod operator;
+mod values;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use self::values::duration;
+pub use self::{
+    daemons::{AgentArgs, EdgeArgs},
+    operator::{
+        AddArgs, CountersArgs, DropArgs, EventsArgs, GetArgs, RemoveArgs, Resource, WeightArgs,
+    },
+    values::Bind,
+};
+
+/// Active connection management for Internet services.
+///
+/// Decides at run time which server each new client connection goes to, which
+/// connections are let in, and when a server may leave.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sluice",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 the manager cannot
+be reached, 4 not live on every switch in time.
+
+Examples:
+  sluice run --config /etc/sluice/sluice.toml
+  sluice status
+  sluice remove www 10.0.0.11:80 --wait
+  sluice get backends -o json"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Manager to talk to: unix:/path or HOST:PORT [default: the socket of
+    /// --config, else unix:/run/sluice/sluice.sock]
+    #[arg(long, global = true, value_name = "ADDR", env = "SLUICE_MANAGER")]
+    pub manager: Option<String>,
+    /// Configuration file; a client reads the manager's socket and [tls] from it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to print
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+    /// How long to wait for the manager's answer
+    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Authority that signed the manager's certificate, PEM
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// Certificate to show to the manager, PEM
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Key of --tls-cert, PEM
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Name that the manager's certificate must carry [default: the host of --manager]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub tls_server_name: Option<String>,
+    /// What to log to stderr: error, warn, info, debug, trace, or directives
+    /// such as lb_control::edge=debug [default: info for daemons, else warn]
+    #[arg(long, global = true, value_name = "LEVEL", env = "SLUICE_LOG")]
+    pub log: Option<String>,
+    /// Form of log lines
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For people with wide screens.
+    Wide,
+    /// For programs: one document, or one a line from commands that go on.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    /// One object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run manager and edge in one process
+    #[command(after_help = "\
+A stop (SIGTERM, Ctrl-C) or a crash leaves the XDP program steering as it did
+last; a new start adopts it. With --detach-on-exit a stop removes program and
+maps from the kernel.
+
+Example:
+  sluice run --config /etc/sluice/sluice.toml")]
+    Run(EdgeArgs),
+    /// Run a manager that agents and edges connect to over the network
+    #[command(after_help = "\
+Needs no privilege.
+
+Example:
+  sluice manager --config /etc/sluice/sluice.toml")]
+    Manager,
+    /// Run an edge that takes its configuration from a manager
+    #[command(after_help = "\
+The manager is `edge.manager` of the file, unless --manager names another.
+
+Example:
+  sluice edge --config /etc/sluice/sluice.toml --manager 192.0.2.1:7400")]
+    Edge(EdgeArgs),
+    /// Run beside a server: bind it, check it, heartbeat for it
+    #[command(after_help = "\
+On SIGTERM the server leaves gracefully: it gets no new connections, and the
+agent ends once none is left, or after the leave deadline. A second SIGTERM
+ends the agent at once.
+
+Examples:
+  sluice agent --config /etc/sluice/agent.toml
+  sluice agent --manager 192.0.2.1:7400 --bind www=10.0.0.11:80 --check-http /health
+  sluice agent --manager 192.0.2.1:7400 --bind www=10.0.0.11:80,weight=50 --name s1")]
+    Agent(AgentArgs),
+    /// Remove the XDP program and its maps from the kernel
+    #[command(after_help = "\
+Stop `sluice run` or `sluice edge` first. From then on, nothing is steered.
+
+Example:
+  sluice detach --config /etc/sluice/sluice.toml")]
+    Detach,
+    /// Check a configuration file without running anything
+    #[command(after_help = "\
+Example:
+  sluice check /etc/sluice/sluice.toml")]
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Show the manager at a glance, and what needs attention
+    #[command(after_help = "\
+Examples:
+  sluice status
+  sluice status --manager 192.0.2.1:7400 --config /etc/sluice/client.toml")]
+    Status,
+    /// List services, backends, switches or classes
+    #[command(after_help = "\
+Examples:
+  sluice get services
+  sluice get backends www
+  sluice get switches -o wide
+  sluice get backends -o json | jq -r '.[].address'")]
+    Get(GetArgs),
+    /// Add a backend to a service
+    #[command(after_help = "\
+It gets its share of new connections once its health is verified.
+
+Example:
+  sluice add www 10.0.0.14:80 --weight 50")]
+    Add(AddArgs),
+    /// Remove a backend from a service
+    #[command(after_help = "\
+New connections stop at once. Existing ones go on until they end or the
+deadline has passed; with --force they are reset.
+
+Examples:
+  sluice remove www 10.0.0.11:80
+  sluice remove www 10.0.0.11:80 --deadline 5m --wait
+  sluice remove www 10.0.0.11:80 --force")]
+    Remove(RemoveArgs),
+    /// Change a backend's share of new connections
+    #[command(after_help = "\
+Existing connections stay where they are.
+
+Example:
+  sluice weight www 10.0.0.11:80 200")]
+    Weight(WeightArgs),
+    /// Refuse a share of a service's new connections
+    #[command(after_help = "\
+Examples:
+  sluice drop www 50
+  sluice drop www 100 --class crawlers --verdict silent
+  sluice drop www 0")]
+    Drop(DropArgs),
+    /// Show what the switches have counted
+    #[command(after_help = "\
+With --watch: rates per second, until interrupted.
+
+Examples:
+  sluice counters
+  sluice counters --watch --interval 2s
+  sluice counters --switch edge1 -o json")]
+    Counters(CountersArgs),
+    /// Show what has happened
+    #[command(after_help = "\
+Examples:
+  sluice events
+  sluice events --follow --service www
+  sluice events --follow -o json")]
+    Events(EventsArgs),
+    /// Show the version
+    #[command(after_help = "\
+Example:
+  sluice version -o json")]
+    Version,
+}

@@ -1,0 +1,121 @@
+use super::*;
+use crate::proto::v1;
+
+fn service(policies: Vec<v1::Policy>) -> ServiceView {
+    v1::ServiceView {
+        service: Some(v1::Service {
+            name: "www".to_owned(),
+            address: "203.0.113.10:80".to_owned(),
+            protocol: v1::Protocol::Tcp.into(),
+            mode: v1::Mode::L2.into(),
+            ring_size: 65_537,
+        }),
+        backends_active: 2,
+        backends_total: 3,
+        policies,
+        moving: true,
+    }
+    .into()
+}
+
+fn backend(state: &str) -> v1::BackendView {
+    v1::BackendView {
+        service: "www".to_owned(),
+        backend: "10.0.0.11:80".to_owned(),
+        weight: 100,
+        state: state.to_owned(),
+        since_nanos: 12_500_000_000,
+        connections: 7,
+        ..v1::BackendView::default()
+    }
+}
+
+#[test]
+fn services_in_a_table() {
+    let policy = v1::Policy {
+        service: "www".to_owned(),
+        class: "default".to_owned(),
+        refuse_ppm: 125_000,
+        verdict: v1::Verdict::Silent.into(),
+        scope: v1::Scope::Client.into(),
+    };
+    let views = [service(vec![policy]), service(Vec::new())];
+    assert_eq!(
+        services_table(&views).render(false),
+        "\
+NAME  ADDRESS          PROTOCOL  MODE  BACKENDS  REFUSED                         STATE
+www   203.0.113.10:80  tcp       l2    2/3       default 12.5% silent by client  moving
+www   203.0.113.10:80  tcp       l2    2/3       -                               moving
+"
+    );
+}
+
+#[test]
+fn backends_in_a_table() {
+    let draining = v1::BackendView {
+        deadline_left_nanos: 48_000_000_000,
+        agent: "s1".to_owned(),
+        ..backend("draining")
+    };
+    let removable = v1::BackendView { removable: true, ..draining.clone() };
+    let views = [backend("active"), draining, removable].map(BackendView::from);
+    assert_eq!(
+        backends_table(&views).render(false),
+        "\
+SERVICE  ADDRESS       WEIGHT  STATE                SINCE  CONNECTIONS  AGENT
+www      10.0.0.11:80  100     active               12s    7            -
+www      10.0.0.11:80  100     draining, 48s left   12s    7            s1
+www      10.0.0.11:80  100     draining, removable  12s    7            s1
+"
+    );
+}
+
+#[test]
+fn switches_and_classes_in_tables() {
+    let switch = SwitchView::from(v1::SwitchView {
+        name: "edge1".to_owned(),
+        description: "xdp native eth0".to_owned(),
+        connected: true,
+        generation: 12,
+        term: 3,
+        sequence_sent: 9,
+        sequence_live: 8,
+        last_live_nanos: 180_000,
+        last_error: String::new(),
+    });
+    assert_eq!(
+        switches_table(&[switch]).render(true),
+        "\
+NAME   STATE      DESCRIPTION      GENERATION  BEHIND  LAST LIVE AFTER  TERM  SEQUENCE  ERROR
+edge1  connected  xdp native eth0  12          1       180 µs           3     8/9       -
+"
+    );
+    let class = ClassView::from(v1::ClassView {
+        class: Some(v1::Class {
+            name: "gold".to_owned(),
+            sources: vec!["192.0.2.0/24".to_owned(), "2001:db8::/32".to_owned()],
+            dscp: Vec::new(),
+        }),
+        admitted: 10,
+        refused: 2,
+    });
+    assert_eq!(
+        classes_table(&[class]).render(false),
+        "\
+NAME  SOURCES                     DSCP  ADMITTED  REFUSED
+gold  192.0.2.0/24,2001:db8::/32  any   10        2
+"
+    );
+}
+
+#[test]
+fn json_is_a_contract() {
+    assert_eq!(
+        serde_json::to_string(&service(Vec::new())).unwrap(),
+        r#"{"name":"www","address":"203.0.113.10:80","protocol":"tcp","mode":"l2","ring_size":65537,"backends_active":2,"backends_total":3,"moving":true,"policies":[]}"#
+    );
+    assert_eq!(
+        serde_json::to_string(&BackendView::from(backend("active"))).unwrap(),
+        r#"{"service":"www","address":"10.0.0.11:80","weight":100,"state":"active","reason":null,"since_seconds":12.5,"agent":null,"connections":7,"removable":false,"deadline_left_seconds":null}"#
+    );
+}

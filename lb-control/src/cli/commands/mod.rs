@@ -1,0 +1,29 @@
+//! What the operator's commands do.
+
+mod change;
+mod check;
+mod counters;
+mod events;
+mod get;
+mod names;
+mod status;
+
+pub use self::{
+    change::{add, drop, remove, weight},
+    check::check,
+    counters::counters,
+    events::events,
+    get::get,
+    status::status,
+};
+use super::{Failure, output::Output};
+
+/// `sluice version`
+pub fn version(out: &mut Output) -> Result<(), Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    if out.is_json() {
+        out.document(&serde_json::json!({ "version": version }))
+    } else {
+        out.line(&format!("sluice {version}"))
+    }
+}

@@ -1,0 +1,29 @@
+//! What `-o json` prints: the fields here, by these names, are a contract with
+//! programs. Fields may be added, none is renamed or removed. Times are in
+//! seconds, as numbers with a fraction; what does not apply is `null`.
+
+mod change;
+mod counters;
+mod events;
+mod lists;
+mod status;
+
+use std::time::Duration;
+
+pub use self::{
+    change::{ChangeView, OutcomeView},
+    counters::{CountersView, WatchView},
+    events::EventView,
+    lists::{BackendView, ClassView, PolicyView, ServiceView, SwitchView},
+    status::StatusView,
+};
+
+/// Nanoseconds of the contract as seconds.
+fn seconds(nanos: u64) -> f64 {
+    Duration::from_nanos(nanos).as_secs_f64()
+}
+
+/// An empty string of the contract means that there is none.
+fn optional(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}

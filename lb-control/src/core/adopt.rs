@@ -1,0 +1,58 @@
+//! Bindings that a switch holds and this manager does not know: it may have
+//! started a moment ago, and their agents may speak any moment.
+
+use super::{Core, bindings::State};
+use crate::model::{Binding, BindingKey, Phase};
+
+impl Core {
+    /// Bindings that were found on a switch and that nobody vouches for.
+    pub(super) fn unvouched(&self) -> impl Iterator<Item = BindingKey> {
+        self.bindings
+            .iter()
+            .filter(|(key, record)| matches!(record.state, State::Unknown(_)) && !self.vouched(key))
+            .map(|(key, _)| key.clone())
+    }
+
+    /// Drains it, or breaks it where that had begun.
+    pub(super) fn retire_unvouched(&mut self, key: &BindingKey) {
+        let Some(record) = self.bindings.get(key) else {
+            return;
+        };
+        let broken = record.state.phase() == Some(Phase::Break);
+        let reason = "nobody vouches for it";
+        self.tell("binding.unvouched", key, reason.to_owned());
+        let state = if broken {
+            State::Broken { until: self.now + self.settings.break_linger }
+        } else {
+            State::Draining { until: self.now + self.settings.drain_deadline }
+        };
+        self.enter(key, state, reason);
+    }
+
+    /// A switch holds a binding that is not desired.
+    pub(super) fn found(&mut self, key: &BindingKey, binding: Binding) {
+        if !self.settings.services.contains_key(&key.service) {
+            return; // The file no longer has the service: it goes with all it has.
+        }
+        match self.bindings.get(key) {
+            Some(record) if record.state == State::Pending => {
+                self.enter(key, State::Unknown(binding), "found on a switch; being verified");
+                self.evaluate(key);
+                return;
+            }
+            Some(_) => return,
+            None => {}
+        }
+        if let Err(error) = self.create(key, State::Unknown(binding), "found on a switch") {
+            self.tell("binding.misfit", key, format!("found on a switch, cannot stay: {error}"));
+            return;
+        }
+        if let Some(removal) = self.intent.removals.get(key).copied() {
+            let force = removal.force || binding.phase == Phase::Break;
+            let state = self.leaving(force, removal.deadline);
+            self.enter(key, state, "removed by the operator");
+        } else if !self.learning() {
+            self.retire_unvouched(key);
+        }
+    }
+}

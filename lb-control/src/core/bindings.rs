@@ -1,0 +1,371 @@
+//! The states of a binding, and what moves it from one to another.
+
+use std::time::Duration;
+
+use super::{
+    Core, Event, Output,
+    clock::Timer,
+    health::{Probe, Verdict},
+    setup,
+};
+use crate::model::{Binding, BindingKey, Name, Phase, ToAgent, Weight};
+
+/// How a binding stands. What the switches hold follows from it alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Vouched for, not verified yet: not on the switches.
+    Pending,
+    /// Serving.
+    Active,
+    /// Keeps its connections until they end or the moment comes.
+    Draining { until: Duration },
+    /// Its backend is not well, or whoever vouched for it is gone.
+    Down(Stage),
+    /// A removed binding whose connections are being reset.
+    Broken { until: Duration },
+    /// Found on a switch: left as it is until someone vouches for it.
+    Unknown(Binding),
+}
+
+/// What happens to the connections of a binding that is down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// They go on: it may come back.
+    Grace { until: Duration },
+    /// They are reset.
+    Breaking { until: Duration },
+    /// There are none: it is off the switches.
+    Off,
+}
+
+impl State {
+    /// What people and agents see.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Draining { .. } => "draining",
+            Self::Down(_) => "down",
+            Self::Broken { .. } => "broken",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
+    pub(super) fn phase(&self) -> Option<Phase> {
+        match self {
+            Self::Pending | Self::Down(Stage::Off) => None,
+            Self::Active => Some(Phase::Serve),
+            Self::Draining { .. } | Self::Down(Stage::Grace { .. }) => Some(Phase::Drain),
+            Self::Down(Stage::Breaking { .. }) | Self::Broken { .. } => Some(Phase::Break),
+            Self::Unknown(found) => Some(found.phase),
+        }
+    }
+
+    /// When the state ends by itself.
+    fn until(&self) -> Option<Duration> {
+        match self {
+            Self::Draining { until }
+            | Self::Broken { until }
+            | Self::Down(Stage::Grace { until } | Stage::Breaking { until }) => Some(*until),
+            Self::Pending | Self::Active | Self::Down(Stage::Off) | Self::Unknown(_) => None,
+        }
+    }
+
+    /// The kind of event that entering it is; None where nobody would care.
+    fn event(&self) -> Option<&'static str> {
+        match self {
+            Self::Pending => Some("binding.pending"),
+            Self::Active => Some("binding.active"),
+            Self::Draining { .. } => Some("binding.draining"),
+            Self::Down(Stage::Grace { .. }) => Some("binding.down"),
+            Self::Down(Stage::Breaking { .. }) | Self::Broken { .. } => Some("binding.broken"),
+            Self::Down(Stage::Off) => None,
+            Self::Unknown(_) => Some("binding.unknown"),
+        }
+    }
+}
+
+/// What the manager knows of one binding.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) state: State,
+    /// When it came into a state of this name.
+    pub(super) since: Duration,
+    pub(super) reason: String,
+    /// The agent that vouches for it.
+    pub(super) agent: Option<Name>,
+    /// The start of the last agent that did.
+    pub(super) boot: Option<u64>,
+    pub(super) probe: Option<Probe>,
+    /// The last weight that anybody gave it.
+    pub(super) weight: Weight,
+    /// The version of `desired` that first held what it holds of this binding.
+    pub(super) version: u64,
+    /// Draining, live on every switch, and without a connection since then.
+    pub(super) quiet_since: Option<Duration>,
+}
+
+impl Record {
+    pub(super) fn new(state: State, now: Duration) -> Self {
+        Self {
+            state,
+            since: now,
+            reason: String::new(),
+            agent: None,
+            boot: None,
+            probe: None,
+            weight: 0,
+            version: 0,
+            quiet_since: None,
+        }
+    }
+}
+
+impl Core {
+    /// Makes a binding known.
+    ///
+    /// # Errors
+    /// Says why the service cannot have that backend.
+    pub(super) fn create(
+        &mut self,
+        key: &BindingKey,
+        state: State,
+        reason: &str,
+    ) -> Result<(), String> {
+        self.known.apply(&setup::put(key)).map_err(|error| error.to_string())?;
+        self.bindings.insert(key.clone(), Record::new(State::Pending, self.now));
+        self.enter(key, state, reason);
+        Ok(())
+    }
+
+    /// Moves a binding to a state: switches, agent, watchers and timers follow.
+    pub(super) fn enter(&mut self, key: &BindingKey, state: State, reason: &str) {
+        let Some(record) = self.bindings.get_mut(key) else {
+            return;
+        };
+        if record.state.name() != state.name() {
+            record.since = self.now;
+        }
+        match state.until() {
+            Some(until) => self.clock.set(Timer::Stage(key.clone()), until),
+            None => self.clock.cancel(&Timer::Stage(key.clone())),
+        }
+        let event = state.event();
+        record.state = state;
+        record.quiet_since = None;
+        reason.clone_into(&mut record.reason);
+        self.sync_probe(key);
+        self.refresh(key);
+        if let Some(kind) = event {
+            self.tell(kind, key, reason.to_owned());
+        }
+        self.notify(key);
+    }
+
+    /// Forgets a binding.
+    pub(super) fn forget(&mut self, key: &BindingKey, reason: &str) {
+        let Some(record) = self.bindings.remove(key) else {
+            return;
+        };
+        if let Some(session) =
+            record.agent.as_ref().and_then(|name| Some(self.agents.get(name)?.session))
+        {
+            let message =
+                ToAgent::Notice { key: key.clone(), state: "removed", reason: reason.to_owned() };
+            self.out.push(Output::ToAgent { session, message });
+        }
+        if let Some(probe) = record.probe {
+            self.stop_probe(probe.id);
+        }
+        self.clock.cancel(&Timer::Stage(key.clone()));
+        self.known.bindings.remove(key);
+        if self.desired.bindings.remove(key).is_some() {
+            self.version += 1;
+        }
+        self.tell("binding.removed", key, reason.to_owned());
+        // A removal need not be remembered where nothing brings the binding back.
+        if self.intent.removals.get(key).is_some_and(|removal| removal.boot.is_none())
+            && !self.in_file(key)
+        {
+            self.intent.removals.remove(key);
+            self.saving.dirty = true;
+        }
+    }
+
+    /// Brings `desired` in line with a binding's state and weight.
+    pub(super) fn refresh(&mut self, key: &BindingKey) {
+        let weight = self.given_weight(key);
+        let Some(record) = self.bindings.get_mut(key) else {
+            return;
+        };
+        let found = match record.state {
+            State::Unknown(found) => Some(found.weight),
+            _ => None,
+        };
+        record.weight = weight.or(found).unwrap_or(record.weight);
+        let held = record.state.phase().map(|phase| Binding { weight: record.weight, phase });
+        if self.desired.bindings.get(key).copied() == held {
+            return;
+        }
+        self.version += 1;
+        record.version = self.version;
+        match held {
+            Some(binding) => self.desired.bindings.insert(key.clone(), binding),
+            None => self.desired.bindings.remove(key),
+        };
+    }
+
+    /// Acts on what is known of a binding's health.
+    pub(super) fn evaluate(&mut self, key: &BindingKey) {
+        let Some(record) = self.bindings.get_mut(key) else {
+            return;
+        };
+        let state = record.state.clone();
+        match (state, self.verdict(key)) {
+            (State::Active, Verdict::Healthy) => {}
+            (_, Verdict::Healthy) => self.enter(key, State::Active, "healthy"),
+            (State::Active | State::Unknown(_), Verdict::Unhealthy(cause)) => {
+                self.down(key, &cause)
+            }
+            (State::Pending | State::Down(_), Verdict::Unhealthy(cause)) => {
+                self.explain(key, &cause)
+            }
+            _ => {}
+        }
+    }
+
+    /// No new connections; the existing ones are broken after the grace time.
+    pub(super) fn down(&mut self, key: &BindingKey, cause: &str) {
+        let grace = State::Down(Stage::Grace { until: self.now + self.settings.down_grace });
+        self.enter(key, grace, cause);
+    }
+
+    /// A new reason for the same state.
+    fn explain(&mut self, key: &BindingKey, cause: &str) {
+        let Some(record) = self.bindings.get_mut(key) else {
+            return;
+        };
+        if record.reason == cause {
+            return;
+        }
+        cause.clone_into(&mut record.reason);
+        if record.state == State::Pending {
+            self.tell("binding.pending", key, cause.to_owned());
+        }
+        self.notify(key);
+    }
+
+    /// A state's time is over.
+    pub(super) fn stage_over(&mut self, key: &BindingKey) {
+        let Some(record) = self.bindings.get(key) else {
+            return;
+        };
+        let (state, reason) = (record.state.clone(), record.reason.clone());
+        let until = self.now + self.settings.break_linger;
+        match state {
+            State::Draining { .. } => {
+                self.enter(
+                    key,
+                    State::Broken { until },
+                    &format!("{reason}; its time to drain is over"),
+                );
+            }
+            State::Down(Stage::Grace { .. }) => {
+                self.enter(key, State::Down(Stage::Breaking { until }), &reason);
+            }
+            State::Down(_) | State::Broken { .. } => self.retire(key, &reason),
+            State::Pending | State::Active | State::Unknown(_) => {}
+        }
+    }
+
+    /// The switches need it no longer; it stays known while someone may bring it back.
+    pub(super) fn retire(&mut self, key: &BindingKey, reason: &str) {
+        if self.vouched(key) || self.is_static(key) {
+            self.enter(key, State::Down(Stage::Off), reason);
+        } else {
+            self.forget(key, reason);
+        }
+    }
+
+    /// The first state of a removed binding that is on switches.
+    pub(super) fn leaving(&self, force: bool, deadline: Duration) -> State {
+        if force {
+            State::Broken { until: self.now + self.settings.break_linger }
+        } else {
+            State::Draining { until: self.now + deadline }
+        }
+    }
+
+    /// Whether anybody stands for it, so that health may bring it to serve.
+    pub(super) fn vouched(&self, key: &BindingKey) -> bool {
+        if self.intent.removals.contains_key(key) {
+            return false;
+        }
+        match self.bindings.get(key).and_then(|record| record.agent.as_ref()) {
+            Some(agent) => self.agents.get(agent).is_some_and(|agent| !agent.leaving),
+            None => self.is_static(key),
+        }
+    }
+
+    /// Whether the file or a command has it.
+    pub(super) fn is_static(&self, key: &BindingKey) -> bool {
+        !self.intent.removals.contains_key(key)
+            && (self.intent.adds.contains_key(key) || self.in_file(key))
+    }
+
+    pub(super) fn in_file(&self, key: &BindingKey) -> bool {
+        let plan = self.settings.services.get(&key.service);
+        plan.is_some_and(|plan| plan.backends.contains_key(&key.backend))
+    }
+
+    /// The weight that counts: the operator's, the agent's, the file's.
+    fn given_weight(&self, key: &BindingKey) -> Option<Weight> {
+        let by_command =
+            || self.intent.weights.get(key).or_else(|| self.intent.adds.get(key)).copied();
+        let by_agent = || {
+            let agent = self.bindings.get(key)?.agent.as_ref()?;
+            Some(self.agents.get(agent)?.binds.get(key)?.weight)
+        };
+        let by_file =
+            || self.settings.services.get(&key.service)?.backends.get(&key.backend).copied();
+        by_command().or_else(by_agent).or_else(by_file)
+    }
+
+    /// Tells the agent how its binding stands, in the words of its contract.
+    fn notify(&mut self, key: &BindingKey) {
+        let Some(record) = self.bindings.get(key) else { return };
+        let Some(agent) = record.agent.as_ref().and_then(|name| self.agents.get(name)) else {
+            return;
+        };
+        let state = match record.state {
+            State::Unknown(_) => "pending",
+            State::Broken { .. } => "down",
+            _ => record.state.name(),
+        };
+        let message = ToAgent::Notice { key: key.clone(), state, reason: record.reason.clone() };
+        self.out.push(Output::ToAgent { session: agent.session, message });
+    }
+
+    /// Publishes an event of one binding.
+    pub(super) fn tell(&mut self, kind: &'static str, key: &BindingKey, message: String) {
+        self.publish(Event {
+            kind,
+            service: Some(key.service.clone()),
+            backend: Some(key.backend),
+            switch: None,
+            message,
+        });
+    }
+
+    /// Names for an error message.
+    pub(super) fn list<'a>(names: impl Iterator<Item = &'a Name>) -> String {
+        const MOST: usize = 20;
+        let mut names: Vec<&str> = names.map(Name::as_str).collect();
+        if names.is_empty() {
+            return "none".to_owned();
+        }
+        let more = names.len() > MOST;
+        names.truncate(MOST);
+        format!("{}{}", names.join(", "), if more { ", ..." } else { "" })
+    }
+}

@@ -1,0 +1,81 @@
+//! What the core is told.
+
+use std::time::Duration;
+
+use crate::model::{BindingKey, FromAgent, FromSwitch, Name, Policy, Weight};
+
+/// One connection of an agent or a switch, as the surroundings number them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// One operator's command, as the surroundings number them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One run of a probe, as the core numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProbeId(pub u64);
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time passed.
+    Tick,
+    Agent {
+        session: SessionId,
+        message: FromAgent,
+    },
+    Switch {
+        session: SessionId,
+        message: FromSwitch,
+    },
+    /// A session's connection ended.
+    Closed {
+        session: SessionId,
+    },
+    /// One probe's outcome, with the cause when it failed.
+    Probed {
+        probe: ProbeId,
+        outcome: Result<(), String>,
+    },
+    /// The intent of that number, and with it all before, was saved or not.
+    Saved {
+        number: u64,
+        outcome: Result<(), String>,
+    },
+    Operator {
+        request: RequestId,
+        command: Command,
+    },
+}
+
+/// What an operator can ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Bind a backend, or bring one back that is draining.
+    Add {
+        key: BindingKey,
+        weight: Weight,
+    },
+    /// Take a backend out.
+    Remove {
+        key: BindingKey,
+        /// Break its connections now.
+        force: bool,
+        /// How long existing connections may go on.
+        deadline: Option<Duration>,
+        /// Answer only when it is gone.
+        wait: bool,
+    },
+    SetWeight {
+        key: BindingKey,
+        weight: Weight,
+    },
+    /// Refuse a share of a service's new connections.
+    Drop {
+        service: Name,
+        /// None: every class.
+        class: Option<Name>,
+        policy: Policy,
+    },
+}

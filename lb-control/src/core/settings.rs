@@ -1,0 +1,100 @@
+//! What the core takes from the configuration file.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use crate::{
+    config::{ClassSettings, HealthSettings, ProbeKind, ServiceSettings, Settings},
+    model::{ClassSpec, Name, Policy, ServiceSpec, StateError, Weight},
+};
+
+/// Periods, services and classes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoreSettings {
+    /// How long a started manager listens before it removes anything.
+    pub learning: Duration,
+    /// An agent is lost after its interval times this of silence.
+    pub missed_heartbeats: u32,
+    /// How long a lost backend's connections go on.
+    pub down_grace: Duration,
+    /// How long a graceful removal lets connections go on.
+    pub drain_deadline: Duration,
+    /// How long a broken binding stays on the switches.
+    pub break_linger: Duration,
+    pub services: BTreeMap<Name, ServicePlan>,
+    pub classes: Vec<ClassSpec>,
+}
+
+/// One service, as the file has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServicePlan {
+    pub spec: ServiceSpec,
+    pub health: HealthSettings,
+    /// Backends without an agent.
+    pub backends: BTreeMap<SocketAddr, Weight>,
+    /// By class.
+    pub policies: BTreeMap<Name, Policy>,
+}
+
+impl ServicePlan {
+    /// Whether the manager itself verifies this service's backends.
+    pub(super) fn is_probed(&self) -> bool {
+        self.health.probe != ProbeKind::None
+    }
+}
+
+/// Why the core cannot start with a configuration.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SetupError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("service `{service}`: `refuse_percent` is 0 to 100, not {percent}")]
+    Percent { service: Name, percent: f64 },
+    #[error("service `{0}` is given twice")]
+    Twice(Name),
+    #[error("service `{0}`: a backend without an agent needs `health.probe = \"tcp\"`")]
+    Unprobed(Name),
+}
+
+impl TryFrom<&Settings> for CoreSettings {
+    type Error = SetupError;
+
+    fn try_from(settings: &Settings) -> Result<Self, SetupError> {
+        let manager = &settings.manager;
+        let mut services = BTreeMap::new();
+        for service in &settings.services {
+            if services.insert(service.name.clone(), plan(service)?).is_some() {
+                return Err(SetupError::Twice(service.name.clone()));
+            }
+        }
+        Ok(Self {
+            learning: manager.learning,
+            missed_heartbeats: manager.missed_heartbeats,
+            down_grace: manager.down_grace,
+            drain_deadline: manager.drain_deadline,
+            break_linger: manager.break_linger,
+            services,
+            classes: settings.classes.iter().map(ClassSettings::spec).collect(),
+        })
+    }
+}
+
+fn plan(service: &ServiceSettings) -> Result<ServicePlan, SetupError> {
+    let mut policies = BTreeMap::new();
+    for policy in &service.policies {
+        let percent = policy.refuse_percent;
+        let checked = policy
+            .policy()
+            .ok_or_else(|| SetupError::Percent { service: service.name.clone(), percent })?;
+        policies.insert(policy.class.clone(), checked);
+    }
+    let plan = ServicePlan {
+        spec: service.spec(),
+        health: service.health,
+        backends: service.backends.iter().map(|b| (b.address, b.weight)).collect(),
+        policies,
+    };
+    if !plan.is_probed() && !plan.backends.is_empty() {
+        return Err(SetupError::Unprobed(service.name.clone()));
+    }
+    Ok(plan)
+}

@@ -1,0 +1,114 @@
+//! The state that a manager starts with: the file, and the intent laid over it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    Core, CoreSettings, Event, Intent, Saving, SetupError,
+    bindings::{Record, State},
+    clock::{Clock, Timer},
+};
+use crate::model::{Binding, BindingKey, Change, Phase, StateError, SwitchState};
+
+impl Core {
+    /// A manager that has just started, at moment zero.
+    ///
+    /// `intent.term` is the term of this leadership: it must already be saved.
+    ///
+    /// # Errors
+    /// The configuration file contradicts itself. What of the intent does not
+    /// fit the file is kept, has no effect, and is shown as an alarm.
+    pub fn new(settings: CoreSettings, intent: Intent) -> Result<Self, SetupError> {
+        let mut known = SwitchState::default();
+        known.apply(&Change::PutClasses(settings.classes.clone()))?;
+        for plan in settings.services.values() {
+            known.apply(&Change::PutService(plan.spec.clone()))?;
+        }
+        for (service, plan) in &settings.services {
+            for &backend in plan.backends.keys() {
+                known.apply(&put(&BindingKey { service: service.clone(), backend }))?;
+            }
+            for (class, &policy) in &plan.policies {
+                let (service, class) = (service.clone(), class.clone());
+                known.apply(&Change::PutPolicy { service, class, policy })?;
+            }
+        }
+        let misfits = overlay(&mut known, &intent, &settings);
+        let keys: Vec<_> = known.bindings.keys().cloned().collect();
+        let mut core = Self {
+            desired: SwitchState { bindings: BTreeMap::new(), ..known.clone() },
+            known,
+            settings,
+            intent,
+            saving: Saving::default(),
+            now: Duration::ZERO,
+            clock: Clock::default(),
+            version: 1,
+            bindings: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            switches: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            last_probe: 0,
+            requests: BTreeMap::new(),
+            misfits,
+            out: Vec::new(),
+        };
+        core.clock.set(Timer::Learned, core.settings.learning);
+        core.publish(Event {
+            kind: "manager.started",
+            message: format!(
+                "term {}; learning for {:?}",
+                core.intent.term, core.settings.learning
+            ),
+            ..Event::default()
+        });
+        for message in core.misfits.clone() {
+            core.publish(Event { kind: "intent.ignored", message, ..Event::default() });
+        }
+        for key in keys {
+            let reason = "waiting for its health to be verified".to_owned();
+            core.bindings
+                .insert(key.clone(), Record { reason, ..Record::new(State::Pending, core.now) });
+            core.refresh(&key);
+            core.sync_probe(&key);
+        }
+        Ok(core)
+    }
+}
+
+/// A binding's place in the table of known bindings; its weight and phase say nothing there.
+pub(super) fn put(key: &BindingKey) -> Change {
+    Change::PutBinding(key.clone(), Binding { weight: 0, phase: Phase::Drain })
+}
+
+/// Lays the intent over the file's state; returns what does not fit.
+fn overlay(known: &mut SwitchState, intent: &Intent, settings: &CoreSettings) -> Vec<String> {
+    let mut misfits = Vec::new();
+    for key in intent.removals.keys() {
+        known.bindings.remove(key);
+    }
+    for key in intent.adds.keys() {
+        let unprobed = settings.services.get(&key.service).is_some_and(|plan| !plan.is_probed());
+        let error = if unprobed {
+            Some(unprobed_reason(key))
+        } else {
+            known.apply(&put(key)).err().map(|error: StateError| error.to_string())
+        };
+        misfits
+            .extend(error.map(|error| format!("the added backend {key} has no effect: {error}")));
+    }
+    for ((service, class), &policy) in &intent.drops {
+        let change = Change::PutPolicy { service: service.clone(), class: class.clone(), policy };
+        if let Err(error) = known.apply(&change) {
+            misfits.push(format!("the drop on {service}, class {class}, has no effect: {error}"));
+        }
+    }
+    misfits
+}
+
+pub(super) fn unprobed_reason(key: &BindingKey) -> String {
+    format!(
+        "service `{}` has `health.probe = \"none\"`, so only an agent can vouch for {}",
+        key.service, key.backend
+    )
+}

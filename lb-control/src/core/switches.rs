@@ -1,0 +1,232 @@
+//! What each switch holds, and the deltas that bring it to what it should hold.
+
+use std::time::Duration;
+
+use super::{Core, Event, Output, Peer, SessionId, clock::Timer};
+use crate::model::{Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch};
+
+/// The pauses after refused deltas double from the first to the last of these.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// A switch that has said hello once.
+#[derive(Debug, Default)]
+pub(super) struct Switch {
+    /// None while it is out of reach.
+    pub(super) session: Option<SessionId>,
+    pub(super) description: String,
+    pub(super) generation: u64,
+    /// What it holds, as far as it has said.
+    holds: SwitchState,
+    /// Of the last delta that is live on it.
+    pub(super) stamp: Stamp,
+    /// Sequence number of the last delta sent.
+    pub(super) sent: u64,
+    /// The delta that it has not answered.
+    pub(super) flight: Option<Flight>,
+    /// The version of `desired` that is live on it.
+    pub(super) live: u64,
+    /// The version that it refused last, and why.
+    pub(super) refused: Option<(u64, String)>,
+    /// Do not ask again for this version before the retry timer.
+    held_back: Option<u64>,
+    refusals: u32,
+    /// Of the last delta: from being sent to being acknowledged.
+    pub(super) last_live: Duration,
+    pub(super) counters: Option<Counters>,
+    /// The version that was live when the counters came.
+    pub(super) counted: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Flight {
+    stamp: Stamp,
+    changes: usize,
+    /// What the switch holds once it has applied the delta.
+    target: SwitchState,
+    version: u64,
+    pub(super) sent_at: Duration,
+}
+
+impl Core {
+    pub(super) fn switch_message(&mut self, session: SessionId, message: FromSwitch) {
+        match (message, self.sessions.get(&session).cloned()) {
+            (FromSwitch::Hello(hello), None) => self.switch_hello(session, hello),
+            (FromSwitch::Applied { stamp, generation, .. }, Some(Peer::Switch(name))) => {
+                self.applied(&name, stamp, generation);
+            }
+            (FromSwitch::Refused { stamp, reason }, Some(Peer::Switch(name))) => {
+                self.refused(&name, stamp, reason);
+            }
+            (FromSwitch::Counters(counters), Some(Peer::Switch(name))) => {
+                if let Some(switch) = self.switches.get_mut(&name) {
+                    switch.generation = counters.generation;
+                    switch.counted = switch.live;
+                    switch.counters = Some(counters);
+                    self.note_counters(&name);
+                }
+            }
+            // A second hello is a full read again.
+            (FromSwitch::Hello(hello), Some(Peer::Switch(_))) => self.switch_hello(session, hello),
+            _ => self.close(session, "the first message of a session must be a hello".to_owned()),
+        }
+    }
+
+    fn switch_hello(&mut self, session: SessionId, hello: Hello) {
+        let Hello { name, stamp, generation, state, description } = hello;
+        let switch = self.switches.entry(name.clone()).or_default();
+        if switch.session.is_some_and(|other| other != session) {
+            // One of the two would be steered by the other's deltas.
+            self.close(
+                session,
+                format!("another switch named `{name}` is connected: each needs a name of its own"),
+            );
+            self.tell_switch(
+                "switch.duplicate",
+                &name,
+                format!("a second one came, and was sent away: {description}"),
+            );
+            return;
+        }
+        switch.session = Some(session);
+        // A stamp that we did not give was given by another manager, or by
+        // this one before its intent file was lost.
+        let foreign = stamp.term > self.intent.term
+            || (stamp.term == self.intent.term && stamp.sequence > switch.sent);
+        switch.flight = None;
+        switch.live = 0;
+        switch.counted = 0;
+        switch.refused = None;
+        switch.held_back = None;
+        switch.refusals = 0;
+        switch.stamp = stamp;
+        switch.generation = generation;
+        switch.description.clone_from(&description);
+        self.clock.cancel(&Timer::Retry(name.clone()));
+        self.sessions.insert(session, Peer::Switch(name.clone()));
+        self.tell_switch("switch.connected", &name, description);
+        if foreign {
+            self.supersede(&name, stamp);
+        }
+        for (key, binding) in &state.bindings {
+            if !self.desired.bindings.contains_key(key) {
+                self.found(key, *binding);
+            }
+        }
+        let changes = state.diff(&self.desired).len();
+        let empty = stamp == Stamp::default();
+        if changes > 0 {
+            let kind = if empty { "switch.refilled" } else { "switch.reconciled" };
+            self.tell_switch(kind, &name, format!("{changes} change(s) bring it up to date"));
+        }
+        if let Some(switch) = self.switches.get_mut(&name) {
+            switch.holds = state;
+        }
+    }
+
+    /// Takes a term above one that a switch has seen, or it would refuse us.
+    fn supersede(&mut self, switch: &Name, stamp: Stamp) {
+        self.intent.term = stamp.term.saturating_add(1);
+        self.saving.dirty = true;
+        let message = format!(
+            "it has seen term {}; this manager goes on with {}",
+            stamp.term, self.intent.term
+        );
+        self.tell_switch("manager.term", switch, message);
+    }
+
+    fn applied(&mut self, name: &Name, stamp: Stamp, generation: u64) {
+        let Some(switch) = self.switches.get_mut(name) else {
+            return;
+        };
+        let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else {
+            return;
+        };
+        switch.stamp = stamp;
+        switch.generation = generation;
+        switch.live = flight.version;
+        switch.last_live = self.now - flight.sent_at;
+        switch.refused = None;
+        switch.held_back = None;
+        let recovered = std::mem::take(&mut switch.refusals) > 0;
+        switch.holds = flight.target;
+        self.clock.cancel(&Timer::Retry(name.clone()));
+        if recovered {
+            self.tell_switch("switch.accepted", name, "it takes changes again".to_owned());
+        }
+    }
+
+    fn refused(&mut self, name: &Name, stamp: Stamp, reason: String) {
+        let Some(switch) = self.switches.get_mut(name) else {
+            return;
+        };
+        let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else {
+            return;
+        };
+        let pause = RETRY.0.saturating_mul(1 << switch.refusals.min(10)).min(RETRY.1);
+        switch.refusals += 1;
+        switch.held_back = Some(flight.version);
+        switch.refused = Some((flight.version, reason.clone()));
+        self.clock.set(Timer::Retry(name.clone()), self.now + pause);
+        let changes = flight.changes;
+        let message = format!("refused {changes} change(s), asked again in {pause:?}: {reason}");
+        self.tell_switch("switch.refused", name, message);
+    }
+
+    /// The pause after a refusal is over.
+    pub(super) fn retry(&mut self, name: &Name) {
+        if let Some(switch) = self.switches.get_mut(name) {
+            switch.held_back = None;
+        }
+    }
+
+    pub(super) fn switch_closed(&mut self, name: &Name) {
+        let Some(switch) = self.switches.get_mut(name) else {
+            return;
+        };
+        switch.session = None;
+        switch.flight = None;
+        self.clock.cancel(&Timer::Retry(name.clone()));
+        self.tell_switch(
+            "switch.disconnected",
+            name,
+            "its connection ended; it goes on with what it holds".to_owned(),
+        );
+    }
+
+    /// Sends each switch what brings it to `desired`, one delta at a time:
+    /// what changes meanwhile goes together into the next.
+    pub(super) fn pump(&mut self) {
+        for switch in self.switches.values_mut() {
+            let Some(session) = switch.session else {
+                continue;
+            };
+            if switch.flight.is_some()
+                || switch.live == self.version
+                || switch.held_back == Some(self.version)
+            {
+                continue;
+            }
+            let changes = switch.holds.diff(&self.desired);
+            if changes.is_empty() {
+                switch.live = self.version;
+                switch.refused = None;
+                switch.refusals = 0;
+                continue;
+            }
+            switch.sent += 1;
+            let stamp = Stamp { term: self.intent.term, sequence: switch.sent };
+            let (target, version) = (self.desired.clone(), self.version);
+            let flight =
+                Flight { stamp, changes: changes.len(), target, version, sent_at: self.now };
+            switch.flight = Some(flight);
+            self.out.push(Output::ToSwitch {
+                session,
+                message: ToSwitch::Apply(Delta { stamp, changes }),
+            });
+        }
+    }
+
+    fn tell_switch(&mut self, kind: &'static str, name: &Name, message: String) {
+        self.publish(Event { kind, switch: Some(name.clone()), message, ..Event::default() });
+    }
+}

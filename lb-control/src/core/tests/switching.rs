@@ -1,0 +1,237 @@
+//! What switches are told, and when.
+
+use super::*;
+
+const WEB: &str = "www/192.0.2.1:80";
+const OTHER: &str = "www/192.0.2.2:80";
+
+/// Two switches and one serving backend.
+fn serving() -> World {
+    let mut world = World::learned();
+    world.connect("spare");
+    world.agent("web-1", 1, &[WEB]);
+    world.pass(seconds(2));
+    world.events.clear();
+    world
+}
+
+#[test]
+fn every_switch_holds_what_is_desired() {
+    let world = serving();
+    for switch in world.switches.values() {
+        assert_eq!(switch.state, *world.core.desired());
+        assert_eq!(switch.stamp.term, 1);
+    }
+}
+
+#[test]
+fn an_empty_switch_is_refilled_by_one_delta() {
+    let mut world = serving();
+    world.connect("third");
+    assert_eq!(world.switches["third"].state, *world.core.desired());
+    assert_eq!(world.switches["third"].deltas.len(), 1);
+    assert_eq!(world.count("switch.refilled"), 1);
+}
+
+#[test]
+fn a_switch_that_missed_changes_is_reconciled() {
+    let mut world = serving();
+    world.disconnect("spare");
+    world.drop_share("www", None, 50.0);
+    assert_ne!(world.switches["spare"].state, *world.core.desired());
+    world.connect("spare");
+    assert_eq!(world.switches["spare"].state, *world.core.desired());
+    assert_eq!(world.count("switch.reconciled"), 1);
+    assert_eq!(world.count("switch.refilled"), 0);
+}
+
+#[test]
+fn changes_made_while_a_delta_is_under_way_go_together_into_the_next() {
+    let mut world = serving();
+    world.switches.get_mut("edge").unwrap().held = true;
+    let before = world.switches["edge"].deltas.len();
+    for weight in [1, 2, 3, 4] {
+        world.weight(WEB, weight);
+    }
+    assert_eq!(world.switches["edge"].deltas.len(), before + 1);
+    world.release("edge");
+    assert_eq!(world.switches["edge"].deltas.len(), before + 2);
+    assert_eq!(world.held("edge", WEB).unwrap().weight, 4);
+    let stamps: Vec<_> = world.switches["edge"].deltas.iter().map(|delta| delta.stamp).collect();
+    assert!(stamps.is_sorted_by(|a, b| a < b), "{stamps:?}");
+}
+
+#[test]
+fn an_answer_waits_for_every_connected_switch() {
+    let mut world = serving();
+    world.disconnect("spare");
+    world.connect("third");
+    world.switches.get_mut("third").unwrap().held = true;
+    let request = world.weight(WEB, 5);
+    world.pass(seconds(2));
+    assert!(!world.replies.contains_key(&request));
+    world.release("third");
+    let outcomes: BTreeMap<_, _> =
+        world.reply(request).switches.iter().map(|s| (s.name.as_str(), &s.live)).collect();
+    assert_eq!(outcomes["edge"], &Ok(Duration::ZERO));
+    assert_eq!(outcomes["third"], &Ok(seconds(2)));
+    assert!(outcomes["spare"].as_ref().is_err_and(|error| error.starts_with("not connected")));
+}
+
+#[test]
+fn an_answer_does_not_wait_for_ever() {
+    let mut world = serving();
+    world.switches.get_mut("spare").unwrap().held = true;
+    let request = world.weight(WEB, 5);
+    world.pass(seconds(10));
+    let done = world.reply(request);
+    let spare = done.switches.iter().find(|outcome| outcome.name == name("spare")).unwrap();
+    assert_eq!(spare.live, Err("not acknowledged yet".to_owned()));
+    assert!(world.core.status().alarms.iter().any(|alarm| alarm.contains("does not acknowledge")));
+}
+
+#[test]
+fn without_a_switch_the_answer_comes_at_once_and_says_so() {
+    let mut world = World::start(Intent::default());
+    let request = world.drop_share("www", None, 10.0);
+    assert!(world.reply(request).message.contains("no switch is connected"));
+    world.connect("edge");
+    assert_eq!(world.switches["edge"].state.policies.len(), 3);
+}
+
+#[test]
+fn a_refused_delta_is_told_and_tried_again_with_growing_pauses() {
+    let mut world = serving();
+    world.switches.get_mut("edge").unwrap().refuses = Some("no room".to_owned());
+    let before = world.switches["edge"].deltas.len();
+    let request = world.weight(WEB, 5);
+    let done = world.reply(request);
+    assert_eq!(done.switches[0].live, Err("no room".to_owned()));
+    assert!(done.switches[1].live.is_ok(), "the other switch has it");
+    assert!(world.core.status().alarms.iter().any(|alarm| alarm.contains("no room")));
+    assert_eq!(world.core.switches()[0].last_error, "no room");
+    world.pass(seconds(60));
+    // At 0, 1, 3, 7, 15, 31 seconds.
+    assert_eq!(world.switches["edge"].deltas.len() - before, 6);
+    assert_eq!(world.count("switch.refused"), 6);
+    world.switches.get_mut("edge").unwrap().refuses = None;
+    world.pass(seconds(60));
+    assert_eq!(world.switches["edge"].state, *world.core.desired());
+    assert_eq!(world.count("switch.accepted"), 1);
+    assert!(world.core.status().alarms.is_empty());
+}
+
+#[test]
+fn a_new_change_does_not_wait_for_the_pause_after_a_refusal() {
+    let mut world = serving();
+    world.switches.get_mut("edge").unwrap().refuses = Some("no room".to_owned());
+    world.weight(WEB, 5);
+    world.pass(seconds(20));
+    world.switches.get_mut("edge").unwrap().refuses = None;
+    let request = world.weight(WEB, 6);
+    assert!(world.reply(request).switches.iter().all(|outcome| outcome.live.is_ok()));
+}
+
+#[test]
+fn answers_to_deltas_of_an_earlier_session_are_ignored() {
+    let mut world = serving();
+    let edge = world.switches.get_mut("edge").unwrap();
+    edge.held = true;
+    let session = edge.session.unwrap();
+    world.weight(WEB, 5);
+    let stamp = Stamp { term: 1, sequence: 1 };
+    for message in [
+        FromSwitch::Applied { stamp, generation: 1, live_after: Duration::ZERO },
+        FromSwitch::Refused { stamp, reason: "late".to_owned() },
+    ] {
+        world.feed(Input::Switch { session, message });
+    }
+    assert_eq!(world.switches["edge"].unanswered.len(), 1);
+    assert_eq!(world.count("switch.refused"), 0);
+    world.release("edge");
+    assert_eq!(world.held("edge", WEB).unwrap().weight, 5);
+}
+
+#[test]
+fn a_switch_that_has_seen_a_higher_term_raises_ours() {
+    let mut world = serving();
+    world.disconnect("spare");
+    world.switches.get_mut("spare").unwrap().stamp = Stamp { term: 41, sequence: 3 };
+    world.connect("spare");
+    assert_eq!(world.disk.term, 42, "saved too");
+    assert_eq!(world.count("manager.term"), 1);
+    world.weight(WEB, 5);
+    for switch in ["edge", "spare"] {
+        assert_eq!(world.held(switch, WEB).unwrap().weight, 5);
+        assert_eq!(world.switches[switch].stamp.term, 42);
+    }
+}
+
+#[test]
+fn a_switch_with_a_stamp_of_our_term_that_we_did_not_give_raises_it() {
+    let mut world = serving();
+    let stamp = Stamp { term: 1, sequence: 1_000 };
+    world.switches.insert("third".to_owned(), FakeSwitch { stamp, ..FakeSwitch::default() });
+    world.connect("third");
+    assert_eq!(world.switches["third"].stamp, Stamp { term: 2, sequence: 1 });
+}
+
+#[test]
+fn a_second_switch_of_the_same_name_is_sent_away() {
+    let mut world = serving();
+    let session = SessionId(999);
+    let hello = Hello {
+        name: name("edge"),
+        stamp: Stamp::default(),
+        generation: 0,
+        state: SwitchState::default(),
+        description: "impostor".to_owned(),
+    };
+    world.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
+    assert!(world.closed.iter().any(|(closed, _)| *closed == session));
+    world.feed(Input::Closed { session });
+    world.weight(WEB, 5);
+    assert_eq!(world.held("edge", WEB).unwrap().weight, 5, "the first one goes on");
+}
+
+#[test]
+fn switches_that_are_gone_are_remembered() {
+    let mut world = serving();
+    world.disconnect("spare");
+    let views = world.core.switches();
+    let connected: Vec<_> = views.iter().map(|view| (view.name.as_str(), view.connected)).collect();
+    assert_eq!(connected, [("edge", true), ("spare", false)]);
+    let status = world.core.status();
+    assert_eq!((status.switches_connected, status.switches_total), (1, 2));
+    assert!(status.alarms.iter().any(|alarm| alarm.contains("`spare` is not connected")));
+}
+
+#[test]
+fn counters_are_summed_over_switches() {
+    use crate::model::{ClassCount, Counters};
+    let mut world = serving();
+    for (switch, admitted) in [("edge", 3), ("spare", 4)] {
+        let classes = vec![ClassCount { class: name("bots"), admitted, refused: 1 }];
+        let session = world.switches[switch].session.unwrap();
+        let counters = Counters { classes, remembered_flows: 2, ..Counters::default() };
+        world.feed(Input::Switch { session, message: FromSwitch::Counters(counters) });
+    }
+    let sum = world.core.counters(None).unwrap();
+    assert_eq!((sum.classes[0].admitted, sum.classes[0].refused, sum.remembered_flows), (7, 2, 4));
+    assert_eq!(world.core.counters(Some(&name("spare"))).unwrap().classes[0].admitted, 4);
+    assert_eq!(world.core.class_views()[0].admitted, 7);
+    let error = world.core.counters(Some(&name("nix"))).unwrap_err();
+    assert_eq!(error, "there is no switch `nix`; this manager has: edge, spare");
+}
+
+#[test]
+fn one_delta_carries_what_changes_together() {
+    let mut world = serving();
+    world.agent("two", 1, &[OTHER, "www/192.0.2.3:80"]);
+    world.pass(seconds(2));
+    let before = world.switches["edge"].deltas.len();
+    world.hang_up("two");
+    // Each of the two is an output of the same input.
+    assert_eq!(world.switches["edge"].deltas.len(), before + 1);
+    assert_eq!(world.switches["edge"].deltas.last().unwrap().changes.len(), 2);
+}

@@ -1,0 +1,417 @@
+//! The core's surroundings in small: agents, switches, backends and a disk
+//! that do what the real ones would.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use super::{key, name, seconds, settings};
+use crate::{
+    core::*,
+    model::{
+        AgentBinding, AgentHello, BackendReport, Binding, BindingKey, Delta, FromAgent, FromSwitch,
+        Heartbeat, Hello, Name, Phase, Policy, Share, Stamp, SwitchState, ToAgent, ToSwitch,
+        Weight,
+    },
+};
+
+/// One beat of the world: agents heartbeat each 250 ms, probes each second.
+const STEP: Duration = Duration::from_millis(50);
+
+/// An agent, as the world plays it.
+#[derive(Clone, Debug)]
+pub(super) struct FakeAgent {
+    pub(super) boot: u64,
+    pub(super) binds: Vec<BindingKey>,
+    pub(super) session: SessionId,
+    pub(super) sequence: u64,
+    pub(super) health: Result<(), String>,
+    pub(super) connections: u64,
+    /// It no longer heartbeats.
+    pub(super) silent: bool,
+}
+
+/// A switch, as the world plays it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FakeSwitch {
+    pub(super) session: Option<SessionId>,
+    pub(super) state: SwitchState,
+    pub(super) stamp: Stamp,
+    /// Why it refuses every delta.
+    pub(super) refuses: Option<String>,
+    /// It leaves deltas unanswered.
+    pub(super) held: bool,
+    pub(super) unanswered: Vec<Delta>,
+    /// Every delta that came, answered or not.
+    pub(super) deltas: Vec<Delta>,
+}
+
+pub(super) struct World {
+    pub(super) core: Core,
+    pub(super) now: Duration,
+    pub(super) last: u64,
+    pub(super) agents: BTreeMap<String, FakeAgent>,
+    pub(super) switches: BTreeMap<String, FakeSwitch>,
+    pub(super) probes: BTreeMap<ProbeId, SocketAddr>,
+    /// Backends whose probes fail.
+    pub(super) dead: BTreeSet<SocketAddr>,
+    /// Nothing answers the manager's probes: neither well nor badly.
+    pub(super) mute: bool,
+    pub(super) disk: Intent,
+    pub(super) disk_error: Option<String>,
+    pub(super) replies: BTreeMap<RequestId, Result<Done, Refusal>>,
+    pub(super) events: Vec<Event>,
+    pub(super) told: Vec<(SessionId, ToAgent)>,
+    pub(super) closed: Vec<(SessionId, String)>,
+}
+
+impl World {
+    /// A manager that has just started, with one switch connected.
+    pub(super) fn new() -> Self {
+        let mut world = Self::start(Intent { term: 1, ..Intent::default() });
+        world.connect("edge");
+        world
+    }
+
+    /// The same, when the learning period is over.
+    pub(super) fn learned() -> Self {
+        let mut world = Self::new();
+        world.pass(seconds(6));
+        world.events.clear();
+        world
+    }
+
+    pub(super) fn start(intent: Intent) -> Self {
+        let mut world = Self {
+            core: Core::new(settings(), intent.clone()).expect("a valid configuration"),
+            now: Duration::ZERO,
+            last: 0,
+            agents: BTreeMap::new(),
+            switches: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            dead: BTreeSet::new(),
+            mute: false,
+            disk: intent,
+            disk_error: None,
+            replies: BTreeMap::new(),
+            events: Vec::new(),
+            told: Vec::new(),
+            closed: Vec::new(),
+        };
+        world.feed(Input::Tick);
+        world
+    }
+
+    /// The manager dies and a new one starts; switches, agents and disk stay,
+    /// but nobody is connected yet.
+    pub(super) fn restart(&mut self) {
+        let intent = Intent { term: self.disk.term + 1, ..self.disk.clone() };
+        let mut next = Self::start(intent);
+        next.switches = std::mem::take(&mut self.switches);
+        next.agents = std::mem::take(&mut self.agents);
+        next.dead = std::mem::take(&mut self.dead);
+        next.last = self.last + 1000;
+        for switch in next.switches.values_mut() {
+            switch.session = None;
+        }
+        for agent in next.agents.values_mut() {
+            agent.silent = true;
+        }
+        *self = next;
+    }
+
+    pub(super) fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    pub(super) fn feed(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for output in self.core.handle(input, self.now) {
+                inputs.extend(self.act(output));
+            }
+        }
+    }
+
+    pub(super) fn act(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::ToAgent { session, message } => self.told.push((session, message)),
+            Output::ToSwitch { session, message: ToSwitch::Apply(delta) } => {
+                return self.deliver(session, delta);
+            }
+            Output::Close { session, reason } => {
+                self.closed.push((session, reason));
+                self.agents.retain(|_, agent| agent.session != session);
+            }
+            Output::StartProbe { probe, backend, .. } => {
+                assert!(
+                    self.probes.insert(probe, backend).is_none(),
+                    "probe numbers are used once"
+                );
+            }
+            Output::StopProbe { probe } => {
+                self.probes.remove(&probe).expect("only what runs is stopped");
+            }
+            Output::Reply { request, reply } => {
+                assert!(
+                    self.replies.insert(request, reply).is_none(),
+                    "a request is answered once"
+                );
+            }
+            Output::Publish(event) => self.events.push(event),
+            Output::Save { number, intent } => {
+                let outcome = self.disk_error.clone().map_or(Ok(()), Err);
+                if outcome.is_ok() {
+                    self.disk = *intent;
+                }
+                return Some(Input::Saved { number, outcome });
+            }
+        }
+        None
+    }
+
+    pub(super) fn deliver(&mut self, session: SessionId, delta: Delta) -> Option<Input> {
+        let switch = self.switches.values_mut().find(|s| s.session == Some(session))?;
+        switch.deltas.push(delta.clone());
+        switch.unanswered.push(delta);
+        assert_eq!(switch.unanswered.len(), 1, "one delta is outstanding at a time");
+        if switch.held { None } else { Some(switch.answer(session)) }
+    }
+
+    /// A held switch answers what it has.
+    pub(super) fn release(&mut self, switch: &str) {
+        let switch = self.switches.get_mut(switch).expect("a switch");
+        switch.held = false;
+        if let (Some(session), false) = (switch.session, switch.unanswered.is_empty()) {
+            let input = switch.answer(session);
+            self.feed(input);
+        }
+    }
+
+    /// A switch connects with what it holds.
+    pub(super) fn connect(&mut self, switch: &str) {
+        let session = SessionId(self.number());
+        let held = self.switches.entry(switch.to_owned()).or_default();
+        held.session = Some(session);
+        held.unanswered.clear();
+        let hello = Hello {
+            name: name(switch),
+            stamp: held.stamp,
+            generation: held.stamp.sequence,
+            state: held.state.clone(),
+            description: "fake".to_owned(),
+        };
+        self.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
+    }
+
+    pub(super) fn disconnect(&mut self, switch: &str) {
+        let session = self.switches.get_mut(switch).and_then(|switch| switch.session.take());
+        self.feed(Input::Closed { session: session.expect("a connected switch") });
+    }
+
+    /// An agent connects, and heartbeats from now on.
+    pub(super) fn agent(&mut self, agent: &str, boot: u64, binds: &[&str]) -> SessionId {
+        let session = SessionId(self.number());
+        let binds: Vec<_> = binds.iter().map(|bind| key(bind)).collect();
+        let before = self.agents.get(agent).filter(|before| before.boot == boot);
+        let sequence = before.map_or(0, |before| before.sequence);
+        self.agents.insert(
+            agent.to_owned(),
+            FakeAgent {
+                boot,
+                binds: binds.clone(),
+                session,
+                sequence,
+                health: Ok(()),
+                connections: 3,
+                silent: false,
+            },
+        );
+        let hello = AgentHello {
+            name: name(agent),
+            boot,
+            binds: binds.into_iter().map(|key| AgentBinding { key, weight: 100 }).collect(),
+            interval: Duration::from_millis(250),
+        };
+        self.feed(Input::Agent { session, message: FromAgent::Hello(hello) });
+        session
+    }
+
+    pub(super) fn heartbeat(&mut self, agent: &str) {
+        let Some(agent) = self.agents.get_mut(agent) else { return };
+        agent.sequence += 1;
+        let report = |key: &BindingKey| BackendReport {
+            key: key.clone(),
+            health: agent.health.clone(),
+            connections: agent.connections,
+            load: 0.5,
+        };
+        let reports = agent.binds.iter().map(report).collect();
+        let message = FromAgent::Heartbeat(Heartbeat { sequence: agent.sequence, reports });
+        let session = agent.session;
+        self.feed(Input::Agent { session, message });
+    }
+
+    pub(super) fn set_agent(&mut self, agent: &str, change: impl FnOnce(&mut FakeAgent)) {
+        change(self.agents.get_mut(agent).expect("an agent"));
+        self.heartbeat(agent);
+    }
+
+    pub(super) fn leave(&mut self, agent: &str) {
+        let session = self.agents[agent].session;
+        let message = FromAgent::Leave { cause: "told to stop".to_owned() };
+        self.feed(Input::Agent { session, message });
+    }
+
+    /// An agent's connection ends.
+    pub(super) fn hang_up(&mut self, agent: &str) {
+        let session = self.agents.remove(agent).expect("an agent").session;
+        self.feed(Input::Closed { session });
+    }
+
+    pub(super) fn command(&mut self, command: Command) -> RequestId {
+        let request = RequestId(self.number());
+        self.feed(Input::Operator { request, command });
+        request
+    }
+
+    pub(super) fn add(&mut self, binding: &str, weight: Weight) -> RequestId {
+        self.command(Command::Add { key: key(binding), weight })
+    }
+
+    pub(super) fn remove(&mut self, binding: &str) -> RequestId {
+        self.command(Command::Remove {
+            key: key(binding),
+            force: false,
+            deadline: None,
+            wait: false,
+        })
+    }
+
+    pub(super) fn force(&mut self, binding: &str) -> RequestId {
+        self.command(Command::Remove {
+            key: key(binding),
+            force: true,
+            deadline: None,
+            wait: false,
+        })
+    }
+
+    pub(super) fn weight(&mut self, binding: &str, weight: Weight) -> RequestId {
+        self.command(Command::SetWeight { key: key(binding), weight })
+    }
+
+    pub(super) fn drop_share(
+        &mut self,
+        service: &str,
+        class: Option<&str>,
+        percent: f64,
+    ) -> RequestId {
+        let policy = Policy { refuse: Share::from_percent(percent).unwrap(), ..Policy::default() };
+        self.command(Command::Drop { service: name(service), class: class.map(name), policy })
+    }
+
+    /// Time goes on.
+    pub(super) fn pass(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.now < end {
+            self.now = (self.now + STEP).min(end);
+            let millis = self.now.as_millis();
+            if millis.is_multiple_of(250) {
+                let alive = self.agents.iter().filter(|(_, agent)| !agent.silent);
+                for agent in alive.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+                    self.heartbeat(&agent);
+                }
+            }
+            if millis.is_multiple_of(1000) && !self.mute {
+                for (probe, backend) in self.probes.clone() {
+                    self.probe(probe, backend);
+                }
+            }
+            if self.core.next_wakeup().is_some_and(|at| at <= self.now) {
+                self.feed(Input::Tick);
+            }
+        }
+    }
+
+    pub(super) fn probe(&mut self, probe: ProbeId, backend: SocketAddr) {
+        let outcome = if self.dead.contains(&backend) {
+            Err("connection refused".to_owned())
+        } else {
+            Ok(())
+        };
+        self.feed(Input::Probed { probe, outcome });
+    }
+
+    pub(super) fn kill(&mut self, binding: &str) {
+        self.dead.insert(key(binding).backend);
+    }
+
+    pub(super) fn revive(&mut self, binding: &str) {
+        self.dead.remove(&key(binding).backend);
+    }
+
+    /// What a switch holds for a binding.
+    pub(super) fn on(&self, switch: &str, binding: &str) -> Option<Phase> {
+        self.held(switch, binding).map(|binding| binding.phase)
+    }
+
+    pub(super) fn held(&self, switch: &str, binding: &str) -> Option<Binding> {
+        self.switches[switch].state.bindings.get(&key(binding)).copied()
+    }
+
+    /// State as the operator sees it; `gone` when it is not shown.
+    pub(super) fn state(&self, binding: &str) -> &'static str {
+        let key = key(binding);
+        let views = self.core.backends(Some(&key.service), self.now);
+        views.iter().find(|view| view.backend == key.backend).map_or("gone", |view| view.state)
+    }
+
+    pub(super) fn view(&self, binding: &str) -> BackendView {
+        let key = key(binding);
+        let views = self.core.backends(Some(&key.service), self.now);
+        views.into_iter().find(|view| view.backend == key.backend).expect("a known binding")
+    }
+
+    pub(super) fn count(&self, kind: &str) -> usize {
+        self.events.iter().filter(|event| event.kind == kind).count()
+    }
+
+    /// The answer to a request, which must have been given.
+    pub(super) fn reply(&self, request: RequestId) -> &Done {
+        match self.replies.get(&request) {
+            Some(Ok(done)) => done,
+            other => panic!("no good answer: {other:?}"),
+        }
+    }
+
+    pub(super) fn refusal(&self, request: RequestId) -> &Refusal {
+        match self.replies.get(&request) {
+            Some(Err(refusal)) => refusal,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+}
+
+impl FakeSwitch {
+    pub(super) fn answer(&mut self, session: SessionId) -> Input {
+        let delta = self.unanswered.pop().expect("a delta to answer");
+        let stamp = delta.stamp;
+        let message = match &self.refuses {
+            Some(reason) => FromSwitch::Refused { stamp, reason: reason.clone() },
+            None => {
+                assert!(stamp > self.stamp, "{stamp:?} is not newer than {:?}", self.stamp);
+                for change in &delta.changes {
+                    self.state.apply(change).expect("a delta fits the switch");
+                }
+                self.stamp = stamp;
+                let generation = stamp.sequence;
+                FromSwitch::Applied { stamp, generation, live_after: Duration::from_micros(10) }
+            }
+        };
+        Input::Switch { session, message }
+    }
+}

@@ -1,0 +1,267 @@
+//! What the operator sees.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use super::{
+    Core,
+    bindings::{Record, State},
+    counters,
+};
+use crate::model::{
+    BindingKey, ClassSpec, Counters, DEFAULT_CLASS, Name, Policy, ServiceSpec, Stamp, Weight,
+};
+
+/// A switch that has not answered a delta for this long is worth an alarm.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// The manager at a glance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusView {
+    pub term: u64,
+    pub learning_left: Duration,
+    pub services: usize,
+    pub backends_active: usize,
+    pub backends_total: usize,
+    pub agents: usize,
+    pub switches_connected: usize,
+    pub switches_total: usize,
+    /// What an operator should look at.
+    pub alarms: Vec<String>,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceView {
+    pub spec: ServiceSpec,
+    pub active: usize,
+    pub total: usize,
+    /// By class.
+    pub policies: Vec<(Name, Policy)>,
+    /// Some switch tracks connections that a change has put at risk.
+    pub moving: bool,
+}
+
+/// One binding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackendView {
+    pub service: Name,
+    pub backend: SocketAddr,
+    pub weight: Weight,
+    pub state: &'static str,
+    pub reason: String,
+    /// How long it has been in this state.
+    pub age: Duration,
+    pub agent: Option<Name>,
+    pub connections: u64,
+    /// Draining, and no connection is left.
+    pub removable: bool,
+    /// Left until a drain breaks what remains.
+    pub deadline_left: Option<Duration>,
+}
+
+/// One switch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SwitchView {
+    pub name: Name,
+    pub description: String,
+    pub connected: bool,
+    pub generation: u64,
+    pub live: Stamp,
+    pub sequence_sent: u64,
+    pub last_live: Duration,
+    pub last_error: String,
+}
+
+/// One class and what became of its new connections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassView {
+    pub class: ClassSpec,
+    pub admitted: u64,
+    pub refused: u64,
+}
+
+impl Core {
+    pub fn status(&self) -> StatusView {
+        let active = self.bindings.values().filter(|record| record.state == State::Active).count();
+        StatusView {
+            term: self.intent.term,
+            learning_left: if self.learning() {
+                self.settings.learning.saturating_sub(self.now)
+            } else {
+                Duration::ZERO
+            },
+            services: self.settings.services.len(),
+            backends_active: active,
+            backends_total: self.bindings.len(),
+            agents: self.agents.len(),
+            switches_connected: self
+                .switches
+                .values()
+                .filter(|switch| switch.session.is_some())
+                .count(),
+            switches_total: self.switches.len(),
+            alarms: self.alarms(),
+        }
+    }
+
+    pub fn services(&self) -> Vec<ServiceView> {
+        let view = |spec: &ServiceSpec| {
+            let of_service = || self.of_service(&spec.name);
+            let policies =
+                self.desired.policies.iter().filter(|((service, _), _)| *service == spec.name);
+            ServiceView {
+                spec: spec.clone(),
+                active: of_service().filter(|(_, record)| record.state == State::Active).count(),
+                total: of_service().count(),
+                policies: policies.map(|((_, class), policy)| (class.clone(), *policy)).collect(),
+                moving: self
+                    .all_counters()
+                    .any(|c| c.services.iter().any(|s| s.service == spec.name && s.moving)),
+            }
+        };
+        self.desired.services.values().map(view).collect()
+    }
+
+    /// One service's bindings, or all. Ages are as of `now`.
+    pub fn backends(&self, service: Option<&Name>, now: Duration) -> Vec<BackendView> {
+        let mut flows = BTreeMap::new();
+        for count in self.all_counters().flat_map(|counters| &counters.backends) {
+            *flows.entry(&count.key).or_default() += count.remembered_flows;
+        }
+        let view =
+            |(key, record)| self.backend(key, record, flows.get(key).copied().unwrap_or(0), now);
+        match service {
+            Some(service) => self.of_service(service).map(view).collect(),
+            None => self.bindings.iter().map(view).collect(),
+        }
+    }
+
+    fn backend(&self, key: &BindingKey, record: &Record, flows: u64, now: Duration) -> BackendView {
+        let claim = record.agent.as_ref().and_then(|name| self.agents.get(name)?.binds.get(key));
+        let deadline_left = match record.state {
+            State::Draining { until } => Some(until.saturating_sub(now)),
+            _ => None,
+        };
+        BackendView {
+            service: key.service.clone(),
+            backend: key.backend,
+            weight: record.weight,
+            state: record.state.name(),
+            reason: record.reason.clone(),
+            age: now.saturating_sub(record.since),
+            agent: record.agent.clone(),
+            connections: claim.and_then(|claim| claim.connections).unwrap_or(flows),
+            removable: record.quiet_since.is_some(),
+            deadline_left,
+        }
+    }
+
+    pub fn switches(&self) -> Vec<SwitchView> {
+        let view = |(name, switch): (&Name, &super::Switch)| SwitchView {
+            name: name.clone(),
+            description: switch.description.clone(),
+            connected: switch.session.is_some(),
+            generation: switch.generation,
+            live: switch.stamp,
+            sequence_sent: switch.sent,
+            last_live: switch.last_live,
+            last_error: switch.refused.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
+        };
+        self.switches.iter().map(view).collect()
+    }
+
+    /// Every class, the default class last.
+    pub fn class_views(&self) -> Vec<ClassView> {
+        let counts = self.counters(None).unwrap_or_default().classes;
+        let default = DEFAULT_CLASS.parse().ok().map(|name| ClassSpec {
+            name,
+            sources: Vec::new(),
+            dscp: Vec::new(),
+        });
+        let view = |class: ClassSpec| {
+            let count = counts.iter().find(|count| count.class == class.name);
+            let (admitted, refused) = count.map_or((0, 0), |count| (count.admitted, count.refused));
+            ClassView { class, admitted, refused }
+        };
+        self.settings.classes.iter().cloned().chain(default).map(view).collect()
+    }
+
+    /// One switch's counters, or the sum over all that have sent any.
+    ///
+    /// # Errors
+    /// There is no such switch; says which there are.
+    pub fn counters(&self, switch: Option<&Name>) -> Result<Counters, String> {
+        let Some(name) = switch else {
+            let mut sum = Counters::default();
+            self.all_counters().for_each(|counters| counters::add(&mut sum, counters));
+            return Ok(sum);
+        };
+        let switch = self.switches.get(name).ok_or_else(|| {
+            format!(
+                "there is no switch `{name}`; this manager has: {}",
+                Self::list(self.switches.keys())
+            )
+        })?;
+        Ok(switch.counters.clone().unwrap_or_default())
+    }
+
+    /// Whether a service exists.
+    ///
+    /// # Errors
+    /// Says which there are.
+    pub fn has_service(&self, service: &Name) -> Result<(), String> {
+        self.check_service(service).map_err(|refusal| refusal.message)
+    }
+
+    /// One service's bindings.
+    pub(super) fn of_service<'a>(
+        &'a self,
+        service: &'a Name,
+    ) -> impl Iterator<Item = (&'a BindingKey, &'a Record)> {
+        let first =
+            BindingKey { service: service.clone(), backend: SocketAddr::from(([0, 0, 0, 0], 0)) };
+        self.bindings.range(first..).take_while(|(key, _)| key.service == *service)
+    }
+
+    fn all_counters(&self) -> impl Iterator<Item = &Counters> {
+        self.switches.values().filter_map(|switch| switch.counters.as_ref())
+    }
+
+    fn alarms(&self) -> Vec<String> {
+        let mut alarms = self.misfits.clone();
+        if let Some(error) = &self.saving.error {
+            alarms.push(format!("the operator's commands cannot be saved: {error}"));
+        }
+        for (name, switch) in &self.switches {
+            if switch.session.is_none() {
+                alarms.push(format!(
+                    "switch `{name}` is not connected; it goes on with what it holds"
+                ));
+            }
+            if let Some((_, why)) = &switch.refused {
+                alarms.push(format!("switch `{name}` refuses changes: {why}"));
+            }
+            if switch
+                .flight
+                .as_ref()
+                .is_some_and(|flight| self.now.saturating_sub(flight.sent_at) >= SLOW)
+            {
+                alarms.push(format!("switch `{name}` does not acknowledge changes"));
+            }
+            let full = |c: &Counters| {
+                c.remembered_capacity > 0 && c.remembered_flows >= c.remembered_capacity
+            };
+            if switch.counters.as_ref().is_some_and(full) {
+                alarms.push(format!(
+                    "switch `{name}` can remember no more flows: raise `flows` in [edge]"
+                ));
+            }
+        }
+        for service in self.services() {
+            if service.active == 0 && service.total > 0 && !self.learning() {
+                alarms.push(format!("service `{}` has no active backend", service.spec.name));
+            }
+        }
+        alarms
+    }
+}

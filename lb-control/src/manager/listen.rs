@@ -1,0 +1,162 @@
+//! The manager's sockets: TCP for other hosts, a unix socket for this one.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use tokio::{
+    net::{TcpListener, UnixListener, UnixStream},
+    task::JoinSet,
+};
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Server, server::TcpIncoming};
+
+use super::{
+    control::Control,
+    engine::Handle,
+    sessions::{Agents, Edges},
+};
+use crate::{
+    config::{Settings, TlsSettings},
+    proto::v1::{
+        agents_server::AgentsServer, control_server::ControlServer, edges_server::EdgesServer,
+    },
+    transport,
+};
+
+/// The largest message of an agent or a command line, in bytes.
+const MESSAGE: usize = 1 << 20;
+/// The largest message of a switch: a full read of all that it can hold.
+pub(crate) const SWITCH_MESSAGE: usize = 32 << 20;
+/// A peer that is silent for this long is asked whether it is there, and is
+/// gone when it does not answer for as long again.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// Calls that one connection may have open.
+const CALLS: u32 = 1024;
+
+/// Open sockets that nobody serves yet.
+pub(super) struct Listeners {
+    tcp: TcpListener,
+    unix: UnixListener,
+    socket: SocketFile,
+}
+
+/// Removes the socket's file when the manager has ended.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Someone may have removed it already.
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+impl Listeners {
+    /// Opens both sockets.
+    ///
+    /// # Errors
+    /// The address is not safe to listen on, or another manager is running.
+    pub(super) async fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let listen = settings.manager.listen;
+        ensure!(
+            listen.ip().is_loopback() || settings.tls.is_some() || settings.manager.insecure,
+            "manager.listen = \"{listen}\" would let anybody who reaches it change the configuration: give [tls], \
+             listen on a loopback address, or set `insecure = true`"
+        );
+        let socket = &settings.manager.socket;
+        let unix = unix(socket).await?;
+        let socket = SocketFile(socket.clone());
+        let tcp = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("cannot listen on {listen}, which is `manager.listen`"))?;
+        Ok(Self { tcp, unix, socket })
+    }
+
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// Serves both until `stop`.
+    pub(super) fn serve(
+        self,
+        handle: &Handle,
+        tls: Option<&TlsSettings>,
+        stop: &CancellationToken,
+        tasks: &mut JoinSet<anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let server = || {
+            Server::builder()
+                .http2_keepalive_interval(Some(KEEPALIVE))
+                .http2_keepalive_timeout(Some(KEEPALIVE))
+                .max_concurrent_streams(CALLS)
+        };
+        let agents =
+            || AgentsServer::new(Agents::new(handle.clone())).max_decoding_message_size(MESSAGE);
+        let control =
+            || ControlServer::new(Control::new(handle.clone())).max_decoding_message_size(MESSAGE);
+        let edges = EdgesServer::new(Edges::new(handle.clone()))
+            .max_decoding_message_size(SWITCH_MESSAGE)
+            .max_encoding_message_size(SWITCH_MESSAGE);
+
+        let mut remote = server();
+        if let Some(tls) = tls {
+            remote = remote
+                .tls_config(transport::server_tls(tls)?)
+                .context("the [tls] settings cannot be used")?;
+        }
+        let incoming = TcpIncoming::from(self.tcp).with_nodelay(Some(true));
+        let remote = remote
+            .add_service(agents())
+            .add_service(edges)
+            .add_service(control())
+            .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+        tasks.spawn(async move { remote.await.context("the server on `manager.listen` failed") });
+
+        let local =
+            server().add_service(agents()).add_service(control()).serve_with_incoming_shutdown(
+                UnixListenerStream::new(self.unix),
+                stop.clone().cancelled_owned(),
+            );
+        let socket = self.socket;
+        tasks.spawn(async move {
+            let _socket = socket;
+            local.await.context("the server on `manager.socket` failed")
+        });
+        Ok(())
+    }
+}
+
+/// Binds a unix socket for its owner and group; one that a manager left
+/// behind is replaced, one that a manager serves is not.
+async fn unix(path: &Path) -> anyhow::Result<UnixListener> {
+    let shown = path.display();
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make {} for the socket", directory.display()))?;
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            bail!(
+                "{shown}, which is `manager.socket`, exists and is no socket: remove it or choose another path"
+            )
+        }
+        Ok(_) if UnixStream::connect(path).await.is_ok() => {
+            bail!("another manager is running: it answers at {shown}")
+        }
+        Ok(_) => std::fs::remove_file(path)
+            .with_context(|| format!("cannot remove the stale socket {shown}"))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot look at {shown}")),
+    }
+    let listener =
+        UnixListener::bind(path).with_context(|| format!("cannot listen on the socket {shown}"))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
+        .with_context(|| format!("cannot set the permissions of {shown}"))?;
+    Ok(listener)
+}

@@ -1,0 +1,196 @@
+//! `control.proto`: commands in, views out.
+
+use std::time::Duration;
+
+use super::{
+    common::{policy_to, scope, verdict},
+    v1,
+    wire::{WireError, key, name, nanos, share, weight},
+};
+use crate::{
+    core::{
+        BackendView, ClassView, Command, Done, ServiceView, StatusView, SwitchOutcome, SwitchView,
+    },
+    model::{Name, Policy},
+};
+
+impl TryFrom<v1::AddRequest> for Command {
+    type Error = WireError;
+
+    fn try_from(request: v1::AddRequest) -> Result<Self, WireError> {
+        Ok(Self::Add {
+            key: key(&request.service, &request.backend)?,
+            weight: weight(request.weight)?,
+        })
+    }
+}
+
+impl TryFrom<v1::RemoveRequest> for Command {
+    type Error = WireError;
+
+    fn try_from(request: v1::RemoveRequest) -> Result<Self, WireError> {
+        Ok(Self::Remove {
+            key: key(&request.service, &request.backend)?,
+            force: request.force,
+            deadline: request.has_deadline.then(|| Duration::from_nanos(request.deadline_nanos)),
+            wait: request.wait,
+        })
+    }
+}
+
+impl TryFrom<v1::WeightRequest> for Command {
+    type Error = WireError;
+
+    fn try_from(request: v1::WeightRequest) -> Result<Self, WireError> {
+        Ok(Self::SetWeight {
+            key: key(&request.service, &request.backend)?,
+            weight: weight(request.weight)?,
+        })
+    }
+}
+
+impl TryFrom<v1::DropRequest> for Command {
+    type Error = WireError;
+
+    fn try_from(request: v1::DropRequest) -> Result<Self, WireError> {
+        Ok(Self::Drop {
+            service: name("service", &request.service)?,
+            class: optional("class", &request.class)?,
+            policy: Policy {
+                refuse: share(request.refuse_ppm)?,
+                verdict: verdict(request.verdict)?,
+                scope: scope(request.scope)?,
+            },
+        })
+    }
+}
+
+/// A name, or nothing.
+fn optional(field: &str, text: &str) -> Result<Option<Name>, WireError> {
+    if text.is_empty() { Ok(None) } else { name(field, text).map(Some) }
+}
+
+impl v1::ListRequest {
+    /// The service that is asked for; None: all.
+    ///
+    /// # Errors
+    /// It is no name.
+    pub fn wanted(&self) -> Result<Option<Name>, WireError> {
+        optional("service", &self.service)
+    }
+}
+
+impl v1::CountersRequest {
+    /// The switch that is asked for; None: the sum.
+    ///
+    /// # Errors
+    /// It is no name.
+    pub fn wanted(&self) -> Result<Option<Name>, WireError> {
+        optional("switch_name", &self.switch_name)
+    }
+}
+
+impl v1::EventsRequest {
+    /// The service whose events are asked for; None: all events.
+    ///
+    /// # Errors
+    /// It is no name.
+    pub fn wanted(&self) -> Result<Option<Name>, WireError> {
+        optional("service", &self.service)
+    }
+}
+
+impl From<Done> for v1::ChangeReply {
+    fn from(done: Done) -> Self {
+        Self {
+            message: done.message,
+            switches: done.switches.into_iter().map(v1::SwitchOutcome::from).collect(),
+        }
+    }
+}
+
+impl From<SwitchOutcome> for v1::SwitchOutcome {
+    fn from(outcome: SwitchOutcome) -> Self {
+        Self {
+            name: outcome.name.to_string(),
+            live: outcome.live.is_ok(),
+            live_after_nanos: outcome.live.as_ref().map_or(0, |after| nanos(*after)),
+            error: outcome.live.err().unwrap_or_default(),
+        }
+    }
+}
+
+impl From<StatusView> for v1::StatusReply {
+    /// Version and uptime are the surroundings' to fill in.
+    fn from(view: StatusView) -> Self {
+        Self {
+            version: String::new(),
+            term: view.term,
+            uptime_nanos: 0,
+            learning_left_nanos: nanos(view.learning_left),
+            services: count(view.services),
+            backends_active: count(view.backends_active),
+            backends_total: count(view.backends_total),
+            agents: count(view.agents),
+            switches_connected: count(view.switches_connected),
+            switches_total: count(view.switches_total),
+            alarms: view.alarms,
+        }
+    }
+}
+
+impl From<ServiceView> for v1::ServiceView {
+    fn from(view: ServiceView) -> Self {
+        let policy = |(class, policy): &(Name, Policy)| policy_to(&view.spec.name, class, *policy);
+        Self {
+            service: Some((&view.spec).into()),
+            backends_active: count(view.active),
+            backends_total: count(view.total),
+            policies: view.policies.iter().map(policy).collect(),
+            moving: view.moving,
+        }
+    }
+}
+
+impl From<BackendView> for v1::BackendView {
+    fn from(view: BackendView) -> Self {
+        Self {
+            service: view.service.to_string(),
+            backend: view.backend.to_string(),
+            weight: view.weight.into(),
+            state: view.state.to_owned(),
+            reason: view.reason,
+            since_nanos: nanos(view.age),
+            agent: view.agent.map(String::from).unwrap_or_default(),
+            connections: view.connections,
+            removable: view.removable,
+            deadline_left_nanos: view.deadline_left.map_or(0, nanos),
+        }
+    }
+}
+
+impl From<SwitchView> for v1::SwitchView {
+    fn from(view: SwitchView) -> Self {
+        Self {
+            name: view.name.to_string(),
+            description: view.description,
+            connected: view.connected,
+            generation: view.generation,
+            term: view.live.term,
+            sequence_sent: view.sequence_sent,
+            sequence_live: view.live.sequence,
+            last_live_nanos: nanos(view.last_live),
+            last_error: view.last_error,
+        }
+    }
+}
+
+impl From<ClassView> for v1::ClassView {
+    fn from(view: ClassView) -> Self {
+        Self { class: Some((&view.class).into()), admitted: view.admitted, refused: view.refused }
+    }
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

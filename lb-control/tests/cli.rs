@@ -1,0 +1,251 @@
+//! The binary as a script sees it: exit status, stdout, stderr.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use lb_control::proto::v1::{
+    self,
+    control_server::{Control, ControlServer},
+};
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{Request, Response, Status, transport::Server};
+
+/// A manager with service `www`, whose one backend is on one switch.
+struct Manager;
+
+fn done(live: bool) -> v1::ChangeReply {
+    let error = if live { "" } else { "not acknowledged yet" };
+    let switch = v1::SwitchOutcome {
+        name: "edge1".to_owned(),
+        live,
+        live_after_nanos: 180_000,
+        error: error.to_owned(),
+    };
+    v1::ChangeReply { message: "done".to_owned(), switches: vec![switch] }
+}
+
+type Reply<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Control for Manager {
+    async fn status(&self, _: Request<v1::StatusRequest>) -> Reply<v1::StatusReply> {
+        Ok(Response::new(v1::StatusReply { term: 5, ..Default::default() }))
+    }
+
+    async fn list_services(&self, _: Request<v1::ListRequest>) -> Reply<v1::ServiceList> {
+        let service = v1::Service { name: "www".to_owned(), ..Default::default() };
+        let view = v1::ServiceView { service: Some(service), ..Default::default() };
+        Ok(Response::new(v1::ServiceList { services: vec![view] }))
+    }
+
+    async fn list_backends(&self, request: Request<v1::ListRequest>) -> Reply<v1::BackendList> {
+        if !["", "www"].contains(&request.into_inner().service.as_str()) {
+            return Err(Status::not_found("no such service"));
+        }
+        let backend = "10.0.0.11:80".to_owned();
+        let view = v1::BackendView { backend, ..Default::default() };
+        // More than a pipe holds.
+        Ok(Response::new(v1::BackendList { backends: vec![view; 10_000] }))
+    }
+
+    async fn list_switches(&self, _: Request<v1::ListRequest>) -> Reply<v1::SwitchList> {
+        let view = v1::SwitchView { name: "edge1".to_owned(), ..Default::default() };
+        Ok(Response::new(v1::SwitchList { switches: vec![view] }))
+    }
+
+    async fn list_classes(&self, _: Request<v1::ListRequest>) -> Reply<v1::ClassList> {
+        Ok(Response::new(v1::ClassList::default()))
+    }
+
+    async fn add(&self, request: Request<v1::AddRequest>) -> Reply<v1::ChangeReply> {
+        match request.into_inner().service.as_str() {
+            "www" => Err(Status::already_exists("it is there already")),
+            _ => Err(Status::not_found("no such service")),
+        }
+    }
+
+    async fn remove(&self, _: Request<v1::RemoveRequest>) -> Reply<v1::ChangeReply> {
+        Err(Status::not_found("no such backend"))
+    }
+
+    async fn set_weight(&self, _: Request<v1::WeightRequest>) -> Reply<v1::ChangeReply> {
+        Ok(Response::new(done(false)))
+    }
+
+    async fn drop(&self, request: Request<v1::DropRequest>) -> Reply<v1::ChangeReply> {
+        match request.into_inner().class.as_str() {
+            "" => Ok(Response::new(done(true))),
+            _ => Err(Status::not_found("no such class")),
+        }
+    }
+
+    async fn get_counters(&self, _: Request<v1::CountersRequest>) -> Reply<v1::Counters> {
+        std::future::pending().await
+    }
+
+    type WatchEventsStream = tokio_stream::Iter<std::vec::IntoIter<Result<v1::Event, Status>>>;
+
+    async fn watch_events(&self, _: Request<v1::EventsRequest>) -> Reply<Self::WatchEventsStream> {
+        let event = |sequence| Ok(v1::Event { sequence, ..Default::default() });
+        Ok(Response::new(tokio_stream::iter(vec![event(1), event(2)])))
+    }
+}
+
+/// The manager's socket, for as long as it lives.
+struct Site {
+    _directory: tempfile::TempDir,
+    socket: PathBuf,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("sluice.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        tokio::spawn(
+            Server::builder()
+                .add_service(ControlServer::new(Manager))
+                .serve_with_incoming(UnixListenerStream::new(listener)),
+        );
+        Self { _directory: directory, socket }
+    }
+
+    async fn run(&self, words: &str) -> (i32, String, String) {
+        sluice(&format!("--manager unix:{} {words}", self.socket.display())).await
+    }
+}
+
+/// Exit status, stdout and stderr.
+async fn sluice(words: &str) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    command.args(words.split(' ')).env_remove("SLUICE_MANAGER").env_remove("SLUICE_LOG");
+    let output: Output =
+        tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statuses_and_messages() {
+    let site = Site::new().await;
+    let cases = [
+        ("drop www 50", 0, ""),
+        ("add www 10.0.0.11:80", 1, "sluice: it is there already\n"),
+        (
+            "add wwv 10.0.0.11:80",
+            1,
+            "sluice: there is no service `wwv`: did you mean `www`? There are: www\n",
+        ),
+        (
+            "drop www 50 --class defalt",
+            1,
+            "sluice: there is no class `defalt`: did you mean `default`? There are: default\n",
+        ),
+        ("get backends shop", 1, "sluice: there is no service `shop`; there are: www\n"),
+        (
+            "get switches edge2",
+            1,
+            "sluice: there is no switch `edge2`: did you mean `edge1`? There are: edge1\n",
+        ),
+        (
+            "weight www 10.0.0.11:80 7",
+            4,
+            "sluice: accepted, but not live on edge1: not acknowledged yet\n",
+        ),
+    ];
+    for (words, status, message) in cases {
+        let (seen, _, stderr) = site.run(words).await;
+        assert_eq!((seen, stderr.as_str()), (status, message), "sluice {words}");
+    }
+    let (status, _, stderr) = site.run("counters --timeout 100ms").await;
+    assert_eq!(status, 4, "{stderr}");
+    assert!(stderr.contains("no answer from unix:") && stderr.contains("within 100ms"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_to_stdout() {
+    let site = Site::new().await;
+    let (_, stdout, _) = site.run("drop www 50").await;
+    assert_eq!(stdout, "done (live on edge1 after 180 µs)\n");
+
+    let (_, stdout, _) = site.run("status -o json").await;
+    let status: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(status["term"], 5);
+
+    // What is not live everywhere is still told in full.
+    let (_, stdout, _) = site.run("weight www 10.0.0.11:80 7 -o json").await;
+    let change: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(change["live"], false);
+    assert_eq!(change["switches"][0]["error"], "not acknowledged yet");
+
+    let (_, stdout, _) = site.run("events -o json").await;
+    let events: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(events[1]["sequence"], 2);
+    let (status, stdout, _) = site.run("events --follow -o json").await;
+    let lines: Vec<serde_json::Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // The stream is not meant to end.
+    assert_eq!((lines.len(), status), (2, 3));
+}
+
+#[tokio::test]
+async fn usage() {
+    for words in ["frobnicate", "drop www 101", "add www", "run", "status --manager nowhere"] {
+        let (status, _, stderr) = sluice(words).await;
+        assert_eq!(status, 2, "sluice {words}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let (status, _, stderr) = sluice("status --manager unix:/nonexistent/sluice.sock").await;
+    assert_eq!(status, 3);
+    assert_eq!(
+        stderr,
+        "sluice: cannot connect to unix:/nonexistent/sluice.sock: No such file or directory \
+         (os error 2); start a manager by `sluice run --config FILE`, or point to one by --manager \
+         or --config\n"
+    );
+}
+
+#[tokio::test]
+async fn a_file_is_checked() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/sluice.toml");
+    let (status, stdout, _) = sluice(&format!("check {example}")).await;
+    assert_eq!(status, 0);
+    assert!(stdout.ends_with(
+        "2 services, 2 static backends, 2 classes, 1 policy, edge `edge` on eth0: ok\n"
+    ));
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bad.toml");
+    std::fs::write(&path, "[edge]\ninterface = [\"eth0\"]\n").unwrap();
+    let (status, stdout, stderr) = sluice(&format!("check {}", path.display())).await;
+    assert_eq!((status, stdout.as_str()), (1, ""));
+    assert!(
+        stderr.starts_with(&format!("{}:2:1: unknown field `interface`", path.display())),
+        "{stderr}"
+    );
+    let (status, stdout, _) = sluice(&format!("check -o json {}", path.display())).await;
+    let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((status, &answer["errors"][0]["line"]), (1, &2.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_goes_away() {
+    let site = Site::new().await;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
+        .args(["get", "backends", "--manager", &format!("unix:{}", site.socket.display())])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output =
+        tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}

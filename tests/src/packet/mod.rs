@@ -1,0 +1,27 @@
+//! Packet tables: frames in, the real XDP program under `BPF_PROG_TEST_RUN`,
+//! verdict, reason and frame out.
+//!
+//! ```no_run
+//! use lab::packet::*;
+//! use lb_common::abi::Reason;
+//!
+//! let www = Service::l2("203.0.113.10:80").slot(&server(1), &server(1));
+//! let world = World::new().service(www);
+//! let syn = tcp("198.51.100.7:40000", "203.0.113.10:80").syn();
+//! check([
+//!     case("a SYN goes to the slot's server", &world, &syn)
+//!         .transmits(Reason::ForwardNew, &syn.clone().via(server(1).mac(), EDGE_MAC)),
+//! ]);
+//! ```
+
+mod case;
+mod frame;
+mod program;
+mod route;
+mod world;
+
+pub use case::{Case, case, check, play};
+pub use frame::{EDGE_MAC, Packet, ROUTER_MAC, answer, checksum, ping, tcp, udp};
+pub use program::{Action, Exit, Program, Remembered};
+pub use route::{GATEWAY_MAC, UPLINK_MAC, forwarding, routed};
+pub use world::{Refusal, Server, Service, World, nobody, server, server6};

@@ -1,0 +1,326 @@
+//! The real program, loaded into the kernel with maps of its own, attached to
+//! nothing.
+
+use std::{
+    marker::PhantomData,
+    net::SocketAddr,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
+
+use anyhow::{Context as _, Result};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{HashMap, Map, MapData, PerCpuArray},
+    programs::{ProgramInfo, TestRun as _, TestRunOptions, Xdp},
+};
+use lb_common::abi::{
+    BackendCounters, CLASSES, ClassCounters, LOOKUP_SLOTS, MAX_BACKENDS, MAX_CLASS_RANGES,
+    MAX_SERVICES, Reason, ServiceCounters, copy_base, maps, words,
+};
+use memmap2::{MmapMut, MmapOptions};
+
+use super::world::{World, octets};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sluice-xdp"));
+
+/// Ring slots for each of the two copies.
+const RING_POOL: u32 = 65_538;
+const FLOWS: u32 = 1024;
+
+/// What the program returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    Aborted,
+    Drop,
+    Pass,
+    Transmit,
+    Redirect,
+}
+
+/// How a frame left the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    pub action: Action,
+    /// The counters that moved; one, unless the program is broken.
+    pub reasons: Vec<Reason>,
+    /// The frame as the program left it.
+    pub frame: Vec<u8>,
+}
+
+/// A flow that the program remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Binding id.
+    pub backend: u16,
+    pub closing: bool,
+    /// It has been seen by more than its SYN.
+    pub promoted: bool,
+}
+
+/// The XDP program and its maps.
+pub struct Program {
+    ebpf: Ebpf,
+    words: Table<u64>,
+    config: Table<lb_common::abi::Config>,
+    lookup: Table<lb_common::abi::LookupSlot>,
+    services: Table<lb_common::abi::Service>,
+    backends: Table<lb_common::abi::Backend>,
+    policies: Table<lb_common::abi::Policy>,
+    class_ranges: Table<lb_common::abi::ClassRange>,
+    rings: Table<u32>,
+    generation: u64,
+    /// Reason counters after the last frame.
+    counts: Vec<u64>,
+}
+
+impl Program {
+    /// Loads it; the kernel's verifier has a say here.
+    ///
+    /// # Errors
+    /// Without root, on a kernel that lacks something, or when the verifier
+    /// refuses the program.
+    pub fn load() -> Result<Self> {
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries(maps::RINGS, RING_POOL)
+            .map_max_entries(maps::FLOWS, FLOWS)
+            .map_max_entries(maps::SYN_FLOWS, FLOWS)
+            .load(OBJECT)
+            .context("loading the XDP program's maps; this needs root")?;
+        let program: &mut Xdp = ebpf.program_mut("sluice").context("no `sluice`")?.try_into()?;
+        program.load().context("the kernel refused the XDP program")?;
+        Ok(Self {
+            words: Table::map(&ebpf, maps::WORDS, words::COUNT)?,
+            config: Table::map(&ebpf, maps::CONFIG, 2)?,
+            lookup: Table::map(&ebpf, maps::LOOKUP, 2 * LOOKUP_SLOTS)?,
+            services: Table::map(&ebpf, maps::SERVICES, 2 * MAX_SERVICES)?,
+            backends: Table::map(&ebpf, maps::BACKENDS, 2 * MAX_BACKENDS)?,
+            policies: Table::map(&ebpf, maps::POLICIES, 2 * MAX_SERVICES * CLASSES)?,
+            class_ranges: Table::map(&ebpf, maps::CLASS_RANGES, 2 * MAX_CLASS_RANGES)?,
+            rings: Table::map(&ebpf, maps::RINGS, 2 * RING_POOL)?,
+            ebpf,
+            generation: 0,
+            counts: vec![0; Reason::ALL.len()],
+        })
+    }
+
+    /// The loaded program, for what the kernel says of it.
+    ///
+    /// # Errors
+    /// Of bpf(2).
+    pub fn info(&self) -> Result<ProgramInfo> {
+        let program: &Xdp = self.ebpf.program("sluice").context("no `sluice`")?.try_into()?;
+        Ok(program.info()?)
+    }
+
+    /// Makes a world live: writes the idle copy, then flips the generation.
+    pub fn commit(&mut self, world: &World) {
+        self.prepare(world);
+        self.flip();
+    }
+
+    /// Writes a world into the copy that packets do not read.
+    pub fn prepare(&mut self, world: &World) {
+        let next = self.generation + 1;
+        let base = |capacity| copy_base(next, capacity);
+        self.config.put(base(1), &[world.config()]);
+        self.lookup.put(base(LOOKUP_SLOTS), world.lookup().slots());
+        self.class_ranges.put(base(MAX_CLASS_RANGES), &world.class_ranges());
+        self.services.clear(base(MAX_SERVICES), MAX_SERVICES);
+        self.backends.clear(base(MAX_BACKENDS), MAX_BACKENDS);
+        self.policies.clear(base(MAX_SERVICES * CLASSES), MAX_SERVICES * CLASSES);
+        let mut ring = base(RING_POOL);
+        for (id, service) in world.services.iter().enumerate() {
+            let id = id as u32;
+            self.services.put(base(MAX_SERVICES) + id, &[service.row(ring)]);
+            let slots: Vec<u32> = service
+                .slots
+                .iter()
+                .map(|&[current, settled]| u32::from(current) | (u32::from(settled) << 16))
+                .collect();
+            self.rings.put(ring, &slots);
+            ring += (slots.len() as u32).next_multiple_of(2);
+            for server in service.servers() {
+                self.backends.put(base(MAX_BACKENDS) + u32::from(server.id()), &[server.row()]);
+            }
+            for (class, policy) in service.policies() {
+                let index = base(MAX_SERVICES * CLASSES) + id * CLASSES + class;
+                self.policies.put(index, &[policy]);
+            }
+        }
+        self.words.put(words::EPOCH, &[world.epoch]);
+        self.words.put(words::FLOWS_FULL, &[world.flows_full.into()]);
+    }
+
+    /// Makes what was prepared live.
+    pub fn flip(&mut self) {
+        self.generation += 1;
+        self.words.put(words::GENERATION, &[self.generation]);
+    }
+
+    /// Runs the program once over a frame of at least 14 bytes.
+    pub fn send(&mut self, frame: &[u8]) -> Exit {
+        let (action, frame) = self.run(frame);
+        let counts = self.reasons();
+        let before = std::mem::replace(&mut self.counts, counts);
+        let pairs = Reason::ALL.iter().zip(before.iter().zip(&self.counts));
+        let moved = pairs.flat_map(|(reason, (before, after))| {
+            std::iter::repeat_n(*reason, (after - before) as usize)
+        });
+        Exit { action, reasons: moved.collect(), frame }
+    }
+
+    /// As [`send`](Self::send), without a look at the counters.
+    pub fn run(&self, frame: &[u8]) -> (Action, Vec<u8>) {
+        let mut out = vec![0; frame.len() + 256];
+        let program: &Xdp = self.ebpf.program("sluice").expect("loaded").try_into().expect("XDP");
+        let options =
+            TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..Default::default() };
+        let result = program.test_run(options).expect("the kernel runs the program");
+        out.truncate(result.data_size_out as usize);
+        let action = match result.return_value {
+            1 => Action::Drop,
+            2 => Action::Pass,
+            3 => Action::Transmit,
+            4 => Action::Redirect,
+            _ => Action::Aborted,
+        };
+        (action, out)
+    }
+
+    /// Frames by the reason for which they left, in the order of [`Reason::ALL`].
+    pub fn reasons(&self) -> Vec<u64> {
+        let count = |reason| {
+            let [count] = self.counter(maps::REASONS, reason);
+            count
+        };
+        (0..Reason::ALL.len() as u32).map(count).collect()
+    }
+
+    /// What is remembered of a flow, named as the client's packets name it.
+    pub fn remembered(&self, client: &str, service: &str) -> Option<Remembered> {
+        let key = flow_key(client, service);
+        [(maps::FLOWS, true), (maps::SYN_FLOWS, false)].into_iter().find_map(|(map, promoted)| {
+            let flows: HashMap<&MapData, [u8; 40], [u8; 8]> =
+                self.ebpf.map(map)?.try_into().expect("a hash map");
+            let [b0, b1, s0, s1, ..] = flows.get(&key, 0).ok()?;
+            let (backend, state) = (u16::from_ne_bytes([b0, b1]), u16::from_ne_bytes([s0, s1]));
+            Some(Remembered { backend, closing: state != 0, promoted })
+        })
+    }
+
+    /// Flows in both tables.
+    pub fn remembered_flows(&self) -> usize {
+        let count = |map| {
+            let flows: HashMap<&MapData, [u8; 40], [u8; 8]> =
+                self.ebpf.map(map).expect("in the object").try_into().expect("a hash map");
+            flows.keys().count()
+        };
+        count(maps::FLOWS) + count(maps::SYN_FLOWS)
+    }
+
+    /// Empties the tables of remembered flows.
+    pub fn forget(&mut self) {
+        for map in [maps::FLOWS, maps::SYN_FLOWS] {
+            let map = self.ebpf.map_mut(map).expect("in the object");
+            let mut flows: HashMap<&mut MapData, [u8; 40], [u8; 8]> =
+                map.try_into().expect("a hash map");
+            let keys: Vec<_> = flows.keys().filter_map(Result::ok).collect();
+            for key in keys {
+                flows.remove(&key).expect("nobody else removes flows");
+            }
+        }
+    }
+
+    /// Counters of a service, by id.
+    pub fn service_counters(&self, id: u32) -> ServiceCounters {
+        let [
+            new_connections,
+            refused_reset,
+            refused_silent,
+            no_backend,
+            broken,
+            remembered,
+            not_remembered,
+        ] = self.counter(maps::SERVICE_COUNTERS, id);
+        ServiceCounters {
+            new_connections,
+            refused_reset,
+            refused_silent,
+            no_backend,
+            broken,
+            remembered,
+            not_remembered,
+        }
+    }
+
+    /// Counters of a binding, by id.
+    pub fn backend_counters(&self, id: u16) -> BackendCounters {
+        let [packets, bytes, reply_packets, reply_bytes, new_connections, untracked] =
+            self.counter(maps::BACKEND_COUNTERS, id.into());
+        BackendCounters { packets, bytes, reply_packets, reply_bytes, new_connections, untracked }
+    }
+
+    /// Counters of a class, by index.
+    pub fn class_counters(&self, class: u32) -> ClassCounters {
+        let [admitted, refused] = self.counter(maps::CLASS_COUNTERS, class);
+        ClassCounters { admitted, refused }
+    }
+
+    fn counter<const N: usize>(&self, map: &str, index: u32) -> [u64; N] {
+        let counters: PerCpuArray<&MapData, [u64; N]> =
+            self.ebpf.map(map).expect("in the object").try_into().expect("a per-CPU array");
+        let values = counters.get(&index, 0).expect("within the array");
+        values.iter().fold([0; N], |sum, cpu| std::array::from_fn(|i| sum[i] + cpu[i]))
+    }
+}
+
+/// `FlowKey` as it lies in memory.
+fn flow_key(client: &str, service: &str) -> [u8; 40] {
+    let parse = |at: &str| at.parse().unwrap_or_else(|_| panic!("`{at}` is no address and port"));
+    let (src, dst): (SocketAddr, SocketAddr) = (parse(client), parse(service));
+    let mut key = [0; 40];
+    key[..16].copy_from_slice(&octets(src.ip()));
+    key[16..32].copy_from_slice(&octets(dst.ip()));
+    key[32..34].copy_from_slice(&src.port().to_be_bytes());
+    key[34..36].copy_from_slice(&dst.port().to_be_bytes());
+    key[36] = 6;
+    key
+}
+
+/// A memory-mapped array of rows.
+struct Table<T> {
+    memory: MmapMut,
+    rows: PhantomData<T>,
+}
+
+impl<T: Copy> Table<T> {
+    fn map(ebpf: &Ebpf, name: &str, len: u32) -> Result<Self> {
+        let Some(Map::Array(map)) = ebpf.map(name) else {
+            anyhow::bail!("the object has no array map {name}");
+        };
+        // SAFETY: the program only reads this memory, and only within `send`,
+        // while nothing here writes it.
+        let memory = unsafe {
+            MmapOptions::new()
+                .len(len as usize * size_of::<T>())
+                .map_mut(map.fd().as_fd().as_raw_fd())
+        };
+        let memory = memory.with_context(|| format!("mapping {name}"))?;
+        Ok(Self { memory, rows: PhantomData })
+    }
+
+    fn put(&mut self, index: u32, rows: &[T]) {
+        // SAFETY: the ABI's types are `repr(C)` without padding, so all their
+        // bytes are initialised.
+        let bytes = unsafe {
+            std::slice::from_raw_parts(rows.as_ptr().cast::<u8>(), std::mem::size_of_val(rows))
+        };
+        let start = index as usize * size_of::<T>();
+        self.memory[start..start + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn clear(&mut self, index: u32, len: u32) {
+        let start = index as usize * size_of::<T>();
+        self.memory[start..start + len as usize * size_of::<T>()].fill(0);
+    }
+}

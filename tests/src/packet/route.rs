@@ -1,0 +1,63 @@
+//! A namespace with routes, for packets whose way the kernel's tables say.
+
+use std::{fs, process::Command, thread};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sched::{CloneFlags, unshare};
+
+use super::Program;
+
+/// Ethernet address of the interface towards clients.
+pub const UPLINK_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
+/// Ethernet address of the router behind it.
+pub const GATEWAY_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
+
+/// Two veth ends; clients are behind the first, by routes over a gateway.
+/// A second gateway's Ethernet address is not known.
+const SET_UP: &[&str] = &[
+    "link set lo up",
+    "link add uplink address 02:00:00:00:00:01 type veth peer name peer",
+    "link set uplink up",
+    "link set peer up",
+    "address add 192.0.2.1/24 dev uplink",
+    "address add 2001:db8:f::1/64 dev uplink nodad",
+    "neighbour add 192.0.2.2 lladdr 02:00:00:00:00:02 dev uplink nud permanent",
+    "neighbour add 2001:db8:f::2 lladdr 02:00:00:00:00:02 dev uplink nud permanent",
+    "route add 198.51.100.0/24 via 192.0.2.2",
+    "route add 2001:db8:c::/64 via 2001:db8:f::2",
+    "route add 198.51.101.0/24 via 192.0.2.3",
+    "route add blackhole 198.51.102.0/24",
+];
+
+/// Runs `work` on a thread in a network namespace of its own, with a program
+/// loaded there.
+///
+/// # Panics
+/// As `work` does, and when the namespace cannot be made.
+pub fn routed(work: impl FnOnce(Program) + Send) {
+    let inside = || -> Result<Program> {
+        unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace; this needs root")?;
+        for arguments in SET_UP {
+            let status = Command::new("ip").args(arguments.split(' ')).status()?;
+            ensure!(status.success(), "`ip {arguments}` failed");
+        }
+        forwarding(true)?;
+        Program::load()
+    };
+    let task = || work(inside().expect("a namespace with routes"));
+    if let Err(panic) = thread::scope(|scope| scope.spawn(task).join()) {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Switches forwarding on or off in this thread's namespace.
+///
+/// # Errors
+/// Of the files under `/proc/sys/net`.
+pub fn forwarding(on: bool) -> Result<()> {
+    for key in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+        fs::write(format!("/proc/sys/net/{key}"), if on { "1" } else { "0" })
+            .with_context(|| format!("setting {key}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! Packet tables: the real program under `BPF_PROG_TEST_RUN`.
+//!
+//! They need root and a BPF compiler; `cargo xtask test` sees to both.
+
+mod admission;
+mod budget;
+mod fragments;
+mod l2;
+mod malformed;
+mod moving;
+mod nat;
+mod passed;
+mod reset;
+mod unserved;
+
+/// A client, and the VIP it asks for.
+const CLIENT: &str = "198.51.100.7:40000";
+const VIP: &str = "203.0.113.10:80";
+/// The same over IPv6.
+const CLIENT6: &str = "[2001:db8:c::7]:40000";
+const VIP6: &str = "[2001:db8::10]:80";

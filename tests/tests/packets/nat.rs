@@ -1,0 +1,149 @@
+//! Mode `nat`: address and port are rewritten both ways, without a table.
+
+use lab::packet::{
+    EDGE_MAC, GATEWAY_MAC, Packet, Program, Server, Service, UPLINK_MAC, World, case, check,
+    forwarding, play, routed, server, server6, tcp,
+};
+use lb_common::abi::Reason::{
+    ForwardEstablished, ForwardNew, ForwardReply, NoRoute, NotOurs, ReplyToKernel, TtlExpired,
+};
+
+use crate::{CLIENT, CLIENT6, VIP, VIP6};
+
+const SERVER: &str = "10.0.0.1:8080";
+const SERVER6: &str = "[fd00::2]:8080";
+
+fn world() -> World {
+    World::new()
+        .service(Service::nat(VIP).slot(&server(1), &server(1)))
+        .service(Service::nat(VIP6).slot(&server6(2), &server6(2)))
+}
+
+/// As the server gets it.
+fn at(packet: &Packet, server: &Server) -> Packet {
+    packet.clone().to(server.address()).via(server.mac(), EDGE_MAC)
+}
+
+/// As the client's router gets it.
+fn from_vip(packet: &Packet, vip: &str) -> Packet {
+    packet.clone().from(vip.parse().unwrap()).via(GATEWAY_MAC, UPLINK_MAC)
+}
+
+#[test]
+fn clients_segments_are_readdressed() {
+    let world = world();
+    let flow = || tcp(CLIENT, VIP).ttl(60);
+    let rows: Vec<(&str, _, Packet)> = vec![
+        ("SYN", ForwardNew, flow().syn().seq(7).tcp_options(&[2, 4, 5, 180])),
+        ("ACK", ForwardEstablished, flow().seq(8).ack(100)),
+        ("data", ForwardEstablished, flow().ack(1).payload(b"GET / HTTP/1.1\r\n\r\n")),
+        ("odd data", ForwardEstablished, flow().ack(1).payload(b"odd")),
+        ("a full frame", ForwardEstablished, flow().ack(1).payload(&[0xff; 1460])),
+        ("RST", ForwardEstablished, flow().rst()),
+        ("IP options", ForwardEstablished, flow().ack(1).ip_options(&[1; 40])),
+        ("TCP options", ForwardEstablished, flow().ack(1).tcp_options(&[1; 40])),
+        ("DSCP", ForwardEstablished, flow().ack(1).dscp(46)),
+        ("padding", ForwardEstablished, flow().ack(1).pad(6)),
+        ("a VLAN tag", ForwardEstablished, flow().ack(1).vlan(5)),
+    ];
+    check(rows.iter().map(|(name, reason, packet)| {
+        case(*name, &world, packet).transmits(*reason, &at(packet, &server(1)).ttl(59))
+    }));
+    let flow = || tcp(CLIENT6, VIP6).ttl(60);
+    let rows: Vec<(&str, _, Packet)> = vec![
+        ("SYN over IPv6", ForwardNew, flow().syn().seq(7)),
+        ("data over IPv6", ForwardEstablished, flow().ack(1).payload(b"GET /")),
+        ("traffic class", ForwardEstablished, flow().ack(1).dscp(46)),
+    ];
+    check(rows.iter().map(|(name, reason, packet)| {
+        case(*name, &world, packet).transmits(*reason, &at(packet, &server6(2)).ttl(59))
+    }));
+}
+
+#[test]
+fn no_packet_lives_for_ever() {
+    let world = world();
+    let flow = || tcp(CLIENT, VIP).ack(1);
+    check([
+        case("TTL 2", &world, &flow().ttl(2))
+            .transmits(ForwardEstablished, &at(&flow(), &server(1)).ttl(1)),
+        case("TTL 1", &world, &flow().ttl(1)).drops(TtlExpired),
+        case("TTL 0", &world, &flow().ttl(0)).drops(TtlExpired),
+        case("hop limit 1", &world, &tcp(CLIENT6, VIP6).ack(1).ttl(1)).drops(TtlExpired),
+        case("TTL 255", &world, &flow().ttl(255))
+            .transmits(ForwardEstablished, &at(&flow(), &server(1)).ttl(254)),
+    ]);
+}
+
+#[test]
+fn checksums_equal_fresh_ones_for_any_flow() {
+    let mut program = Program::load().unwrap();
+    program.commit(&world());
+    for n in 0..3000u32 {
+        let n = n.wrapping_mul(0x9e37_79b9);
+        let [a, b, c, d] = n.to_be_bytes();
+        let port = (n as u16).max(1);
+        let packet = tcp(&format!("{}.{b}.{c}.{d}:{port}", a.clamp(1, 223)), VIP).ack(n).seq(!n);
+        let seen = program.run(&packet.bytes());
+        assert_eq!(seen.1, at(&packet, &server(1)).ttl(59).bytes(), "{packet:?}");
+        let packet = tcp(&format!("[2001:db8:{a:x}{b:x}::{c:x}{d:x}]:{port}"), VIP6).ack(n);
+        let seen = program.run(&packet.bytes());
+        assert_eq!(seen.1, at(&packet, &server6(2)).ttl(59).bytes(), "{packet:?}");
+    }
+}
+
+#[test]
+fn replies_come_from_the_vip() {
+    routed(|mut program| {
+        let world = world();
+        let v4 = || tcp(SERVER, CLIENT).ttl(60);
+        let v6 = || tcp(SERVER6, CLIENT6).ttl(60);
+        let rows: Vec<(&str, &str, Packet)> = vec![
+            ("SYN and ACK", VIP, v4().syn().ack(8).seq(5)),
+            ("data", VIP, v4().ack(9).payload(b"HTTP/1.1 200 OK\r\n\r\n")),
+            ("RST", VIP, v4().rst()),
+            // A server's SYN from the port that it serves has no meaning of its own.
+            ("SYN", VIP, v4().syn()),
+            ("IP options", VIP, v4().ack(9).ip_options(&[1; 4])),
+            ("SYN and ACK over IPv6", VIP6, v6().syn().ack(8)),
+            ("data over IPv6", VIP6, v6().ack(9).payload(b"odd")),
+        ];
+        let rows = rows.iter().map(|(name, vip, packet)| {
+            case(*name, &world, packet).redirects(ForwardReply, &from_vip(packet, vip).ttl(59))
+        });
+        play(&mut program, rows);
+        let counters = program.backend_counters(1);
+        assert_eq!((counters.packets, counters.reply_packets), (0, 5));
+        assert_eq!(program.backend_counters(2).reply_packets, 2);
+    });
+}
+
+#[test]
+fn replies_that_cannot_go_on() {
+    routed(|mut program| {
+        let world = world();
+        // The kernel must ask for the router's Ethernet address first: it gets
+        // the reply, readdressed, and forwards it itself.
+        let unresolved = tcp(SERVER, "198.51.101.7:40000").ack(1).ttl(60);
+        let readdressed = unresolved.clone().from(VIP.parse().unwrap());
+        play(
+            &mut program,
+            [
+                case("TTL 1", &world, &tcp(SERVER, CLIENT).ack(1).ttl(1)).drops(TtlExpired),
+                case("hop limit 1", &world, &tcp(SERVER6, CLIENT6).ack(1).ttl(1)).drops(TtlExpired),
+                case("a next hop to be resolved", &world, &unresolved)
+                    .passes_as(ReplyToKernel, &readdressed),
+                case("a route into nothing", &world, &tcp(SERVER, "198.51.102.7:40000").ack(1))
+                    .drops(NoRoute),
+                case("from another port", &world, &tcp("10.0.0.1:22", CLIENT).ack(1))
+                    .passes(NotOurs),
+            ],
+        );
+        forwarding(false).unwrap();
+        play(
+            &mut program,
+            [case("a kernel that does not forward", &world, &tcp(SERVER, CLIENT).ack(1))
+                .drops(NoRoute)],
+        );
+    });
+}

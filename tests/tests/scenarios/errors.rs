@@ -1,0 +1,112 @@
+//! What cannot work is refused with a message that says what to do.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{Lab, binary, l2};
+
+/// Runs `sluice run` with this configuration, which must fail, and checks that
+/// its message names each of `words`.
+fn run_fails(lab: &Lab, config: &str, before: &[&str], words: &[&str]) -> Result<()> {
+    // Where everybody may read it, also without privilege.
+    let sluice = lab.directory().join("sluice");
+    fs::copy(binary()?, &sluice)?;
+    let path = lab.directory().join("wrong.toml");
+    fs::write(&path, config)?;
+    let (sluice, path) = (sluice.to_string_lossy(), path.to_string_lossy());
+    let mut line = before.to_vec();
+    line.extend([&*sluice, "run", "--config", &path]);
+    let process = lab.edge().spawn("wrong", line[0], &line[1..])?;
+    let outcome = process.wait(Duration::from_secs(15)).context("it should have failed")?;
+    ensure!(!outcome.success(), "it succeeded:\n{}", outcome.stdout);
+    says(&outcome.stdout, words)
+}
+
+fn says(message: &str, words: &[&str]) -> Result<()> {
+    for word in words {
+        ensure!(message.contains(word), "no word of `{word}` in:\n{message}");
+    }
+    ensure!(!message.contains("panicked"), "{message}");
+    Ok(())
+}
+
+fn config(lab: &Lab, interface: &str, tables: &str) -> String {
+    let directory = lab.directory().display();
+    format!(
+        "[manager]\nsocket = \"{directory}/wrong.sock\"\nintent = \"{directory}/wrong.json\"\n\
+         [edge]\ninterfaces = [\"{interface}\"]\npin = \"{}/wrong\"\nflow_key = \"{directory}/wrong.key\"\n\
+         {tables}\n",
+        lab.bpffs().display()
+    )
+}
+
+const WWW: &str = "[[service]]\nname = \"www\"\naddress = \"198.18.0.10:80\"\nmode = \"l2\"\n";
+
+#[test]
+fn a_wrong_interface_is_named_with_those_there_are() -> Result<()> {
+    let lab = Lab::build().servers(0).prepare()?;
+    run_fails(&lab, &config(&lab, "eth9", WWW), &[], &["eth9", "eth0"])
+}
+
+#[test]
+fn missing_privilege_is_named() -> Result<()> {
+    let lab = Lab::build().servers(0).prepare()?;
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+    run_fails(&lab, &config(&lab, "eth0", WWW), &nobody, &["root"])
+}
+
+#[test]
+fn a_vip_given_twice_is_refused() -> Result<()> {
+    let lab = Lab::build().servers(0).prepare()?;
+    let twice = format!("{WWW}{}", WWW.replace("www", "web"));
+    run_fails(&lab, &config(&lab, "eth0", &twice), &[], &["198.18.0.10:80", "www", "web"])
+}
+
+#[test]
+fn a_backend_of_the_wrong_family_is_refused() -> Result<()> {
+    let lab = Lab::build().servers(0).prepare()?;
+    let wrong = format!("{WWW}[[service.backend]]\naddress = \"[fd00:18:2::11]:80\"\n");
+    run_fails(&lab, &config(&lab, "eth0", &wrong), &[], &["www", "[fd00:18:2::11]:80", "IPv4"])
+}
+
+#[test]
+fn an_unknown_field_is_named_with_its_line_and_the_nearest_name() -> Result<()> {
+    let lab = Lab::build().servers(0).prepare()?;
+    let wrong = config(&lab, "eth0", WWW).replace("interfaces", "interface");
+    run_fails(&lab, &wrong, &[], &["wrong.toml", "interface", "interfaces"])
+}
+
+/// Exit statuses that scripts rely on.
+const FAILED: Option<i32> = Some(1);
+const USAGE: Option<i32> = Some(2);
+const UNREACHABLE: Option<i32> = Some(3);
+
+#[test]
+fn commands_say_what_is_wrong() -> Result<()> {
+    let lab = Lab::build().servers(1).service(l2("www")).start()?;
+    let cases: &[(&[&str], Option<i32>, &[&str])] = &[
+        (&["add", "wwww", "198.18.2.12:80"], FAILED, &["wwww", "www"]),
+        (&["add", "www", "[fd00:18:2::12]:80"], FAILED, &["IPv4"]),
+        (&["add", "www", "198.18.2.12"], USAGE, &["198.18.2.12"]),
+        (&["remove", "www", "198.18.2.99:80"], FAILED, &["198.18.2.99:80", "198.18.2.11:80"]),
+        (&["weight", "www", "198.18.2.99:80", "5"], FAILED, &["198.18.2.99:80"]),
+        (&["weight", "www", "198.18.2.11:80", "70000"], USAGE, &["65535"]),
+        (&["drop", "www", "101"], USAGE, &["100"]),
+        (&["drop", "www", "10", "--class", "nobody"], FAILED, &["nobody", "default"]),
+        (&["get", "backers"], USAGE, &["backends"]),
+    ];
+    for (args, status, words) in cases {
+        let outcome = lab.sluice(args)?;
+        ensure!(outcome.status == *status, "sluice {args:?}: {outcome:?}");
+        says(&outcome.stderr, words).with_context(|| format!("sluice {args:?}"))?;
+    }
+    lab.get_many("www", 20)?.all_answered()
+}
+
+#[test]
+fn no_manager_is_said() -> Result<()> {
+    let lab = Lab::build().servers(0).prepare()?;
+    let outcome = lab.sluice(&["status"])?;
+    ensure!(outcome.status == UNREACHABLE, "{outcome:?}");
+    says(&outcome.stderr, &["sluice.sock", "sluice run"])
+}

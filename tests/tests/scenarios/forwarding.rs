@@ -1,0 +1,61 @@
+//! Every forwarding mode in both families.
+
+use anyhow::{Result, ensure};
+use lab::{Lab, Service, l2, nat};
+
+#[test]
+fn l2_over_ipv4() -> Result<()> {
+    serves(l2("www"))
+}
+
+#[test]
+fn l2_over_ipv6() -> Result<()> {
+    serves(l2("www").v6())
+}
+
+#[test]
+fn nat_over_ipv4() -> Result<()> {
+    serves(nat("www"))
+}
+
+#[test]
+fn nat_over_ipv6() -> Result<()> {
+    serves(nat("www").v6())
+}
+
+/// Short requests from all servers, and a file large enough to show a segment
+/// that was lost or changed.
+fn serves(service: Service) -> Result<()> {
+    let lab = Lab::build().servers(3).service(service).start()?;
+    let answers = lab.get_many("www", 300)?;
+    answers.all_answered()?;
+    answers.spread.follows(&[("server-1", 1), ("server-2", 1), ("server-3", 1)])?;
+    let url = format!("http://{}/file", lab.vip("www"));
+    let target = lab.directory().join("fetched");
+    for _ in 0..5 {
+        let args = ["--silent", "--max-time", "10", "--output", &target.to_string_lossy(), &url];
+        lab.client().run("curl", &args)?.stdout()?;
+        let same = std::fs::read(&target)? == std::fs::read(lab.directory().join("file"))?;
+        ensure!(same, "the file arrived changed");
+    }
+    Ok(())
+}
+
+#[test]
+fn services_do_not_mix() -> Result<()> {
+    let lab = Lab::build()
+        .servers(2)
+        .service(l2("a"))
+        .service(nat("b"))
+        .service(nat("c"))
+        .service(l2("d").v6())
+        .start()?;
+    let first = lab.backend("b", 0).to_string();
+    lab.sluice(&["weight", "b", &first, "0"])?.stdout()?;
+    for service in ["a", "c", "d"] {
+        let answers = lab.get_many(service, 200)?;
+        answers.all_answered()?;
+        answers.spread.follows(&[("server-1", 1), ("server-2", 1)])?;
+    }
+    lab.get_many("b", 50)?.spread.follows(&[("server-2", 1)])
+}

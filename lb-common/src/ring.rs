@@ -9,6 +9,21 @@
 //!
 //! Here the shares are fixed beforehand (largest remainder), so they are exact;
 //! a heavier backend has its turn more often.
+//!
+//! Ways to fill 65,537 slots with equal weights, on a busy two-core EPYC
+//! (`cargo run --release -p lb-common --example ring`): milliseconds to build,
+//! and slots that one add moves between two others.
+//!
+//! | | 10 seats | 100 | 1,000 |
+//! | --- | --- | --- | --- |
+//! | this | 1.2 ms, 0.2 % | 1.3 ms, 0.6 % | 1.4 ms, 0.9 % |
+//! | the last 1 % by next free slot | 1.0 ms, 1.0 % | 1.3 ms, 1.2 % | 1.4 ms, 0.8 % |
+//! | the last 5 % by next free slot | 1.1 ms, 4.2 % | 1.0 ms, 4.3 % | 1.1 ms, 1.9 % |
+//! | one question a turn | 1.5 ms, 0.2 % | 1.4 ms, 0.3 % | 1.6 ms, 0.3 % |
+//!
+//! A slot that goes to its finder's neighbour is a slot that nobody's order
+//! speaks for, so every shortcut at the end is paid for with moves. One
+//! question a turn moves least, but with unequal weights it took 2 to 7 ms.
 
 use std::cmp::Reverse;
 

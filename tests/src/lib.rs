@@ -18,6 +18,8 @@
 //! is dropped, after a signal, or at the latest when the next lab starts, all
 //! of it goes away.
 
+#[cfg(feature = "lab")]
+pub mod bench;
 mod builder;
 mod client;
 mod command;

@@ -154,12 +154,18 @@ impl Core {
             self.intent.removals.remove(key);
             self.saving.dirty = true;
         }
-        if !self.bindings.contains_key(key) {
-            self.create(key, State::Pending, "waiting for its health to be verified")?;
+        let is_new = !self.bindings.contains_key(key);
+        if is_new {
+            self.admit(key)?;
         }
         if let Some(record) = self.bindings.get_mut(key) {
             record.agent = Some(name.clone());
             record.boot = Some(boot);
+        }
+        if is_new {
+            self.enter(key, State::Pending, "waiting for its health to be verified");
+        } else {
+            self.notify(key);
         }
         self.sync_probe(key);
         self.refresh(key);

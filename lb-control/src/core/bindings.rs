@@ -132,9 +132,15 @@ impl Core {
         state: State,
         reason: &str,
     ) -> Result<(), String> {
+        self.admit(key)?;
+        self.enter(key, state, reason);
+        Ok(())
+    }
+
+    /// The first half of [`create`](Self::create): nobody is told yet.
+    pub(super) fn admit(&mut self, key: &BindingKey) -> Result<(), String> {
         self.known.apply(&setup::put(key)).map_err(|error| error.to_string())?;
         self.bindings.insert(key.clone(), Record::new(State::Pending, self.now));
-        self.enter(key, state, reason);
         Ok(())
     }
 
@@ -319,7 +325,7 @@ impl Core {
     }
 
     /// The weight that counts: the operator's, the agent's, the file's.
-    fn given_weight(&self, key: &BindingKey) -> Option<Weight> {
+    pub(super) fn given_weight(&self, key: &BindingKey) -> Option<Weight> {
         let by_command =
             || self.intent.weights.get(key).or_else(|| self.intent.adds.get(key)).copied();
         let by_agent = || {
@@ -332,7 +338,7 @@ impl Core {
     }
 
     /// Tells the agent how its binding stands, in the words of its contract.
-    fn notify(&mut self, key: &BindingKey) {
+    pub(super) fn notify(&mut self, key: &BindingKey) {
         let Some(record) = self.bindings.get(key) else { return };
         let Some(agent) = record.agent.as_ref().and_then(|name| self.agents.get(name)) else {
             return;

@@ -40,17 +40,15 @@ impl Core {
             return refuse(RefusalKind::Invalid, setup::unprobed_reason(&key));
         }
         let removed = self.intent.removals.contains_key(&key);
+        let is_new = !self.bindings.contains_key(&key);
         match self.bindings.get(&key) {
-            None => {
-                let reason = "waiting for its health to be verified";
-                self.create(&key, State::Pending, reason)
-                    .or_else(|message| refuse(RefusalKind::Invalid, message))?;
-            }
+            None => self.admit(&key).or_else(|why| refuse(RefusalKind::Invalid, why))?,
             Some(record) if !removed && self.vouched(&key) => {
                 let (state, weight) = (record.state.name(), record.weight);
                 let message = match record.state {
                     State::Active => format!(
-                        "{key} is already active with weight {weight}: use `sluice weight {} {} N` to change it",
+                        "{key} is already active with weight {weight}: use `sluice weight {} {} N` \
+                         to change it",
                         key.service, key.backend
                     ),
                     _ => format!("{key} is already there, and is {state}: {}", record.reason),
@@ -60,17 +58,22 @@ impl Core {
             Some(_) => {}
         }
         self.intent.removals.remove(&key);
-        self.saving.dirty = true;
-        if claimant.is_some() || self.in_file(&key) {
-            self.intent.weights.insert(key.clone(), weight);
-        } else {
-            self.intent.adds.insert(key.clone(), weight);
-        }
+        self.intent.weights.remove(&key);
+        let is_static = claimant.is_none() && !self.in_file(&key);
         if let (Some((agent, boot)), Some(record)) = (claimant, self.bindings.get_mut(&key)) {
             record.agent = Some(agent);
             record.boot = Some(boot);
         }
+        if is_static {
+            self.intent.adds.insert(key.clone(), weight);
+        } else if self.given_weight(&key) != Some(weight) {
+            self.intent.weights.insert(key.clone(), weight);
+        }
+        self.saving.dirty = true;
         self.tell("binding.added", &key, format!("added by the operator with weight {weight}"));
+        if is_new {
+            self.enter(&key, State::Pending, "waiting for its health to be verified");
+        }
         self.sync_probe(&key);
         self.refresh(&key);
         self.evaluate(&key);

@@ -9,8 +9,9 @@ use super::{
 use crate::model::{BindingKey, Name};
 
 /// How long an operator waits at the most for the switches, and for a new
-/// backend's health.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// backend's health: less than the command line's own patience of 10 s, so that
+/// the answer says which switch is late.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What an operator waits for.
 #[derive(Clone, Debug)]

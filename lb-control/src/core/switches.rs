@@ -75,7 +75,8 @@ impl Core {
         let Hello { name, stamp, generation, state, description } = hello;
         let switch = self.switches.entry(name.clone()).or_default();
         if switch.session.is_some_and(|other| other != session) {
-            // One of the two would be steered by the other's deltas.
+            // Each would undo the other's session. One that is gone without a
+            // word is noticed by keepalive, and the new one tries again.
             self.close(
                 session,
                 format!("another switch named `{name}` is connected: each needs a name of its own"),

@@ -14,9 +14,11 @@ use tonic::Streaming;
 
 use crate::{
     config::TlsSettings,
-    manager::SWITCH_MESSAGE,
     model::{Delta, FromSwitch, Name, Stamp, ToSwitch},
-    proto::v1::{self, edges_client::EdgesClient},
+    proto::{
+        MAX_SWITCH_MESSAGE,
+        v1::{self, edges_client::EdgesClient},
+    },
     transport::{self, Backoff},
 };
 
@@ -87,8 +89,8 @@ where
         channel = transport::connect(manager, tls) => channel?,
     };
     let mut client = EdgesClient::new(channel)
-        .max_decoding_message_size(SWITCH_MESSAGE)
-        .max_encoding_message_size(SWITCH_MESSAGE);
+        .max_decoding_message_size(MAX_SWITCH_MESSAGE)
+        .max_encoding_message_size(MAX_SWITCH_MESSAGE);
     let (to_manager, outbound) = mpsc::channel(CAPACITY);
     let (to_switch, from_manager) = mpsc::channel(CAPACITY);
     let refusals = to_manager.clone();

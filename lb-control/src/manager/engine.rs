@@ -36,8 +36,11 @@ pub(super) enum Message {
         command: Command,
         reply: oneshot::Sender<Result<Done, Refusal>>,
     },
-    Query(Box<dyn FnOnce(&Core, Duration) + Send>),
+    Query(Look),
 }
+
+/// Looks at the core, at a moment since the start, and passes on what it sees.
+type Look = Box<dyn FnOnce(&Core, Duration) + Send>;
 
 /// How the rest of the manager reaches the core.
 #[derive(Clone, Debug)]
@@ -86,7 +89,7 @@ impl Handle {
     ) -> Result<T, Status> {
         let (seen, answer) = oneshot::channel();
         // Who asked may be gone by the time it is answered.
-        let look = Box::new(move |core: &Core, now| drop(seen.send(look(core, now))));
+        let look: Look = Box::new(move |core, now| drop(seen.send(look(core, now))));
         self.messages.send(Message::Query(look)).await.map_err(stopped)?;
         answer.await.map_err(stopped)
     }

@@ -24,16 +24,17 @@ use super::{
 };
 use crate::{
     config::{Settings, TlsSettings},
-    proto::v1::{
-        agents_server::AgentsServer, control_server::ControlServer, edges_server::EdgesServer,
+    proto::{
+        MAX_SWITCH_MESSAGE,
+        v1::{
+            agents_server::AgentsServer, control_server::ControlServer, edges_server::EdgesServer,
+        },
     },
     transport,
 };
 
 /// The largest message of an agent or a command line, in bytes.
 const MESSAGE: usize = 1 << 20;
-/// The largest message of a switch: a full read of all that it can hold.
-pub(crate) const SWITCH_MESSAGE: usize = 32 << 20;
 /// A peer that is silent for this long is asked whether it is there, and is
 /// gone when it does not answer for as long again.
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -101,8 +102,8 @@ impl Listeners {
         let control =
             || ControlServer::new(Control::new(handle.clone())).max_decoding_message_size(MESSAGE);
         let edges = EdgesServer::new(Edges::new(handle.clone()))
-            .max_decoding_message_size(SWITCH_MESSAGE)
-            .max_encoding_message_size(SWITCH_MESSAGE);
+            .max_decoding_message_size(MAX_SWITCH_MESSAGE)
+            .max_encoding_message_size(MAX_SWITCH_MESSAGE);
 
         let mut remote = server();
         if let Some(tls) = tls {

@@ -30,7 +30,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::listen::SWITCH_MESSAGE;
 use self::{engine::Engine, intent::IntentFile, listen::Listeners};
 use crate::{
     config::Settings,
@@ -75,9 +74,12 @@ pub async fn run(
     drop(handle);
 
     let outcome = tokio::select! {
+        biased;
         () = shutdown.cancelled() => Ok(()),
         // Nothing here ends before it is told to.
-        Some(ended) = tasks.join_next() => flatten(ended).and_then(|()| anyhow::bail!("a task of the manager ended")),
+        Some(ended) = tasks.join_next() => {
+            flatten(ended).and_then(|()| anyhow::bail!("a task of the manager ended by itself"))
+        }
     };
     stop.cancel();
     let ended = timeout(STOP, async {

@@ -7,7 +7,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{
     LocalSwitch,
@@ -122,7 +122,11 @@ async fn serve<W, M>(
             Err(status) => Err(status),
         };
         if let Err(status) = sent {
-            tracing::warn!(session = session.0, "a session is ended: {}", status.message());
+            if status.code() == Code::InvalidArgument {
+                tracing::warn!(session = session.0, "a session is ended: {}", status.message());
+            } else {
+                tracing::debug!(session = session.0, "a session ended: {}", status.message());
+            }
             outbox.close(status);
             break;
         }

@@ -11,6 +11,10 @@ mod wire;
 
 pub use wire::WireError;
 
+/// The largest message between a switch and the manager, in bytes: a full read
+/// of all that a switch can hold.
+pub const MAX_SWITCH_MESSAGE: usize = 32 << 20;
+
 /// Generated from `proto/sluice/v1/*.proto`.
 #[expect(
     clippy::allow_attributes,

@@ -101,10 +101,10 @@ fn counters() -> Counters {
     }
 }
 
-fn round_trip<M: Clone + Debug + PartialEq, W>(message: M)
+fn round_trip<M, W>(message: M)
 where
     W: From<M>,
-    M: TryFrom<W, Error: Debug>,
+    M: Clone + Debug + PartialEq + TryFrom<W, Error: Debug>,
 {
     assert_eq!(M::try_from(W::from(message.clone())).unwrap(), message);
 }

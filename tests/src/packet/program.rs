@@ -23,9 +23,9 @@ use super::world::{World, octets};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sluice-xdp"));
 
-/// Ring slots for each of the two copies.
+/// Ring slots for each of the two copies, where a test does not say.
 const RING_POOL: u32 = 65_538;
-const FLOWS: u32 = 1024;
+const FLOWS: u32 = 4096;
 
 /// What the program returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,6 +69,8 @@ pub struct Program {
     class_ranges: Table<lb_common::abi::ClassRange>,
     rings: Table<u32>,
     generation: u64,
+    /// Ring slots for each of the two copies.
+    ring_pool: u32,
     /// Reason counters after the last frame.
     counts: Vec<u64>,
 }
@@ -80,10 +82,19 @@ impl Program {
     /// Without root, on a kernel that lacks something, or when the verifier
     /// refuses the program.
     pub fn load() -> Result<Self> {
+        Self::load_with_room(RING_POOL, FLOWS)
+    }
+
+    /// As [`load`](Self::load), with room for as many ring slots in each
+    /// generation, and as many remembered flows.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_with_room(ring_pool: u32, flows: u32) -> Result<Self> {
         let mut ebpf = EbpfLoader::new()
-            .map_max_entries(maps::RINGS, RING_POOL)
-            .map_max_entries(maps::FLOWS, FLOWS)
-            .map_max_entries(maps::SYN_FLOWS, FLOWS)
+            .map_max_entries(maps::RINGS, ring_pool)
+            .map_max_entries(maps::FLOWS, flows)
+            .map_max_entries(maps::SYN_FLOWS, flows)
             .load(OBJECT)
             .context("loading the XDP program's maps; this needs root")?;
         let program: &mut Xdp = ebpf.program_mut("sluice").context("no `sluice`")?.try_into()?;
@@ -96,9 +107,10 @@ impl Program {
             backends: Table::map(&ebpf, maps::BACKENDS, 2 * MAX_BACKENDS)?,
             policies: Table::map(&ebpf, maps::POLICIES, 2 * MAX_SERVICES * CLASSES)?,
             class_ranges: Table::map(&ebpf, maps::CLASS_RANGES, 2 * MAX_CLASS_RANGES)?,
-            rings: Table::map(&ebpf, maps::RINGS, 2 * RING_POOL)?,
+            rings: Table::map(&ebpf, maps::RINGS, 2 * ring_pool)?,
             ebpf,
             generation: 0,
+            ring_pool,
             counts: vec![0; Reason::ALL.len()],
         })
     }
@@ -108,8 +120,12 @@ impl Program {
     /// # Errors
     /// Of bpf(2).
     pub fn info(&self) -> Result<ProgramInfo> {
-        let program: &Xdp = self.ebpf.program("sluice").context("no `sluice`")?.try_into()?;
-        Ok(program.info()?)
+        Ok(self.xdp().info()?)
+    }
+
+    /// The loaded program.
+    pub fn xdp(&self) -> &Xdp {
+        self.ebpf.program("sluice").expect("loaded").try_into().expect("an XDP program")
     }
 
     /// Makes a world live: writes the idle copy, then flips the generation.
@@ -128,7 +144,7 @@ impl Program {
         self.services.clear(base(MAX_SERVICES), MAX_SERVICES);
         self.backends.clear(base(MAX_BACKENDS), MAX_BACKENDS);
         self.policies.clear(base(MAX_SERVICES * CLASSES), MAX_SERVICES * CLASSES);
-        let mut ring = base(RING_POOL);
+        let mut ring = base(self.ring_pool);
         for (id, service) in world.services.iter().enumerate() {
             let id = id as u32;
             self.services.put(base(MAX_SERVICES) + id, &[service.row(ring)]);
@@ -172,10 +188,9 @@ impl Program {
     /// As [`send`](Self::send), without a look at the counters.
     pub fn run(&self, frame: &[u8]) -> (Action, Vec<u8>) {
         let mut out = vec![0; frame.len() + 256];
-        let program: &Xdp = self.ebpf.program("sluice").expect("loaded").try_into().expect("XDP");
         let options =
             TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..Default::default() };
-        let result = program.test_run(options).expect("the kernel runs the program");
+        let result = self.xdp().test_run(options).expect("the kernel runs the program");
         out.truncate(result.data_size_out as usize);
         let action = match result.return_value {
             1 => Action::Drop,

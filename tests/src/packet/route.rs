@@ -5,8 +5,6 @@ use std::{fs, process::Command, thread};
 use anyhow::{Context as _, Result, ensure};
 use nix::sched::{CloneFlags, unshare};
 
-use super::Program;
-
 /// Ethernet address of the interface towards clients.
 pub const UPLINK_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 /// Ethernet address of the router behind it.
@@ -24,29 +22,32 @@ const SET_UP: &[&str] = &[
     "neighbour add 192.0.2.2 lladdr 02:00:00:00:00:02 dev uplink nud permanent",
     "neighbour add 2001:db8:f::2 lladdr 02:00:00:00:00:02 dev uplink nud permanent",
     "route add 198.51.100.0/24 via 192.0.2.2",
+    "route add 198.18.0.0/15 via 192.0.2.2",
     "route add 2001:db8:c::/64 via 2001:db8:f::2",
     "route add 198.51.101.0/24 via 192.0.2.3",
     "route add blackhole 198.51.102.0/24",
 ];
 
-/// Runs `work` on a thread in a network namespace of its own, with a program
-/// loaded there.
+/// Runs `work` on a thread in a network namespace of its own.
 ///
 /// # Panics
 /// As `work` does, and when the namespace cannot be made.
-pub fn routed(work: impl FnOnce(Program) + Send) {
-    let inside = || -> Result<Program> {
+pub fn routed<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let enter = || -> Result<()> {
         unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace; this needs root")?;
         for arguments in SET_UP {
             let status = Command::new("ip").args(arguments.split(' ')).status()?;
             ensure!(status.success(), "`ip {arguments}` failed");
         }
-        forwarding(true)?;
-        Program::load()
+        forwarding(true)
     };
-    let task = || work(inside().expect("a namespace with routes"));
-    if let Err(panic) = thread::scope(|scope| scope.spawn(task).join()) {
-        std::panic::resume_unwind(panic);
+    let task = || {
+        enter().expect("a namespace with routes");
+        work()
+    };
+    match thread::scope(|scope| scope.spawn(task).join()) {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 

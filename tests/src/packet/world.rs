@@ -10,6 +10,7 @@ use lb_common::{
     },
     classes,
     lookup::Table,
+    ring::{self, Seat},
 };
 
 use super::frame::EDGE_MAC;
@@ -166,19 +167,35 @@ impl Service {
 
     /// Adds a slot to the ring; a service with one slot sends every flow there.
     pub fn slot(mut self, current: &Server, settled: &Server) -> Self {
-        for server in [current, settled] {
-            if server.id != 0 && self.servers.iter().all(|known| known.id != server.id) {
-                self.servers.push(server.clone());
-            }
-        }
         self.slots.push([current.id, settled.id]);
         self.moving |= current.id != settled.id;
-        self
+        self.keeps(current).keeps(settled)
+    }
+
+    /// Adds a ring of `len` slots, filled as the edge fills it, on the way from
+    /// `settled` to `current` servers.
+    pub fn ring(mut self, current: &[Server], settled: &[Server], len: u32) -> Self {
+        let owners = [current, settled].map(|servers| {
+            let seat = |server: &Server| Seat {
+                id: server.id,
+                identity: ring::identity(octets(server.address.ip()), [0, 80]),
+                weight: 100,
+            };
+            let seats: Vec<Seat> = servers.iter().map(seat).collect();
+            let mut ring = vec![0; len as usize];
+            ring::fill(&seats, &mut ring);
+            ring
+        });
+        self.moving |= owners[0] != owners[1];
+        self.slots = owners[0].iter().zip(&owners[1]).map(|(&c, &s)| [c, s]).collect();
+        current.iter().chain(settled).fold(self, Self::keeps)
     }
 
     /// Binds a server that owns no slot, but may have connections.
     pub fn keeps(mut self, server: &Server) -> Self {
-        self.servers.push(server.clone());
+        if server.id != 0 && self.servers.iter().all(|known| known.id != server.id) {
+            self.servers.push(server.clone());
+        }
         self
     }
 

@@ -94,7 +94,8 @@ fn checksums_equal_fresh_ones_for_any_flow() {
 
 #[test]
 fn replies_come_from_the_vip() {
-    routed(|mut program| {
+    routed(|| {
+        let mut program = Program::load().unwrap();
         let world = world();
         let v4 = || tcp(SERVER, CLIENT).ttl(60);
         let v6 = || tcp(SERVER6, CLIENT6).ttl(60);
@@ -120,7 +121,8 @@ fn replies_come_from_the_vip() {
 
 #[test]
 fn replies_that_cannot_go_on() {
-    routed(|mut program| {
+    routed(|| {
+        let mut program = Program::load().unwrap();
         let world = world();
         // The kernel must ask for the router's Ethernet address first: it gets
         // the reply, readdressed, and forwards it itself.

@@ -218,3 +218,29 @@ impl World {
         self.feed(Input::Switch { session, message: FromSwitch::Counters(counters) });
     }
 }
+
+#[test]
+fn an_agent_that_leaves_asks_for_nothing_more() {
+    let mut world = serving();
+    let other = "api/192.0.2.50:8443";
+    world.leave("web-1");
+    world.agent("web-1", 1, &[WEB, other]);
+    world.pass(seconds(3));
+    assert_eq!((world.state(other), world.view(other).agent), ("active", None));
+}
+
+#[test]
+fn an_agent_is_told_in_the_words_of_its_contract() {
+    let mut world = serving();
+    world.force(WEB);
+    world.pass(seconds(25));
+    let states: Vec<_> = world
+        .told
+        .iter()
+        .filter_map(|(_, message)| match message {
+            ToAgent::Notice { state, .. } => Some(*state),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states, ["pending", "active", "down", "removed"]);
+}

@@ -3,6 +3,7 @@
 
 mod leaving;
 mod operating;
+mod peers;
 mod random;
 mod restarting;
 mod switching;
@@ -11,7 +12,7 @@ mod world;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use self::world::{FakeSwitch, World};
+use self::{peers::FakeSwitch, world::World};
 use super::*;
 use crate::{
     config,

@@ -183,6 +183,7 @@ fn a_removed_agents_backend_comes_back_by_add() {
     assert_eq!(world.held("edge", WEB), Some(Binding { weight: 7, phase: Phase::Serve }));
     assert_eq!(world.view(WEB).agent, Some(name("web-1")), "its agent vouches for it, as before");
     assert!(world.reply(request).message.starts_with("added"));
+    assert_eq!(world.disk.weights, BTreeMap::from([(key(WEB), 7)]));
     world.hang_up("web-1");
     assert_eq!(world.state(WEB), "down", "no static binding was left behind");
 }
@@ -195,6 +196,7 @@ fn adding_what_drains_brings_it_back() {
     world.add(WEB, 100);
     world.pass(seconds(2));
     assert_eq!((world.state(WEB), world.on("edge", WEB)), ("active", Some(Phase::Serve)));
+    assert_eq!(world.disk, Intent { term: 1, ..Intent::default() }, "nothing is overridden");
     world.pass(seconds(120));
     assert_eq!(world.state(WEB), "active", "the deadline is forgotten");
 }
@@ -296,4 +298,19 @@ fn an_intent_that_cannot_be_saved_is_said_and_tried_again() {
     assert_eq!(world.disk.weights, BTreeMap::from([(key(WEB), 9)]));
     assert_eq!(world.count("intent.saved"), 1);
     assert!(world.core.status().alarms.is_empty(), "{:?}", world.core.status().alarms);
+}
+
+#[test]
+fn an_answer_waits_for_the_disk_and_the_switches_do_not() {
+    let mut world = serving();
+    world.disk_hangs = true;
+    let request = world.weight(WEB, 9);
+    assert_eq!(world.held("edge", WEB).unwrap().weight, 9);
+    world.pass(seconds(9));
+    assert!(!world.replies.contains_key(&request));
+    world.pass(seconds(1));
+    assert!(world.reply(request).message.contains("not saved yet"), "{:?}", world.reply(request));
+    world.disk_hangs = false;
+    let request = world.weight(WEB, 10);
+    assert_eq!(world.reply(request).message, "www/192.0.2.1:80 has weight 10");
 }

@@ -7,46 +7,21 @@ use std::{
     time::Duration,
 };
 
-use super::{key, name, seconds, settings};
+use super::{
+    key, name,
+    peers::{FakeAgent, FakeSwitch},
+    seconds, settings,
+};
 use crate::{
     core::*,
     model::{
         AgentBinding, AgentHello, BackendReport, Binding, BindingKey, Delta, FromAgent, FromSwitch,
-        Heartbeat, Hello, Name, Phase, Policy, Share, Stamp, SwitchState, ToAgent, ToSwitch,
-        Weight,
+        Heartbeat, Hello, Phase, Policy, Share, ToAgent, ToSwitch, Weight,
     },
 };
 
 /// One beat of the world: agents heartbeat each 250 ms, probes each second.
 const STEP: Duration = Duration::from_millis(50);
-
-/// An agent, as the world plays it.
-#[derive(Clone, Debug)]
-pub(super) struct FakeAgent {
-    pub(super) boot: u64,
-    pub(super) binds: Vec<BindingKey>,
-    pub(super) session: SessionId,
-    pub(super) sequence: u64,
-    pub(super) health: Result<(), String>,
-    pub(super) connections: u64,
-    /// It no longer heartbeats.
-    pub(super) silent: bool,
-}
-
-/// A switch, as the world plays it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct FakeSwitch {
-    pub(super) session: Option<SessionId>,
-    pub(super) state: SwitchState,
-    pub(super) stamp: Stamp,
-    /// Why it refuses every delta.
-    pub(super) refuses: Option<String>,
-    /// It leaves deltas unanswered.
-    pub(super) held: bool,
-    pub(super) unanswered: Vec<Delta>,
-    /// Every delta that came, answered or not.
-    pub(super) deltas: Vec<Delta>,
-}
 
 pub(super) struct World {
     pub(super) core: Core,
@@ -61,6 +36,8 @@ pub(super) struct World {
     pub(super) mute: bool,
     pub(super) disk: Intent,
     pub(super) disk_error: Option<String>,
+    /// Saves are never answered.
+    pub(super) disk_hangs: bool,
     pub(super) replies: BTreeMap<RequestId, Result<Done, Refusal>>,
     pub(super) events: Vec<Event>,
     pub(super) told: Vec<(SessionId, ToAgent)>,
@@ -95,6 +72,7 @@ impl World {
             mute: false,
             disk: intent,
             disk_error: None,
+            disk_hangs: false,
             replies: BTreeMap::new(),
             events: Vec::new(),
             told: Vec::new(),
@@ -163,6 +141,9 @@ impl World {
             }
             Output::Publish(event) => self.events.push(event),
             Output::Save { number, intent } => {
+                if self.disk_hangs {
+                    return None;
+                }
                 let outcome = self.disk_error.clone().map_or(Ok(()), Err);
                 if outcome.is_ok() {
                     self.disk = *intent;
@@ -393,25 +374,5 @@ impl World {
             Some(Err(refusal)) => refusal,
             other => panic!("not refused: {other:?}"),
         }
-    }
-}
-
-impl FakeSwitch {
-    pub(super) fn answer(&mut self, session: SessionId) -> Input {
-        let delta = self.unanswered.pop().expect("a delta to answer");
-        let stamp = delta.stamp;
-        let message = match &self.refuses {
-            Some(reason) => FromSwitch::Refused { stamp, reason: reason.clone() },
-            None => {
-                assert!(stamp > self.stamp, "{stamp:?} is not newer than {:?}", self.stamp);
-                for change in &delta.changes {
-                    self.state.apply(change).expect("a delta fits the switch");
-                }
-                self.stamp = stamp;
-                let generation = stamp.sequence;
-                FromSwitch::Applied { stamp, generation, live_after: Duration::from_micros(10) }
-            }
-        };
-        Input::Switch { session, message }
     }
 }

@@ -83,7 +83,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         (put_binding("nix", "192.0.2.1:80"), "there is no service `nix`"),
         (put_binding("www", "192.0.2.1:81"), "mode l2 does not rewrite ports"),
         (put_binding("www", "[2001:db8::1]:80"), "different IP families"),
-        (put_binding("api", "[2001:db8::1]:80"), "mode nat cannot translate"),
+        (put_binding("api", "[2001:db8::1]:80"), "mode nat does not translate"),
         (put_binding("api", "203.0.113.20:99"), "packets to it would come back to the edge"),
         (put_binding("api", "203.0.113.10:99"), "packets to it would come back to the edge"),
         (put_binding("api", "192.0.2.9:0"), "cannot be the address"),

@@ -1,0 +1,5 @@
+//! `cargo xtask bench`.
+
+fn main() -> anyhow::Result<()> {
+    lab::bench::run()
+}

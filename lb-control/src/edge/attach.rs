@@ -31,9 +31,9 @@ pub(super) fn attach(
     }
     if let Some((id, place)) = interface.program {
         bail!(
-            "interface {name} already carries another XDP program (id {id}, {}): see whose it is \
-             with `bpftool prog show id {id}`, then remove it with `ip link set dev {name} {} off`, \
-             or stop the program that attached it",
+            "interface {name} already carries another XDP program (id {id}, {}): `bpftool prog show \
+             id {id}` tells whose it is; stop what attached it (for another edge's, run `sluice \
+             detach` with that edge's configuration), or `ip link set dev {name} {} off`",
             place.name(),
             if place == Place::Native { "xdpdrv" } else { "xdpgeneric" },
         );

@@ -9,7 +9,7 @@
 //! | [`flows`], [`sweep`] | remembered flows, and how services come to rest |
 //! | [`neighbors`] | next hops, from the kernel's tables |
 //! | [`counters`] | per-CPU counters, by name |
-//! | [`session`] | one manager's session |
+//! | [`session`], [`remote`] | one manager's session, in this process or over the network |
 //! | [`object`], [`layout`], [`pins`], [`attach`] | program, maps and links in the kernel |
 //! | [`mapping`], [`sys`] | the only unsafe rooms: shared memory and raw system calls |
 

@@ -9,7 +9,9 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
+    runtime::{Handle, RuntimeFlavor},
     sync::mpsc,
+    task::{block_in_place, spawn_blocking},
     time::{MissedTickBehavior, interval, timeout},
 };
 use tracing::{debug, info, warn};
@@ -18,13 +20,13 @@ use super::{
     Shared,
     neighbors::{Answer, look},
 };
-use crate::model::{Change, Delta, FromSwitch, Hello, Phase, ToSwitch};
+use crate::model::{Change, Delta, FromSwitch, Hello, ToSwitch};
 
 /// Between two reports of the counters.
 const REPORT: Duration = Duration::from_secs(1);
 /// How long a delta waits for the Ethernet addresses of new backends: without
 /// them their first connections would be dropped.
-const RESOLVE: Duration = Duration::from_millis(250);
+const RESOLVE: Duration = Duration::from_millis(100);
 const RESOLVE_AGAIN: Duration = Duration::from_millis(3);
 
 /// Serves one manager until it closes its side.
@@ -76,13 +78,8 @@ async fn apply(edge: &Arc<Shared>, delta: Delta) -> anyhow::Result<FromSwitch> {
     if timeout(RESOLVE, resolve_new(edge, &delta)).await.is_err() {
         debug!("not all next hops were known in time");
     }
-    let theirs = Arc::clone(edge);
-    // The wait for a grace period may be on the way.
-    let result = tokio::task::spawn_blocking(move || {
-        let result = theirs.plane().apply(&delta);
-        (result, received.elapsed())
-    });
-    let (result, live_after) = result.await.context("applying a delta failed")?;
+    let result = block(|| edge.plane().apply(&delta));
+    let live_after = received.elapsed();
     Ok(match result {
         Ok(generation) => {
             edge.tell_bindings_changed();
@@ -98,7 +95,7 @@ async fn apply(edge: &Arc<Shared>, delta: Delta) -> anyhow::Result<FromSwitch> {
 
 async fn counters(edge: &Arc<Shared>) -> anyhow::Result<Option<FromSwitch>> {
     let theirs = Arc::clone(edge);
-    let read = tokio::task::spawn_blocking(move || theirs.read_counters());
+    let read = spawn_blocking(move || theirs.read_counters());
     match read.await.context("reading counters failed")? {
         Ok(counters) => Ok(Some(FromSwitch::Counters(counters))),
         Err(error) => {
@@ -108,12 +105,21 @@ async fn counters(edge: &Arc<Shared>) -> anyhow::Result<Option<FromSwitch>> {
     }
 }
 
-/// Finds the next hops of backends that are about to get connections.
+/// Runs what may wait for a grace period. Handing it to another thread would
+/// take longer than most deltas do.
+fn block<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => work(),
+        _ => block_in_place(work),
+    }
+}
+
+/// Finds the next hops of backends that are new.
 async fn resolve_new(edge: &Shared, delta: &Delta) {
     let mut unknown: BTreeSet<IpAddr> = {
         let plane = edge.plane();
         let address = |change: &Change| match change {
-            Change::PutBinding(key, binding) if binding.phase == Phase::Serve => {
+            Change::PutBinding(key, _) if !plane.state().bindings.contains_key(key) => {
                 Some(key.backend.ip()).filter(|&ip| plane.hop(ip).is_none())
             }
             _ => None,

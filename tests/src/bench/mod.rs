@@ -4,8 +4,11 @@
 //! Both run behind the same wrapper (lb-ebpf's `bench` program), which makes
 //! each packet one of another flow. Cases are interleaved and medians are told,
 //! because machines change their speed from minute to minute.
+//!
+//! And how long it takes until a change is live.
 
 mod cases;
+mod commits;
 mod report;
 mod wrapper;
 
@@ -24,15 +27,16 @@ const ROUNDS: usize = 15;
 /// Packets in one turn; a few milliseconds.
 const PACKETS: u32 = 100_000;
 
-/// Measures, prints a table and writes `target/bench/results.json`.
+/// Measures, prints tables and writes them under `target/bench`.
 ///
 /// # Errors
 /// Without root, when the kernel refuses a program, or when a packet does not
 /// take the way that its case is about.
 pub fn run() -> Result<()> {
     let rows = routed(measure)?;
-    report::print(&rows);
-    report::write(&rows)
+    let commits = routed(commits::measure)?;
+    report::print(&rows, &commits);
+    report::write(&rows, &commits)
 }
 
 fn measure() -> Result<Vec<Row>> {

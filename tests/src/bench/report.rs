@@ -1,6 +1,6 @@
 //! What was measured, for people and for programs.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
@@ -14,23 +14,47 @@ pub(super) struct Row {
     pub(super) floor_ns: f64,
 }
 
-pub(super) fn print(rows: &[Row]) {
+/// Commits of one kind of change.
+pub(super) struct Commit {
+    pub(super) change: String,
+    /// From the manager's word to the edge's answer that it is live.
+    pub(super) p50: Duration,
+    pub(super) p99: Duration,
+}
+
+pub(super) fn print(rows: &[Row], commits: &[Commit]) {
     let width = rows.iter().map(|row| row.case.len()).max().unwrap_or(0);
     println!("{:width$}  {:>6}  {:>6}  {:>10}", "ns for each packet", "", "floor", "difference");
     for Row { case, ns, floor_ns } in rows {
         println!("{case:width$}  {ns:6.0}  {floor_ns:6.0}  {:10.0}", ns - floor_ns);
     }
+    println!("\n{:width$}  {:>6}  {:>6}", "µs until a change is live", "p50", "p99");
+    for Commit { change, p50, p99 } in commits {
+        println!("{change:width$}  {:6}  {:6}", p50.as_micros(), p99.as_micros());
+    }
 }
 
-/// Writes `target/bench/results.json`: a list of `{"case", "ns", "floor_ns"}`.
-pub(super) fn write(rows: &[Row]) -> Result<()> {
-    let list: Vec<_> = rows
+/// Writes, under `target/bench`, `results.json`, a list of
+/// `{"case", "ns", "floor_ns"}`, and `commits.json`, a list of
+/// `{"change", "p50_ns", "p99_ns"}`.
+pub(super) fn write(rows: &[Row], commits: &[Commit]) -> Result<()> {
+    let rows = rows
         .iter()
-        .map(|Row { case, ns, floor_ns }| json!({"case": case, "ns": ns, "floor_ns": floor_ns}))
-        .collect();
+        .map(|Row { case, ns, floor_ns }| json!({"case": case, "ns": ns, "floor_ns": floor_ns}));
+    let commits = commits.iter().map(|Commit { change, p50, p99 }| {
+        let [p50, p99] = [p50, p99].map(|time| time.as_nanos() as u64);
+        json!({"change": change, "p50_ns": p50, "p99_ns": p99})
+    });
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
     fs::create_dir_all(&directory)?;
-    let file = directory.join("results.json");
-    let text = serde_json::to_string_pretty(&list)?;
-    fs::write(&file, text + "\n").with_context(|| format!("writing {}", file.display()))
+    for (name, list) in [("results.json", json_list(rows)?), ("commits.json", json_list(commits)?)]
+    {
+        let file = directory.join(name);
+        fs::write(&file, list).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn json_list(items: impl Iterator<Item = serde_json::Value>) -> Result<String> {
+    Ok(serde_json::to_string_pretty(&items.collect::<Vec<_>>())? + "\n")
 }

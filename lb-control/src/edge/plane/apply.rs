@@ -147,21 +147,19 @@ impl Plane {
                 self.live.policies.set(index, Default::default());
             }
         }
-        if touched.classes.is_some() {
-            // The classes' indices may be others now.
-            let names: Vec<_> = self.state.services.keys().cloned().collect();
-            let classes: Vec<_> = (0..CLASSES as usize).map(|i| self.class_name(i)).collect();
-            for name in &names {
-                for (index, class) in classes.iter().enumerate() {
-                    self.set_policy(name, class.as_ref(), index);
+        if touched.classes.is_none() {
+            for (service, class) in touched.policies.keys() {
+                if let Some(index) = self.class_index(class) {
+                    self.set_policy(service, Some(class), index);
                 }
             }
             return;
         }
-        for (service, class) in touched.policies.keys() {
-            let index = (0..CLASSES as usize).find(|&i| self.class_name(i).as_ref() == Some(class));
-            if let Some(index) = index {
-                self.set_policy(service, Some(class), index);
+        // The classes' indices may be others now.
+        let classes: Vec<_> = (0..CLASSES as usize).map(|index| self.class_name(index)).collect();
+        for service in self.state.services.keys().cloned().collect::<Vec<_>>() {
+            for (index, class) in classes.iter().enumerate() {
+                self.set_policy(&service, class.as_ref(), index);
             }
         }
     }
@@ -175,11 +173,18 @@ impl Plane {
     }
 
     /// The class of an index, the default class included.
-    pub(super) fn class_name(&self, index: usize) -> Option<Name> {
+    fn class_name(&self, index: usize) -> Option<Name> {
         if index == DEFAULT_CLASS as usize {
             return model::DEFAULT_CLASS.parse().ok();
         }
         self.class_names.get(index).cloned()
+    }
+
+    fn class_index(&self, class: &Name) -> Option<usize> {
+        if class.as_str() == model::DEFAULT_CLASS {
+            return Some(DEFAULT_CLASS as usize);
+        }
+        self.class_names.iter().position(|name| name == class)
     }
 
     /// Builds a service's ring anew in `extent`; without one it has none any

@@ -1,0 +1,149 @@
+//! How long a change takes from the manager's word to the packets' way: a real
+//! edge on a veth, a hundred servers, a ring of 65,537 slots.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use lb_control::{
+    config::EdgeSettings,
+    edge::Edge,
+    model::{
+        Binding, BindingKey, Change, DEFAULT_CLASS, Delta, FromSwitch, Mode, Name, Phase, Policy,
+        Protocol, ServiceSpec, Share, Stamp, ToSwitch,
+    },
+};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
+use serde_json::json;
+use tokio::{runtime::Runtime, sync::mpsc, time::timeout};
+
+use super::report::Commit;
+
+/// Commits of each kind.
+const COMMITS: u32 = 200;
+const SERVERS: u8 = 100;
+/// Between two commits. An operator's commands come no faster, and a script's
+/// may: the wait for a grace period would be part of it.
+const PAUSE: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Measures in this thread's network namespace, on the interface `uplink`.
+pub(super) fn measure() -> Result<Vec<Commit>> {
+    // A mount namespace of its own, so that what is pinned goes away with it.
+    unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace; this needs root")?;
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    let pins = std::env::temp_dir().join(format!("sluice-bench-{}", std::process::id()));
+    fs::create_dir_all(&pins)?;
+    mount(Some("bpf"), &pins, Some("bpf"), MsFlags::empty(), none).context("mounting a bpffs")?;
+    let settings: EdgeSettings = serde_json::from_value(json!({
+        "interfaces": ["uplink"],
+        "pin": pins.join("sluice"),
+        "flow_key": std::env::temp_dir().join(format!("sluice-bench-{}.key", std::process::id())),
+    }))?;
+    let commits = Runtime::new()?.block_on(session(&settings));
+    let _ = fs::remove_file(&settings.flow_key);
+    commits
+}
+
+async fn session(settings: &EdgeSettings) -> Result<Vec<Commit>> {
+    let edge = Edge::open(settings)?;
+    let (to_manager, answers) = mpsc::channel(16);
+    let (commands, from_manager) = mpsc::channel(16);
+    let serving = tokio::spawn(async move { edge.session(to_manager, from_manager).await });
+    let mut manager = Manager { commands, answers, sequence: 0 };
+
+    let mut everything = vec![Change::PutService(service()?)];
+    everything.extend((1..=SERVERS).map(|n| bind(n, 100)));
+    manager.commit(everything).await?;
+    let commits = vec![
+        manager.repeat("one weight of 100", |n| vec![bind(7, 50 + n as u16 % 2)]).await?,
+        manager
+            .repeat("100 weights of 100", |n| {
+                let weight = |server: u8| 50 + (n as u16 + u16::from(server)) % 3;
+                (1..=SERVERS).map(|server| bind(server, weight(server))).collect()
+            })
+            .await?,
+        manager.repeat("a share that is refused", |n| vec![refuse(n)]).await?,
+    ];
+    drop(manager);
+    serving.await??;
+    Ok(commits)
+}
+
+/// The other side of the edge's session.
+struct Manager {
+    commands: mpsc::Sender<ToSwitch>,
+    answers: mpsc::Receiver<FromSwitch>,
+    sequence: u64,
+}
+
+impl Manager {
+    /// From the command to the answer that it is live.
+    async fn commit(&mut self, changes: Vec<Change>) -> Result<Duration> {
+        self.sequence += 1;
+        let stamp = Stamp { term: 1, sequence: self.sequence };
+        let begun = Instant::now();
+        self.commands.send(ToSwitch::Apply(Delta { stamp, changes })).await?;
+        loop {
+            let answer = timeout(PATIENCE, self.answers.recv()).await;
+            match answer.context("the edge does not answer")?.context("the edge is gone")? {
+                FromSwitch::Applied { stamp: applied, .. } if applied == stamp => {
+                    return Ok(begun.elapsed());
+                }
+                FromSwitch::Refused { reason, .. } => bail!("the edge refused a delta: {reason}"),
+                _ => {}
+            }
+        }
+    }
+
+    async fn repeat(
+        &mut self,
+        change: &str,
+        changes: impl Fn(u32) -> Vec<Change>,
+    ) -> Result<Commit> {
+        let mut times = Vec::new();
+        for n in 0..COMMITS {
+            tokio::time::sleep(PAUSE).await;
+            times.push(self.commit(changes(n)).await?);
+        }
+        times.sort();
+        let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+        Ok(Commit { change: change.into(), p50: at(50), p99: at(99) })
+    }
+}
+
+fn name() -> Result<Name> {
+    Ok("www".parse()?)
+}
+
+fn service() -> Result<ServiceSpec> {
+    Ok(ServiceSpec {
+        name: name()?,
+        address: "203.0.113.10:80".parse()?,
+        protocol: Protocol::Tcp,
+        mode: Mode::L2,
+        ring_size: lb_common::abi::DEFAULT_RING,
+    })
+}
+
+fn bind(server: u8, weight: u16) -> Change {
+    let backend = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 100 + server), 80));
+    let service = name().expect("a valid name");
+    Change::PutBinding(BindingKey { service, backend }, Binding { weight, phase: Phase::Serve })
+}
+
+fn refuse(n: u32) -> Change {
+    let refuse = Share::from_ppm(100_000 + n).expect("a share");
+    Change::PutPolicy {
+        service: name().expect("a valid name"),
+        class: DEFAULT_CLASS.parse().expect("a valid name"),
+        policy: Policy { refuse, ..Default::default() },
+    }
+}

@@ -76,7 +76,8 @@ async fn drained<T>(next: impl Future<Output = Option<T>>) -> bool {
 
 /// Whether a change may change an answer.
 fn concerns(payload: &NetlinkPayload<RouteNetlinkMessage>, gateways: &HashSet<IpAddr>) -> bool {
-    let NetlinkPayload::InnerMessage(message) = payload else { return false };
+    // Anything else says that messages were lost.
+    let NetlinkPayload::InnerMessage(message) = payload else { return true };
     match message {
         RouteNetlinkMessage::NewNeighbour(entry) | RouteNetlinkMessage::DelNeighbour(entry) => {
             address_of(entry).is_some_and(|address| gateways.contains(&address))

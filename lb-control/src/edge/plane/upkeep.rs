@@ -153,8 +153,8 @@ impl Plane {
         else {
             return;
         };
+        // If its ring has not changed since, its slots do not differ since.
         if let Some(track) = self.tracks.get_mut(&name)
-            && !track.differing
             && track.changed == changed
         {
             track.tracking = false;

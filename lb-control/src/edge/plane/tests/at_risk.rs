@@ -222,3 +222,19 @@ fn the_table_of_flows_is_reported_full_and_not_full_again() {
     site.sweep(IDLE + 1);
     assert_eq!(site.word(words::FLOWS_FULL), 0);
 }
+
+/// What was judged to be over may have spoken before it was taken away.
+#[test]
+fn a_flow_that_speaks_while_it_is_forgotten_is_put_back() {
+    let mut site = site();
+    site.apply(vec![put(0, Phase::Serve)]).unwrap();
+    site.apply(vec![put(0, Phase::Drain), put(1, Phase::Serve)]).unwrap();
+    let second = site.packet(&flow(1, VIP), Kind::Syn).unwrap();
+    site.packet(&flow(1, VIP), Kind::Ack);
+    site.apply(vec![put(1, Phase::Drain), put(2, Phase::Serve)]).unwrap();
+    let spoke = FlowEntry { backend: second, state: 0, last_seen: site.now.get() + IDLE + 1 };
+    *site.open.meanwhile.lock().unwrap() = Some(spoke);
+    let tally = site.sweep(IDLE + 1);
+    assert_eq!((tally.remembered, tally.open[&second]), (1, 1));
+    assert_eq!(site.packet(&flow(1, VIP), Kind::Ack), Some(second));
+}

@@ -1,4 +1,4 @@
-//! A delta is taken as a whole or not at all.
+//! A delta is taken as a whole or not at all, and visible at once.
 
 use super::site::{Site, bind, name, service, unbind};
 use crate::{
@@ -95,4 +95,17 @@ fn nothing_new_is_no_new_generation() {
     let generation = site.plane().generation();
     site.apply(vec![service("www", VIP, Mode::L2, 63)]).unwrap();
     assert_eq!(site.plane().generation(), generation);
+}
+
+/// Packets that began before the last commit may read the copy that the next
+/// one writes.
+#[test]
+fn a_commit_waits_until_the_idle_copy_is_idle() {
+    let mut site = site(1000);
+    let weight = |weight| vec![bind("www", "192.0.2.1:80", weight, Phase::Serve)];
+    site.apply(weight(2)).unwrap();
+    let (last, over) = site.grace_periods();
+    assert!(over < last, "nobody has to wait after a commit");
+    site.apply(weight(3)).unwrap();
+    assert!(site.grace_periods().1 >= last);
 }

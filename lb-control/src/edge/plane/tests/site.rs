@@ -62,11 +62,15 @@ impl Grace for TestGrace {
 }
 
 #[derive(Default)]
-pub(super) struct MemoryFlows(Mutex<HashMap<FlowKey, FlowEntry>>);
+pub(super) struct MemoryFlows {
+    entries: Mutex<HashMap<FlowKey, FlowEntry>>,
+    /// What packets make of an entry just before it is taken.
+    pub meanwhile: Mutex<Option<FlowEntry>>,
+}
 
 impl MemoryFlows {
     pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<FlowKey, FlowEntry>> {
-        self.0.lock().unwrap()
+        self.entries.lock().unwrap()
     }
 }
 
@@ -82,7 +86,8 @@ impl FlowTable for MemoryFlows {
     }
 
     fn take(&self, key: &FlowKey) -> io::Result<Option<FlowEntry>> {
-        Ok(self.lock().remove(key))
+        let taken = self.lock().remove(key);
+        Ok(self.meanwhile.lock().unwrap().take().or(taken))
     }
 
     fn insert_new(&self, key: &FlowKey, entry: &FlowEntry) -> io::Result<()> {
@@ -212,6 +217,11 @@ impl Site {
             grace: &*self.grace,
         };
         self.sweeper.pass(&ward, self.now.get()).unwrap()
+    }
+
+    /// Grace periods that were asked for, and those that are over.
+    pub(super) fn grace_periods(&self) -> (Ticket, Ticket) {
+        (self.grace.asked.load(Ordering::Relaxed), self.grace.over.load(Ordering::Relaxed))
     }
 
     pub(super) fn word(&self, index: u32) -> u64 {

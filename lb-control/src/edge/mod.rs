@@ -3,15 +3,15 @@
 //!
 //! | room | what is in it |
 //! | --- | --- |
-//! | [`plane`] | what the edge holds; a delta becomes one commit |
-//! | [`tables`], [`pool`], [`classes`], [`memory`] | its parts |
-//! | [`grace`] | when no packet reads what was replaced |
-//! | [`flows`], [`sweep`] | remembered flows, and how services come to rest |
-//! | [`neighbors`] | next hops, from the kernel's tables |
-//! | [`counters`] | per-CPU counters, by name |
-//! | [`session`], [`remote`] | one manager's session, in this process or over the network |
-//! | [`object`], [`layout`], [`pins`], [`attach`] | program, maps and links in the kernel |
-//! | [`mapping`], [`sys`] | the only unsafe rooms: shared memory and raw system calls |
+//! | `plane` | what the edge holds; a delta becomes one commit |
+//! | `tables`, `pool`, `classes`, `memory` | its parts |
+//! | `grace` | when no packet reads what was replaced |
+//! | `flows`, `sweep` | remembered flows, and how services come to rest |
+//! | `neighbors` | next hops, from the kernel's tables |
+//! | `counters` | per-CPU counters, by name |
+//! | `session`, `remote` | one manager's session, in this process or over the network |
+//! | `object`, `layout`, `pins`, `attach` | program, maps and links in the kernel |
+//! | `mapping`, `sys` | the only unsafe rooms: shared memory and raw system calls |
 
 mod attach;
 mod classes;

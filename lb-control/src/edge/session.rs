@@ -12,7 +12,7 @@ use tokio::{
     runtime::{Handle, RuntimeFlavor},
     sync::mpsc,
     task::{block_in_place, spawn_blocking},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tracing::{debug, info, warn};
 
@@ -131,15 +131,16 @@ async fn resolve_new(edge: &Shared, delta: &Delta) {
     }
     let Ok((connection, handle, _)) = rtnetlink::new_connection() else { return };
     tokio::spawn(connection);
-    while !unknown.is_empty() {
+    loop {
         let addresses: Vec<_> = unknown.iter().copied().collect();
         let Ok(looked) = look(&handle, &addresses).await else { return };
         edge.set_hops(&looked.answers);
-        for (address, answer) in &looked.answers {
-            if *answer != Answer::Asked {
-                unknown.remove(address);
-            }
+        let open =
+            |(address, answer): (IpAddr, Answer)| (answer == Answer::Asked).then_some(address);
+        unknown = looked.answers.into_iter().filter_map(open).collect();
+        if unknown.is_empty() {
+            return;
         }
-        tokio::time::sleep(RESOLVE_AGAIN).await;
+        sleep(RESOLVE_AGAIN).await;
     }
 }

@@ -103,19 +103,20 @@ impl Log {
     fn tell(&mut self, looked: &Look) {
         let mut now = HashMap::new();
         for (address, answer) in &looked.answers {
-            let why = match answer {
-                Answer::Known(_) => None,
-                Answer::None(why) => Some(why.clone()),
-                Answer::Asked => match self.0.remove(address) {
-                    Some(before) => before,
-                    None => continue,
-                },
+            let before = self.0.remove(address);
+            let why = match (answer, &before) {
+                (Answer::Known(_), _) => None,
+                (Answer::None(why), _) => Some(why.clone()),
+                // No answer yet changes nothing.
+                (Answer::Asked, Some(before)) => before.clone(),
+                (Answer::Asked, None) => continue,
             };
-            match (self.0.get(address), &why) {
-                (Some(before), why) if before == why => {}
-                (None, None) => {}
-                (_, None) => info!("backend {address} can be reached again"),
-                (_, Some(why)) => warn!("backend {address} cannot be reached: {why}"),
+            match (before.flatten(), &why) {
+                (before, Some(why)) if before.as_ref() != Some(why) => {
+                    warn!("backend {address} cannot be reached: {why}");
+                }
+                (Some(_), None) => info!("backend {address} can be reached again"),
+                _ => {}
             }
             now.insert(*address, why);
         }

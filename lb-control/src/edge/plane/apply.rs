@@ -1,10 +1,11 @@
 //! A delta, from refusal or plan to the commit.
 
+use std::collections::BTreeSet;
+
 use lb_common::{
     abi::{CLASSES, Config, DEFAULT_CLASS, Service, service_flags},
     ring::{self, Seat},
 };
-use std::collections::BTreeSet;
 
 use super::{
     Plane, Refusal, Ring, Track, bindings_of,
@@ -38,6 +39,8 @@ impl Plane {
                 return Err(refusal);
             }
         }
+        // After the commit: should we end in between, the manager finds a state
+        // that is newer than its stamp, and reconciles what it reads.
         self.live.set_stamp(delta.stamp);
         Ok(self.live.generation())
     }

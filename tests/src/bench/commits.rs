@@ -4,10 +4,11 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
+    process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use lb_control::{
     config::EdgeSettings,
     edge::Edge,
@@ -22,6 +23,7 @@ use nix::{
 };
 use serde_json::json;
 use tokio::{runtime::Runtime, sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::report::Commit;
 
@@ -47,13 +49,32 @@ pub(super) fn measure() -> Result<Vec<Commit>> {
         "pin": pins.join("sluice"),
         "flow_key": std::env::temp_dir().join(format!("sluice-bench-{}.key", std::process::id())),
     }))?;
+    introduce_servers()?;
     let commits = Runtime::new()?.block_on(session(&settings));
     let _ = fs::remove_file(&settings.flow_key);
     commits
 }
 
+/// Gives every server an Ethernet address: nobody is there to answer for them,
+/// and an edge waits a while for a new server's.
+fn introduce_servers() -> Result<()> {
+    for server in (1..=SERVERS).map(address) {
+        let status = Command::new("ip")
+            .args(["neighbour", "add", &server.ip().to_string()])
+            .args(["lladdr", "02:00:00:00:00:02", "dev", "uplink", "nud", "permanent"])
+            .status()?;
+        ensure!(status.success(), "`ip neighbour add {}` failed", server.ip());
+    }
+    Ok(())
+}
+
 async fn session(settings: &EdgeSettings) -> Result<Vec<Commit>> {
     let edge = Edge::open(settings)?;
+    let shutdown = CancellationToken::new();
+    let maintained = tokio::spawn({
+        let (edge, shutdown) = (edge.clone(), shutdown.clone());
+        async move { edge.maintain(shutdown).await }
+    });
     let (to_manager, answers) = mpsc::channel(16);
     let (commands, from_manager) = mpsc::channel(16);
     let serving = tokio::spawn(async move { edge.session(to_manager, from_manager).await });
@@ -74,6 +95,8 @@ async fn session(settings: &EdgeSettings) -> Result<Vec<Commit>> {
     ];
     drop(manager);
     serving.await??;
+    shutdown.cancel();
+    maintained.await??;
     Ok(commits)
 }
 
@@ -133,9 +156,12 @@ fn service() -> Result<ServiceSpec> {
     })
 }
 
+fn address(server: u8) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::new(192, 0, 2, 100 + server), 80))
+}
+
 fn bind(server: u8, weight: u16) -> Change {
-    let backend = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 100 + server), 80));
-    let service = name().expect("a valid name");
+    let (service, backend) = (name().expect("a valid name"), address(server));
     Change::PutBinding(BindingKey { service, backend }, Binding { weight, phase: Phase::Serve })
 }
 

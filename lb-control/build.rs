@@ -39,8 +39,11 @@ fn build_xdp() -> anyhow::Result<()> {
     //
     // SAFETY: a build script has one thread here.
     unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf") };
-    aya_build::build_ebpf(
-        [aya_build::Package { name: "lb-ebpf", root_dir: root, ..Default::default() }],
-        aya_build::Toolchain::Custom(&toolchain),
-    )
+    let features: &[&str] = if cfg!(feature = "bench") { &["bench"] } else { &[] };
+    let package =
+        aya_build::Package { name: "lb-ebpf", root_dir: root, features, ..Default::default() };
+    aya_build::build_ebpf([package], aya_build::Toolchain::Custom(&toolchain))?;
+    // For the build script of `tests`: the objects are built once.
+    println!("cargo:objects={}", std::env::var("OUT_DIR")?);
+    Ok(())
 }

@@ -12,13 +12,14 @@ use crate::{
 /// The XDP program in `sluice`, and the targets that need root.
 const FEATURES: &str = "lb-control/xdp,tests/lab";
 
-/// `cargo SUBCOMMAND` over the workspace's default members with everything in.
+/// `cargo SUBCOMMAND` over the whole workspace with everything in. Always the
+/// same members and features: others would be other builds of everything.
 pub fn cargo(subcommand: &str) -> Result<Command> {
     let compiler = bpf::ensure()?;
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(root())
-        .args([subcommand, "--features", FEATURES])
+        .args([subcommand, "--workspace", "--features", FEATURES])
         .env(bpf::VARIABLE, compiler.name())
         // Errors say what is wrong; where in the test runner they passed does not help.
         .env("RUST_LIB_BACKTRACE", "0");

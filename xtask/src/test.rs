@@ -83,11 +83,11 @@ impl Step {
                 run(cargo.current_dir(root()).args(["fmt", "--all", "--check"]), tests)
             }
             Self::Lints => {
-                let lints = ["--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+                let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
                 run(build::cargo("clippy")?.args(lints), tests)
             }
             Self::Build => run(build::cargo("build")?.arg("--quiet"), tests),
-            Self::Unit => self.cargo_test(&["--lib", "--bins"], filter, tests),
+            Self::Unit => self.cargo_test(&["--lib", "--bins", "--test", "cli"], filter, tests),
             Self::Packets => self.cargo_test(&["--test", "packets"], filter, tests),
             Self::Scenarios => self.cargo_test(&["--test", "scenarios"], filter, tests),
             Self::Docs => self.cargo_test(&["--doc"], filter, tests),

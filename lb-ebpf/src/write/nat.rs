@@ -66,11 +66,14 @@ pub fn reply(
     // SAFETY: the structure is ours, whole, and of the size that is told.
     let found =
         unsafe { bpf_fib_lookup(ctx.as_ptr(), &raw mut route, size_of::<FibLookup>() as i32, 0) };
-    if found != FIB_SUCCESS && found != FIB_NO_NEIGHBOUR && found != FIB_NOT_FORWARDED {
-        return Err(Reason::NoRoute);
+    match found {
+        FIB_SUCCESS | FIB_NO_NEIGHBOUR => {}
+        // To the edge itself, which probes its backends: to no client.
+        FIB_NOT_FORWARDED => return Err(Reason::NotOurs),
+        _ => return Err(Reason::NoRoute),
     }
     rewrite(frame, segment, End::Source, words(service.vip), u16::from_ne_bytes(service.port))?;
-    if found != FIB_SUCCESS {
+    if found == FIB_NO_NEIGHBOUR {
         return Ok((Reason::ReplyToKernel, xdp_action::XDP_PASS));
     }
     age(frame, segment)?;

@@ -9,7 +9,8 @@ use aya::{
 
 use super::cases::Case;
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sluice-bench"));
+static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("SLUICE_OBJECTS"), "/sluice-bench"));
 /// Bytes of the template: Ethernet, IPv6 and TCP headers.
 const TEMPLATE: usize = 74;
 const ABORTED: u32 = 0;

@@ -21,7 +21,7 @@ use memmap2::{MmapMut, MmapOptions};
 
 use super::world::{World, octets};
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sluice-xdp"));
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("SLUICE_OBJECTS"), "/sluice-xdp"));
 
 /// Ring slots for each of the two copies, where a test does not say.
 const RING_POOL: u32 = 65_538;

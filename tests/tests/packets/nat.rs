@@ -139,6 +139,15 @@ fn replies_that_cannot_go_on() {
                     .drops(NoRoute),
                 case("from another port", &world, &tcp("10.0.0.1:22", CLIENT).ack(1))
                     .passes(NotOurs),
+                // What a probe from the edge gets back.
+                case("to the edge itself", &world, &tcp(SERVER, "192.0.2.1:40000").ack(1))
+                    .passes(NotOurs),
+                case(
+                    "to the edge itself, v6",
+                    &world,
+                    &tcp(SERVER6, "[2001:db8:f::1]:4000").ack(1),
+                )
+                .passes(NotOurs),
             ],
         );
         forwarding(false).unwrap();

@@ -306,7 +306,7 @@ fn an_answer_waits_for_the_disk_and_the_switches_do_not() {
     world.disk_hangs = true;
     let request = world.weight(WEB, 9);
     assert_eq!(world.held("edge", WEB).unwrap().weight, 9);
-    world.pass(seconds(9));
+    world.pass(seconds(7));
     assert!(!world.replies.contains_key(&request));
     world.pass(seconds(1));
     assert!(world.reply(request).message.contains("not saved yet"), "{:?}", world.reply(request));

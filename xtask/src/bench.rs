@@ -8,5 +8,5 @@ use crate::{build, run::openly, setup};
 pub fn command() -> Result<()> {
     setup::require_root("bench")?;
     let mut bench = build::cargo("bench")?;
-    openly("measuring", bench.args(["--package", "tests"]))
+    openly("measuring", bench.args(["--bench", "packets"]))
 }

@@ -23,7 +23,7 @@ pub enum Step {
     Format,
     /// clippy, every warning an error
     Lints,
-    /// `sluice` with the XDP program
+    /// `sluice` with the XDP program, and every test
     Build,
     /// Tests beside the code
     Unit,
@@ -86,7 +86,8 @@ impl Step {
                 let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
                 run(build::cargo("clippy")?.args(lints), tests)
             }
-            Self::Build => run(build::cargo("build")?.arg("--quiet"), tests),
+            // With the tests' own dependencies, as every later step has them.
+            Self::Build => run(build::cargo("build")?.args(["--all-targets", "--quiet"]), tests),
             Self::Unit => self.cargo_test(&["--lib", "--bins", "--test", "cli"], filter, tests),
             Self::Packets => self.cargo_test(&["--test", "packets"], filter, tests),
             Self::Scenarios => self.cargo_test(&["--test", "scenarios"], filter, tests),

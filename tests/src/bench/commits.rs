@@ -18,7 +18,7 @@ use lb_control::{
     },
 };
 use nix::{
-    mount::{MsFlags, mount},
+    mount::{MsFlags, mount, umount},
     sched::{CloneFlags, unshare},
 };
 use serde_json::json;
@@ -41,17 +41,19 @@ pub(super) fn measure() -> Result<Vec<Commit>> {
     unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace; this needs root")?;
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-    let pins = std::env::temp_dir().join(format!("sluice-bench-{}", std::process::id()));
-    fs::create_dir_all(&pins)?;
+    let directory = tempfile::tempdir()?;
+    let pins = directory.path().join("bpf");
+    fs::create_dir(&pins)?;
     mount(Some("bpf"), &pins, Some("bpf"), MsFlags::empty(), none).context("mounting a bpffs")?;
     let settings: EdgeSettings = serde_json::from_value(json!({
         "interfaces": ["uplink"],
         "pin": pins.join("sluice"),
-        "flow_key": std::env::temp_dir().join(format!("sluice-bench-{}.key", std::process::id())),
+        "flow_key": directory.path().join("flow.key"),
     }))?;
     introduce_servers()?;
     let commits = Runtime::new()?.block_on(session(&settings));
-    let _ = fs::remove_file(&settings.flow_key);
+    // Without this the directory could not be removed.
+    umount(&pins)?;
     commits
 }
 

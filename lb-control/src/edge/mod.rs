@@ -55,6 +55,7 @@ use crate::{
     model::{FromSwitch, ToSwitch},
 };
 
+pub use object::load_program;
 pub use open::detach;
 
 /// Between two passes over the remembered flows.

@@ -63,7 +63,7 @@ impl Loaded {
                 );
             }
         }
-        program_of(&mut ebpf)?.load().map_err(explain)?;
+        load_program(program_of(&mut ebpf)?).map_err(explain)?;
         Ok(Self { ebpf })
     }
 
@@ -99,6 +99,23 @@ fn program_of(ebpf: &mut Ebpf) -> anyhow::Result<&mut Xdp> {
     let program = ebpf.program_mut(PROGRAM);
     let program = program.with_context(|| format!("the object has no program `{PROGRAM}`"))?;
     program.try_into().with_context(|| format!("program `{PROGRAM}` is not an XDP program"))
+}
+
+/// Loads a program. The verifier gives up with `EAGAIN` when a signal reaches
+/// the thread meanwhile; then it is asked again, as libbpf does.
+///
+/// # Errors
+/// Of the kernel, the last time.
+pub fn load_program(program: &mut Xdp) -> Result<(), ProgramError> {
+    const TRIES: u32 = 5;
+    for _ in 1..TRIES {
+        match program.load() {
+            Err(ProgramError::LoadError { io_error, .. })
+                if io_error.kind() == std::io::ErrorKind::WouldBlock => {}
+            result => return result,
+        }
+    }
+    program.load()
 }
 
 fn explain(error: ProgramError) -> anyhow::Error {

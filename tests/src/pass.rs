@@ -84,7 +84,13 @@ fn load() -> io::Result<OwnedFd> {
         license: c"Dual MIT/GPL".as_ptr() as u64,
         ..Load::default()
     };
-    let fd = bpf(BPF_PROG_LOAD, &attributes)?;
+    // A signal makes the verifier give up: it is asked again, as libbpf does.
+    let interrupted = |result: &io::Result<i32>| {
+        result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    };
+    let mut loading = (1..5).map(|_| bpf(BPF_PROG_LOAD, &attributes));
+    let loaded = loading.find(|result| !interrupted(result));
+    let fd = loaded.unwrap_or_else(|| bpf(BPF_PROG_LOAD, &attributes))?;
     // SAFETY: the kernel has just given us this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -48,7 +48,7 @@ pub fn run(ctx: &XdpContext) -> u32 {
 fn action_without_answer(reason: Reason) -> u32 {
     match reason.fate() {
         Fate::Pass => xdp_action::XDP_PASS,
-        Fate::Drop | Fate::Reset | Fate::Forward => xdp_action::XDP_DROP,
+        Fate::Drop | Fate::Reset | Fate::Answer | Fate::Forward => xdp_action::XDP_DROP,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Remembered flows.
 
-/// A TCP flow as the client's packets name it; 40 bytes.
+/// A TCP or UDP flow as the client's packets name it; 40 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FlowKey {

@@ -14,20 +14,27 @@ mod config;
 mod counters;
 mod flow;
 mod reason;
+mod route;
 mod tables;
+mod trace;
 
-pub use config::{Config, words};
+pub use config::{
+    Config, DEFAULT_ANSWERS, DEFAULT_TUNNEL_V4, DEFAULT_TUNNEL_V4_FLOW, DEFAULT_TUNNEL_V6,
+    MAX_PREFIX_LENGTHS, features, words,
+};
 pub use counters::{BackendCounters, ClassCounters, ServiceCounters};
 pub use flow::{FlowEntry, FlowKey, flow_state};
 pub use reason::{Fate, Reason};
+pub use route::{NeighborKey, NextHop, Route, next_hop};
 pub use tables::{
-    Backend, ClassRange, LookupKey, LookupSlot, Name, Policy, Service, backend_state, mode, policy,
-    role, service_flags,
+    Backend, ClassRange, LookupKey, LookupSlot, Name, Policy, Service, TCP_AND_UDP, backend_state,
+    lookup_flags, mode, policy, role, service_flags,
 };
+pub use trace::{Trace, owner};
 
 /// Names the pin directory; grows with every change of a layout or a meaning
 /// that an older program would misread.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Map names, as in the object file and under the pin directory.
 pub mod maps {
@@ -55,6 +62,23 @@ pub mod maps {
     pub const FLOWS: &str = "FLOWS";
     /// `LruHashMap<FlowKey, FlowEntry>`: flows seen only by their SYN.
     pub const SYN_FLOWS: &str = "SYN_FLOWS";
+    /// `LruHashMap<FlowKey, FlowEntry>`: UDP flows of services that track them.
+    pub const UDP_FLOWS: &str = "UDP_FLOWS";
+    /// `Array<Route>`, double, mmapable; sorted by start.
+    pub const ROUTES: &str = "ROUTES";
+    /// `Array<NextHop>`, double, mmapable; indexed by [`Route`](super::Route).
+    pub const NEXT_HOPS: &str = "NEXT_HOPS";
+    /// `HashMap<NeighborKey, [u8; 6]>`: Ethernet addresses of clients on a link.
+    pub const NEIGHBORS: &str = "NEIGHBORS";
+    /// `PerCpuArray<u64>`, 2 entries: ICMP answers left, and when that was so.
+    pub const ANSWERS: &str = "ANSWERS";
+    /// `PerCpuArray<Trace>`, 1 entry: what became of the packet at hand.
+    pub const TRACE: &str = "TRACE";
+    /// `RingBuf` of [`Trace`](super::Trace): packets that were watched.
+    pub const TRACES: &str = "TRACES";
+    /// `ProgramArray`, 1 entry: the program that packets go through while they
+    /// are watched.
+    pub const WATCHER: &str = "WATCHER";
     /// `PerCpuArray<ServiceCounters>`, by service id.
     pub const SERVICE_COUNTERS: &str = "SERVICE_COUNTERS";
     /// `PerCpuArray<BackendCounters>`, by binding id.
@@ -87,6 +111,16 @@ pub const DEFAULT_RING_POOL: u32 = 64 * 65_538;
 pub const DEFAULT_FLOWS: u32 = 262_144;
 /// Default capacity of [`maps::SYN_FLOWS`].
 pub const DEFAULT_SYN_FLOWS: u32 = 262_144;
+/// Default capacity of [`maps::UDP_FLOWS`].
+pub const DEFAULT_UDP_FLOWS: u32 = 262_144;
+/// Address ranges that the routes to clients may make.
+pub const MAX_ROUTES: u32 = 32_768;
+/// Next hops of those routes.
+pub const MAX_NEXT_HOPS: u32 = 4096;
+/// Clients on a link whose Ethernet addresses an edge knows.
+pub const MAX_NEIGHBORS: u32 = 16_384;
+/// Bytes of [`maps::TRACES`].
+pub const TRACES_BYTES: u32 = 1 << 20;
 
 /// First index of the copy of a double table that `generation` reads.
 #[inline(always)]

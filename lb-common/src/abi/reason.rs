@@ -5,8 +5,10 @@
 pub enum Fate {
     /// Sent on to a backend or a client.
     Forward,
-    /// Answered by an RST from the edge.
+    /// Answered by an RST from the edge; over UDP by ICMP "port unreachable".
     Reset,
+    /// Answered by an ICMP message from the edge.
+    Answer,
     /// Dropped.
     Drop,
     /// Handed to the kernel.
@@ -60,8 +62,8 @@ reasons! {
     MalformedTcp = 8, Drop, "malformed_tcp";
     /// A fragment to one of our addresses: it names no port.
     Fragment = 9, Drop, "fragment";
-    /// The TTL or hop limit would reach 0 (mode `nat`).
-    TtlExpired = 10, Drop, "ttl_expired";
+    /// The TTL or hop limit would reach 0: answered by "time exceeded".
+    TtlExpired = 10, Answer, "ttl_expired";
     /// The kernel has no route back to the client, or does not forward on the
     /// servers' interface.
     NoRoute = 11, Drop, "no_route";
@@ -80,4 +82,23 @@ reasons! {
     /// From a `nat` backend to a client whose Ethernet address the kernel must
     /// resolve first: rewritten, and forwarded by the kernel.
     ReplyToKernel = 18, Pass, "reply_to_kernel";
+    /// An ICMP error to the backend that owns the flow it quotes.
+    ForwardIcmp = 19, Forward, "forward_icmp";
+    /// An ICMP error from behind a `nat` backend to the client it concerns.
+    ForwardIcmpReply = 20, Forward, "forward_icmp_reply";
+    /// An echo request to one of our addresses, answered.
+    Echo = 21, Answer, "echo";
+    /// Longer than the way to the backend takes: answered by "fragmentation
+    /// needed" or "packet too big".
+    TooBig = 22, Answer, "too_big";
+    /// An ICMP answer was due, but this CPU has sent its share for now.
+    AnswerLimited = 23, Drop, "answer_limited";
+    /// An ICMP answer was due, but not to an ICMP error (RFC 1122 section 3.2.2).
+    Unanswerable = 24, Drop, "unanswerable";
+    /// To one of our addresses, with more IPv6 extension headers than are followed.
+    ExtensionHeaders = 25, Drop, "extension_headers";
+    /// A datagram for one of our addresses whose UDP header is cut short or malformed.
+    MalformedUdp = 26, Drop, "malformed_udp";
+    /// An ICMP message to one of our addresses that is cut short or quotes too little.
+    MalformedIcmp = 27, Drop, "malformed_icmp";
 }

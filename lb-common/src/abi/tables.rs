@@ -2,13 +2,28 @@
 
 /// What a [`LookupSlot`] stands for.
 pub mod role {
-    /// Destination of packets from clients: the service's VIP and port.
+    /// Destination of packets from clients: VIP, port (0: any) and protocol.
     pub const VIP: u8 = 1;
-    /// Source of packets from servers in mode `nat`: backend address and port.
+    /// Source of packets from servers in mode `nat`: backend address, port
+    /// (0: any) and protocol.
     pub const REAL: u8 = 2;
     /// A VIP with port 0 and protocol 0: packets to one of our addresses that
-    /// carry no port we can read (fragments, cut TCP headers).
+    /// name no port of ours (ICMP, fragments, cut headers).
     pub const ADDRESS: u8 = 3;
+    /// A server id in QUIC connection ids: the id's bytes, zero padded, in
+    /// place of the address; the service's id in place of the port (big-endian);
+    /// the id's length in place of the protocol.
+    pub const SERVER_ID: u8 = 4;
+    /// With the prefix length (0 to 127, of the IPv4-mapped form) in the other
+    /// seven bits: as [`VIP`] for a prefix, and with port 0 and protocol 0 as
+    /// [`ADDRESS`]. The address has only the prefix's bits.
+    pub const PREFIX: u8 = 0x80;
+}
+
+/// Bits of [`LookupSlot::flags`].
+pub mod lookup_flags {
+    /// At an [`ADDRESS`](super::role::ADDRESS): echo requests are answered.
+    pub const ECHO: u32 = 1 << 0;
 }
 
 /// Key of the lookup table; 20 bytes.
@@ -30,9 +45,10 @@ pub struct LookupSlot {
     pub key: LookupKey,
     /// Service id + 1; 0 marks an empty slot.
     pub service_plus_one: u32,
-    /// Binding id for [`role::REAL`], else 0.
+    /// Binding id for [`role::REAL`] and [`role::SERVER_ID`], else 0.
     pub backend: u32,
-    pub reserved: u32,
+    /// [`lookup_flags`].
+    pub flags: u32,
 }
 
 /// How a service's packets reach its backends.
@@ -41,17 +57,35 @@ pub mod mode {
     pub const L2: u8 = 1;
     /// Address and port rewrite in both directions; the edge is the servers' gateway.
     pub const NAT: u8 = 2;
+    /// The packet in an IP packet to the server (RFC 2003, RFC 2473), which
+    /// answers the client directly.
+    pub const IPIP: u8 = 3;
+    /// The packet in UDP: Generic UDP Encapsulation, variant 1
+    /// (draft-ietf-intarea-gue-09 section 4).
+    pub const GUE: u8 = 4;
 }
 
 /// Bits of [`Service::flags`].
 pub mod service_flags {
     /// Some ring slot has current != settled, or some flow is remembered.
-    pub const MOVING: u8 = 1 << 0;
+    pub const MOVING: u16 = 1 << 0;
     /// Some policy of this service refuses something.
-    pub const POLICED: u8 = 1 << 1;
+    pub const POLICED: u16 = 1 << 1;
+    /// The ring slot is chosen by the client's address alone.
+    pub const BY_CLIENT: u16 = 1 << 2;
+    /// UDP: every flow is remembered, at rest too.
+    pub const TRACKED: u16 = 1 << 3;
+    /// UDP carries QUIC (RFC 9000): an Initial begins a connection.
+    pub const QUIC: u16 = 1 << 4;
+    /// Echo requests to its address are answered (control side; packets read
+    /// [`lookup_flags::ECHO`]).
+    pub const ECHO: u16 = 1 << 5;
 }
 
-/// One service; 32 bytes, indexed by service id. `mode` 0 marks a free id.
+/// [`Service::protocol`] of a service that takes TCP and UDP.
+pub const TCP_AND_UDP: u8 = 0;
+
+/// One service; 64 bytes, indexed by service id. `mode` 0 marks a free id.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Service {
@@ -60,15 +94,23 @@ pub struct Service {
     /// Ring slots; 0 when nothing was ever bound.
     pub ring_len: u32,
     pub vip: [u8; 16],
+    /// 0: any port, which is then kept on the way to the backend.
     pub port: [u8; 2],
-    /// IP protocol number.
+    /// IP protocol number, or [`TCP_AND_UDP`].
     pub protocol: u8,
     /// One of [`mode`].
     pub mode: u8,
     /// [`service_flags`].
-    pub flags: u8,
-    /// Slots of its ring as configured, little-endian (control side only).
-    pub ring_size: [u8; 3],
+    pub flags: u16,
+    /// Bits of the VIP that count, of its IPv4-mapped form; 128 is one address.
+    pub prefix_len: u8,
+    /// Bytes of the server id in QUIC connection ids, `1..=8`; 0: none.
+    pub server_id_len: u8,
+    /// Seconds of silence after which a tracked UDP flow is over.
+    pub udp_idle: u32,
+    /// Slots of its ring as configured (control side only).
+    pub ring_size: u32,
+    pub reserved: [u8; 24],
 }
 
 /// What a backend does with packets.
@@ -88,6 +130,8 @@ pub mod backend_state {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backend {
     pub addr: [u8; 16],
+    /// Port that mode `nat` rewrites to; of a service with any port it is the
+    /// port of health checks only.
     pub port: [u8; 2],
     /// One of [`backend_state`].
     pub state: u8,
@@ -103,7 +147,13 @@ pub struct Backend {
     pub service: u32,
     /// Configured weight (control side only).
     pub weight: u32,
-    pub reserved: [u8; 20],
+    /// Longest IP packet that reaches the backend; 0 is not known.
+    pub mtu: u16,
+    /// Bytes of `server_id`; 0: none (control side only).
+    pub server_id_len: u8,
+    /// What names it in QUIC connection ids (control side only).
+    pub server_id: [u8; 8],
+    pub reserved: [u8; 9],
 }
 
 /// How a policy refuses and by what it decides.

@@ -8,17 +8,21 @@ use super::*;
 fn sizes_are_the_documented_ones() {
     assert_eq!(size_of::<LookupKey>(), 20);
     assert_eq!(size_of::<LookupSlot>(), 32);
-    assert_eq!(size_of::<Service>(), 32);
+    assert_eq!(size_of::<Service>(), 64);
     assert_eq!(size_of::<Backend>(), 64);
     assert_eq!(size_of::<Policy>(), 16);
     assert_eq!(size_of::<ClassRange>(), 24);
     assert_eq!(size_of::<Name>(), 64);
-    assert_eq!(size_of::<Config>(), 560);
+    assert_eq!(size_of::<Config>(), 592);
     assert_eq!(size_of::<FlowKey>(), 40);
     assert_eq!(size_of::<FlowEntry>(), 8);
     assert_eq!(size_of::<ServiceCounters>(), 56);
     assert_eq!(size_of::<BackendCounters>(), 48);
     assert_eq!(size_of::<ClassCounters>(), 16);
+    assert_eq!(size_of::<Route>(), 24);
+    assert_eq!(size_of::<NextHop>(), 24);
+    assert_eq!(size_of::<NeighborKey>(), 20);
+    assert_eq!(size_of::<Trace>(), 120);
 }
 
 #[test]
@@ -26,12 +30,19 @@ fn fields_leave_no_padding() {
     // The sum of the fields' sizes is the size of the whole.
     assert_eq!(16 + 2 + 1 + 1, size_of::<LookupKey>());
     assert_eq!(20 + 4 + 4 + 4, size_of::<LookupSlot>());
-    assert_eq!(4 + 4 + 16 + 2 + 1 + 1 + 1 + 3, size_of::<Service>());
-    assert_eq!(16 + 2 + 1 + 1 + 6 + 6 + 4 + 4 + 4 + 20, size_of::<Backend>());
+    assert_eq!(4 + 4 + 16 + 2 + 1 + 1 + 2 + 1 + 1 + 4 + 4 + 24, size_of::<Service>());
+    assert_eq!(16 + 2 + 1 + 1 + 6 + 6 + 4 + 4 + 4 + 2 + 1 + 8 + 9, size_of::<Backend>());
     assert_eq!(8 + 1 + 1 + 6, size_of::<Policy>());
-    assert_eq!(16 + 4 + 4 + 24 + 512, size_of::<Config>());
+    assert_eq!(16 + 6 * 4 + 4 + 4 + 16 + 16 + 512, size_of::<Config>());
     assert_eq!(16 + 16 + 2 + 2 + 1 + 3, size_of::<FlowKey>());
     assert_eq!(2 + 2 + 4, size_of::<FlowEntry>());
+    assert_eq!(8 + 8 + 4 + 4, size_of::<Route>());
+    assert_eq!(4 + 2 + 1 + 1 + 6 + 6 + 4, size_of::<NextHop>());
+    assert_eq!(16 + 4, size_of::<NeighborKey>());
+    assert_eq!(
+        8 * 2 + 16 * 2 + 2 * 2 + 4 + 8 + 4 * 4 + 8 + 2 * 2 + 4 * 4 + 2 + 6 + 4,
+        size_of::<Trace>()
+    );
 }
 
 #[test]
@@ -46,6 +57,9 @@ fn array_elements_need_no_stride_padding() {
         (size_of::<ClassRange>(), align_of::<ClassRange>()),
         (size_of::<Name>(), 8),
         (size_of::<Config>(), align_of::<Config>()),
+        (size_of::<Route>(), align_of::<Route>()),
+        (size_of::<NextHop>(), align_of::<NextHop>()),
+        (size_of::<Trace>(), align_of::<Trace>()),
     ] {
         assert_eq!(size % 8, 0);
         assert!(align <= 8);

@@ -148,6 +148,7 @@ impl CounterMaps {
         let fate = match reason.fate() {
             Fate::Forward => "forward",
             Fate::Reset => "reset",
+            Fate::Answer => "answer",
             Fate::Drop => "drop",
             Fate::Pass => "pass",
         };

@@ -221,7 +221,7 @@ impl Service {
     }
 
     pub(super) fn row(&self, ring_offset: u32) -> lb_common::abi::Service {
-        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let flag = |set: bool, flag: u16| if set { flag } else { 0 };
         lb_common::abi::Service {
             ring_offset,
             ring_len: self.slots.len() as u32,
@@ -229,6 +229,7 @@ impl Service {
             port: self.address.port().to_be_bytes(),
             protocol: TCP,
             mode: self.mode,
+            prefix_len: 128,
             flags: flag(self.moving, service_flags::MOVING)
                 | flag(!self.refusals.is_empty(), service_flags::POLICED),
             ..Default::default()
@@ -323,7 +324,7 @@ impl World {
                 key,
                 service_plus_one: service as u32 + 1,
                 backend: backend.into(),
-                reserved: 0,
+                flags: 0,
             };
             table.insert(slot, &mut Vec::new()).expect("few keys");
         };

@@ -167,7 +167,7 @@ fn random_mutations() {
         let action = match reason.fate() {
             Fate::Pass => Action::Pass,
             Fate::Drop => Action::Drop,
-            Fate::Reset | Fate::Forward => Action::Transmit,
+            Fate::Reset | Fate::Answer | Fate::Forward => Action::Transmit,
         };
         *reasons.entry(action).or_insert(0) += count;
     }

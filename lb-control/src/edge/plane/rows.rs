@@ -54,13 +54,12 @@ pub(super) fn lookup_slot(key: LookupKey, service: u16, backend: u16) -> LookupS
         key,
         service_plus_one: u32::from(service) + 1,
         backend: u32::from(backend),
-        reserved: 0,
+        flags: 0,
     }
 }
 
 /// A service's row, without its ring and flags.
 pub(super) fn service_row(spec: &ServiceSpec) -> Service {
-    let [a, b, c, _] = spec.ring_size.to_le_bytes();
     Service {
         vip: mapped(spec.address.ip()),
         port: spec.address.port().to_be_bytes(),
@@ -69,14 +68,14 @@ pub(super) fn service_row(spec: &ServiceSpec) -> Service {
             Mode::L2 => mode::L2,
             Mode::Nat => mode::NAT,
         },
-        ring_size: [a, b, c],
+        prefix_len: 128,
+        ring_size: spec.ring_size,
         ..Service::default()
     }
 }
 
 /// The service of a row; `None` for a row that we never wrote.
 pub(super) fn service_of(name: Name, row: &Service) -> Option<ServiceSpec> {
-    let [a, b, c] = row.ring_size;
     Some(ServiceSpec {
         name,
         address: socket(row.vip, row.port),
@@ -86,7 +85,7 @@ pub(super) fn service_of(name: Name, row: &Service) -> Option<ServiceSpec> {
             mode::NAT => Mode::Nat,
             _ => return None,
         },
-        ring_size: u32::from_le_bytes([a, b, c, 0]),
+        ring_size: row.ring_size,
     })
 }
 

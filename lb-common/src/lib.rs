@@ -8,6 +8,7 @@
 pub mod abi;
 pub mod checksum;
 pub mod hash;
+pub mod tunnel;
 
 #[cfg(feature = "std")]
 pub mod classes;

@@ -7,8 +7,9 @@ use lb_common::{
 
 use crate::{
     count,
-    parse::Segment,
+    parse::Packet,
     tables::{Generation, word},
+    trace,
 };
 
 /// Steps of a binary search over 32,768 ranges.
@@ -24,19 +25,25 @@ pub fn admit(
     config: &Config,
     service: u32,
     policed: bool,
-    segment: &Segment,
+    packet: &Packet,
     flow: u64,
 ) -> Result<(), Reason> {
-    let class = classify(generation, config, segment)?;
+    let class = classify(generation, config, packet)?;
+    trace::note(|t| t.class = class);
     if policed {
         let policy = generation.policy(service, class)?;
         if policy.verdict != policy::ADMIT {
             let subject = if policy.scope == policy::BY_CLIENT {
-                hash::client(config.flow_key, segment.src.numeric())
+                hash::client(config.flow_key, packet.src.numeric())
             } else {
                 flow
             };
-            if hash::admission(config.flow_key, subject, word(words::EPOCH)) < policy.threshold {
+            let decision = hash::admission(config.flow_key, subject, word(words::EPOCH));
+            trace::note(|t| {
+                t.admission = decision as u32;
+                t.threshold = policy.threshold;
+            });
+            if decision < policy.threshold {
                 count::class(class, |c| c.refused += 1);
                 return Err(if policy.verdict == policy::SILENT {
                     count::service(service, |s| s.refused_silent += 1);
@@ -52,13 +59,13 @@ pub fn admit(
     Ok(())
 }
 
-/// The first configured class whose sources and DSCPs both hold the segment.
+/// The first configured class whose sources and DSCPs both hold the packet.
 #[inline(always)]
-fn classify(generation: Generation, config: &Config, segment: &Segment) -> Result<u32, Reason> {
+fn classify(generation: Generation, config: &Config, packet: &Packet) -> Result<u32, Reason> {
     if config.classes == 0 {
         return Ok(DEFAULT_CLASS);
     }
-    let [hi, lo] = segment.src.numeric();
+    let [hi, lo] = packet.src.numeric();
     // The last range that starts at or before the address; the first starts at 0.
     let mut first = 0u32;
     let mut len = config.class_ranges;
@@ -76,7 +83,7 @@ fn classify(generation: Generation, config: &Config, segment: &Segment) -> Resul
         }
     }
     let by_source = generation.class_range(first)?.classes;
-    let by_dscp = config.class_dscp[usize::from(segment.dscp & 63)];
+    let by_dscp = config.class_dscp[usize::from(packet.tos >> 2)];
     // Without branches: each would double the paths that the verifier walks.
     let matching = by_source & by_dscp | 1 << DEFAULT_CLASS;
     Ok(((matching & matching.wrapping_neg()) - 1).count_ones())

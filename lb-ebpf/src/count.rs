@@ -3,14 +3,19 @@
 
 use lb_common::abi::{BackendCounters, ClassCounters, Reason, ServiceCounters};
 
-use crate::maps::{BACKEND_COUNTERS, CLASS_COUNTERS, REASONS, SERVICE_COUNTERS};
+use crate::{
+    maps::{BACKEND_COUNTERS, CLASS_COUNTERS, REASONS, SERVICE_COUNTERS},
+    trace,
+};
 
 macro_rules! counter {
     ($(#[$doc:meta])* $name:ident, $map:ident, $type:ty) => {
         $(#[$doc])*
         #[inline(always)]
         pub fn $name(index: u32, add: impl FnOnce(&mut $type)) {
-            if let Some(counters) = $map.get_ptr_mut(index) {
+            if !trace::is_asked()
+                && let Some(counters) = $map.get_ptr_mut(index)
+            {
                 // SAFETY: the pointer is to this CPU's copy, which nothing
                 // else writes while the program runs.
                 add(unsafe { &mut *counters });

@@ -1,16 +1,21 @@
-//! Remembered flows: the connections that a change has put at risk.
+//! Remembered flows: the connections that a change has put at risk, and UDP
+//! flows of services that track them.
 //!
-//! Only a service that is moving reads or writes these tables, and only a
-//! SYN creates an entry, so that a flood of anything else fills nothing.
+//! The first are read and written only while their service is moving, and only
+//! a SYN or an Initial creates an entry, so that a flood of anything else fills
+//! nothing.
 
 use aya_ebpf::{bindings::BPF_ANY, helpers::generated::bpf_ktime_get_coarse_ns};
-use lb_common::abi::{FlowEntry, FlowKey, Service, backend_state, flow_state, words};
+use lb_common::abi::{
+    FlowEntry, FlowKey, Service, backend_state, flow_state, owner, service_flags, words,
+};
 
 use crate::{
     count,
-    maps::{FLOWS, SYN_FLOWS},
-    parse::Segment,
+    maps::{FLOWS, SYN_FLOWS, UDP_FLOWS},
+    parse::Packet,
     tables::{Generation, Slot, word},
+    trace,
 };
 
 /// A SYN older than this is forgotten: its handshake is over or was given up.
@@ -24,15 +29,15 @@ pub enum Opening {
     New,
 }
 
-/// The key of a segment's flow.
+/// The key of a packet's flow.
 #[inline(always)]
-pub fn key(segment: &Segment) -> FlowKey {
+pub fn key(packet: &Packet) -> FlowKey {
     FlowKey {
-        src: segment.src.bytes(),
-        dst: segment.dst.bytes(),
-        src_port: segment.src_port.to_ne_bytes(),
-        dst_port: segment.dst_port.to_ne_bytes(),
-        protocol: 6,
+        src: packet.src.bytes(),
+        dst: packet.dst.bytes(),
+        src_port: packet.src_port.to_ne_bytes(),
+        dst_port: packet.dst_port.to_ne_bytes(),
+        protocol: packet.protocol,
         reserved: [0; 3],
     }
 }
@@ -43,9 +48,9 @@ fn seconds() -> u32 {
     (unsafe { bpf_ktime_get_coarse_ns() } / 1_000_000_000) as u32
 }
 
-/// Whether a remembered backend still carries connections.
+/// Whether a backend that a flow names still carries connections.
 #[inline(always)]
-fn carries(generation: Generation, backend: u32) -> bool {
+pub fn carries(generation: Generation, backend: u32) -> bool {
     generation
         .backend(backend)
         .is_ok_and(|b| b.state == backend_state::SERVING || b.state == backend_state::DRAINING)
@@ -55,10 +60,10 @@ fn carries(generation: Generation, backend: u32) -> bool {
 /// moves no connection; an entry that has seen FIN or RST begins anew.
 #[inline(always)]
 pub fn open(generation: Generation, key: &FlowKey) -> Opening {
-    let (entry, lifetime) = match FLOWS.get_ptr_mut(key) {
-        Some(entry) => (entry, u32::MAX),
+    let (entry, lifetime, who) = match FLOWS.get_ptr_mut(key) {
+        Some(entry) => (entry, u32::MAX, owner::REMEMBERED),
         None => match SYN_FLOWS.get_ptr_mut(key) {
-            Some(entry) => (entry, SYN_LIFETIME_SECONDS),
+            Some(entry) => (entry, SYN_LIFETIME_SECONDS, owner::BEGUN),
             None => return Opening::New,
         },
     };
@@ -73,7 +78,10 @@ pub fn open(generation: Generation, key: &FlowKey) -> Opening {
     {
         return Opening::New;
     }
-    entry.last_seen = now;
+    if !trace::is_asked() {
+        entry.last_seen = now;
+    }
+    trace::note(|t| t.owner = who);
     Opening::Known(backend)
 }
 
@@ -87,30 +95,34 @@ pub fn begin(generation: Generation, service: u32, key: &FlowKey, slot: Slot) ->
     if at_risk && word(words::FLOWS_FULL) != 0 && takes_new(generation, slot.settled) {
         count::service(service, |s| s.not_remembered += 1);
         forget(key);
+        trace::note(|t| t.owner = owner::SETTLED);
         return slot.settled;
     }
-    if at_risk {
-        let entry = FlowEntry {
-            backend: slot.current as u16,
-            state: flow_state::OPEN,
-            last_seen: seconds(),
-        };
+    if at_risk && !trace::is_asked() {
         // An LRU map makes room; a failure leaves the flow to `settled`.
-        let _ = SYN_FLOWS.insert(key, entry, BPF_ANY.into());
+        let _ = SYN_FLOWS.insert(key, entry(slot.current), BPF_ANY.into());
         let _ = FLOWS.remove(key);
         count::service(service, |s| s.remembered += 1);
-    } else {
+    } else if !at_risk {
         forget(key);
     }
+    trace::note(|t| t.owner = owner::CURRENT);
     slot.current
+}
+
+#[inline(always)]
+fn entry(backend: u32) -> FlowEntry {
+    FlowEntry { backend: backend as u16, state: flow_state::OPEN, last_seen: seconds() }
 }
 
 /// A connection that begins anew must not follow what was remembered of the
 /// one before it.
 #[inline(always)]
 fn forget(key: &FlowKey) {
-    let _ = SYN_FLOWS.remove(key);
-    let _ = FLOWS.remove(key);
+    if !trace::is_asked() {
+        let _ = SYN_FLOWS.remove(key);
+        let _ = FLOWS.remove(key);
+    }
 }
 
 #[inline(always)]
@@ -118,49 +130,98 @@ fn takes_new(generation: Generation, backend: u32) -> bool {
     generation.backend(backend).is_ok_and(|b| b.state == backend_state::SERVING)
 }
 
-/// The owner of a segment that opens nothing: the remembered backend if there
+/// The owner of a packet that opens nothing: the remembered backend if there
 /// is one, else the settled one.
 #[inline(always)]
-pub fn owner(key: &FlowKey, segment: &Segment, slot: Slot) -> u32 {
+pub fn owner(key: &FlowKey, packet: &Packet, slot: Slot) -> u32 {
+    let touches = !packet.quoted && !trace::is_asked();
     if let Some(entry) = FLOWS.get_ptr_mut(key) {
+        trace::note(|t| t.owner = owner::REMEMBERED);
         // SAFETY: see `open`.
         let entry = unsafe { &mut *entry };
-        let now = seconds();
-        // One store a second at most: other CPUs may hold the cache line.
-        if entry.last_seen != now {
-            entry.last_seen = now;
-        }
-        if segment.closes() {
-            entry.state = flow_state::CLOSING;
+        if touches {
+            speak(entry, seconds());
+            if packet.closes() {
+                entry.state = flow_state::CLOSING;
+            }
         }
         return u32::from(entry.backend);
     }
     if let Some(entry) = SYN_FLOWS.get_ptr_mut(key) {
+        trace::note(|t| t.owner = owner::BEGUN);
         // SAFETY: see `open`.
         let seen = unsafe { *entry };
-        return promote(key, segment, seen);
+        if touches {
+            promote(key, packet, seen);
+        }
+        return u32::from(seen.backend);
     }
-    if slot.current != slot.settled {
+    if slot.current != slot.settled && touches {
         count::backend(slot.settled, |b| b.untracked += 1);
     }
+    trace::note(|t| t.owner = owner::SETTLED);
     slot.settled
 }
 
-/// The first segment after a SYN: the connection is real (or over).
+/// Notes that a flow is alive: one store a second at most, since other CPUs
+/// may hold the cache line.
 #[inline(always)]
-fn promote(key: &FlowKey, segment: &Segment, seen: FlowEntry) -> u32 {
-    let state = if segment.closes() { flow_state::CLOSING } else { flow_state::OPEN };
+fn speak(entry: &mut FlowEntry, now: u32) {
+    if entry.last_seen != now {
+        entry.last_seen = now;
+    }
+}
+
+/// The first packet after a SYN: the connection is real (or over).
+#[inline(always)]
+fn promote(key: &FlowKey, packet: &Packet, seen: FlowEntry) {
+    let state = if packet.closes() { flow_state::CLOSING } else { flow_state::OPEN };
     let entry = FlowEntry { backend: seen.backend, state, last_seen: seconds() };
     // Where the table is full the entry stays among the SYNs, from which it
     // can be evicted; the control side raises the alarm before it comes to that.
     if FLOWS.insert(key, entry, BPF_ANY.into()).is_ok() {
         let _ = SYN_FLOWS.remove(key);
     }
-    u32::from(seen.backend)
+}
+
+/// The backend of a UDP flow that its service tracks, if the flow is known,
+/// not silent for too long, and its backend still carries it.
+#[inline(always)]
+pub fn tracked(
+    generation: Generation,
+    key: &FlowKey,
+    packet: &Packet,
+    service: &Service,
+) -> Option<u32> {
+    let entry = UDP_FLOWS.get_ptr_mut(key)?;
+    // SAFETY: see `open`.
+    let entry = unsafe { &mut *entry };
+    let now = seconds();
+    let backend = u32::from(entry.backend);
+    if now.wrapping_sub(entry.last_seen) > service.udp_idle || !carries(generation, backend) {
+        return None;
+    }
+    if !packet.quoted && !trace::is_asked() {
+        speak(entry, now);
+    }
+    trace::note(|t| t.owner = owner::TRACKED);
+    Some(backend)
+}
+
+/// Tracks a UDP flow that begins.
+#[inline(always)]
+pub fn track(key: &FlowKey, backend: u32) {
+    if !trace::is_asked() {
+        // An LRU map makes room.
+        let _ = UDP_FLOWS.insert(key, entry(backend), BPF_ANY.into());
+    }
+    trace::note(|t| t.owner = owner::CURRENT);
 }
 
 /// Whether the service has connections at risk.
 #[inline(always)]
 pub fn moving(service: &Service) -> bool {
-    service.flags & lb_common::abi::service_flags::MOVING != 0
+    let moving = service.flags & service_flags::MOVING != 0;
+    trace::note(|t| t.moving = moving.into());
+    moving
 }

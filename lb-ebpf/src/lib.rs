@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | [`maps`] | the maps |
 //! | [`frame`] | bytes: the only bounds checks and raw packet pointers |
-//! | [`parse`] | Ethernet, IP, TCP |
+//! | [`parse`] | Ethernet, IP, TCP, UDP, ICMP, QUIC |
 //! | [`tables`] | one generation's copy of the tables |
+//! | [`services`] | whose packet it is |
 //! | [`steer`] | the decision: service, admission, slot, backend |
 //! | [`admission`], [`flows`] | two of its parts |
+//! | [`messages`] | what becomes of ICMP |
 //! | [`write`] | one writer for each outcome |
-//! | [`count`] | counters |
+//! | [`count`], [`trace`] | counters, and the program's account of one packet |
 #![no_std]
 
 pub mod admission;
@@ -17,29 +19,42 @@ pub mod count;
 pub mod flows;
 pub mod frame;
 pub mod maps;
+pub mod messages;
 pub mod parse;
+pub mod services;
 pub mod steer;
 pub mod tables;
+pub mod trace;
 pub mod write;
 
 use aya_ebpf::{bindings::xdp_action, programs::XdpContext};
-use lb_common::abi::{Fate, Reason, mode};
+use lb_common::{
+    abi::{Config, Fate, Reason, mode},
+    tunnel,
+};
 
 use self::{
     frame::Frame,
-    parse::{Segment, Unsteerable},
-    steer::Decision,
+    messages::Request,
+    parse::{Address, Packet, Parsed, TCP, Unsteerable},
+    steer::{Decision, Forward},
     tables::Generation,
+    write::answer,
 };
+
+/// What became of a frame: why, and the XDP action.
+type Exit = (Reason, u32);
 
 /// Takes one frame from its bytes to an XDP action, and counts it once.
 #[inline(always)]
 pub fn run(ctx: &XdpContext) -> u32 {
+    trace::begin(ctx);
     let (reason, action) = match process(ctx) {
         Ok(exit) => exit,
         Err(reason) => (reason, action_without_answer(reason)),
     };
     count::reason(reason);
+    trace::end(reason as u32);
     action
 }
 
@@ -53,63 +68,96 @@ fn action_without_answer(reason: Reason) -> u32 {
 }
 
 #[inline(always)]
-fn process(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
+fn process(ctx: &XdpContext) -> Result<Exit, Reason> {
     let frame = Frame::new(ctx);
     let generation = Generation::now();
-    let segment = match parse::parse(frame) {
-        Ok(segment) => segment,
+    let config = generation.config()?;
+    let packet = match parse::parse(frame) {
+        Ok(Parsed::Transport(packet)) => packet,
+        Ok(Parsed::Icmp(network)) => match messages::look(generation, config, frame, &network)? {
+            Request::Follow(packet) => packet,
+            Request::Answered(action) => return Ok((Reason::Echo, action)),
+        },
         Err(Unsteerable::Pass(reason)) => return Err(reason),
         Err(Unsteerable::Portless { dst, reason }) => {
-            return Err(if generation.is_ours(dst) { reason } else { Reason::NotOurs });
+            let ours = services::address(generation, config, dst).is_some();
+            return Err(if ours { reason } else { Reason::NotOurs });
         }
     };
-    match steer::steer(generation, &segment) {
-        Ok(decision) => carry_out(ctx, frame, &segment, decision),
-        Err(reason) if matches!(reason.fate(), Fate::Reset) => {
-            Ok((reason, write::reset::answer(ctx, frame, &segment)?))
+    trace::note(|t| {
+        (t.src, t.dst) = (packet.src.bytes(), packet.dst.bytes());
+        (t.src_port, t.dst_port) = (packet.src_port.to_ne_bytes(), packet.dst_port.to_ne_bytes());
+        (t.protocol, t.tcp_flags) = (packet.protocol, packet.flags);
+    });
+    let refused = match steer::steer(generation, config, frame, &packet) {
+        Ok(Decision::Forward(way)) => match forward(ctx, frame, config, &packet, way)? {
+            Ok(exit) => return Ok(exit),
+            Err(refused) => refused,
+        },
+        Ok(Decision::Reply { service, id }) => {
+            if packet.ttl <= 1 {
+                Refused { reason: Reason::TtlExpired, error: answer::Error::TimeExceeded }
+            } else {
+                let bytes = frame.size() as u64;
+                let exit = write::nat::reply(ctx, frame, &packet, service)?;
+                count::backend(id, |b| {
+                    b.reply_packets += 1;
+                    b.reply_bytes += bytes;
+                });
+                return Ok(exit);
+            }
         }
-        Err(reason) => Err(reason),
-    }
+        Err(reason) if matches!(reason.fate(), Fate::Reset) => {
+            if packet.protocol == TCP && !packet.quoted {
+                return Ok((reason, write::reset::answer(ctx, frame, &packet)?));
+            }
+            Refused { reason, error: answer::Error::PortUnreachable }
+        }
+        Err(reason) => return Err(reason),
+    };
+    Ok((refused.reason, answer::error(ctx, frame, config, &packet, refused.error)?))
 }
 
+/// A packet that is answered by an ICMP error, and why.
+struct Refused {
+    reason: Reason,
+    error: answer::Error,
+}
+
+/// Sends a packet on to its backend, unless it has come too far or is too long.
 #[inline(always)]
-fn carry_out(
+fn forward(
     ctx: &XdpContext,
     frame: Frame,
-    segment: &Segment,
-    decision: Decision,
-) -> Result<(Reason, u32), Reason> {
-    let bytes = frame.size() as u64;
-    match decision {
-        Decision::Forward { service, backend, id, reason } => {
-            let action = if service.mode == mode::L2 {
-                let (dst, src) = (backend.dst_mac.into(), backend.src_mac.into());
-                write::ethernet::address(frame, dst, src)?;
-                write::ethernet::transmit(ctx, backend.ifindex)
-            } else {
-                live(segment)?;
-                write::nat::forward(ctx, frame, segment, backend)?
-            };
-            count::backend(id, |b| {
-                b.packets += 1;
-                b.bytes += bytes;
-            });
-            Ok((reason, action))
-        }
-        Decision::Reply { service, id } => {
-            live(segment)?;
-            let exit = write::nat::reply(ctx, frame, segment, service)?;
-            count::backend(id, |b| {
-                b.reply_packets += 1;
-                b.reply_bytes += bytes;
-            });
-            Ok(exit)
-        }
+    config: &Config,
+    packet: &Packet,
+    way: Forward,
+) -> Result<Result<Exit, Refused>, Reason> {
+    let Forward { service, backend, id, reason, .. } = way;
+    if packet.ttl <= 1 {
+        let error = answer::Error::TimeExceeded;
+        return Ok(Err(Refused { reason: Reason::TtlExpired, error }));
     }
-}
-
-/// In mode `nat` the edge is a router, and a router lets no packet live for ever.
-#[inline(always)]
-fn live(segment: &Segment) -> Result<(), Reason> {
-    if segment.ttl <= 1 { Err(Reason::TtlExpired) } else { Ok(()) }
+    let overhead = tunnel::overhead(service.mode, Address::from_bytes(backend.addr).is_v4());
+    if backend.mtu != 0 && u32::from(packet.ip_len) + u32::from(overhead) > u32::from(backend.mtu) {
+        let error = answer::Error::TooBig(backend.mtu.saturating_sub(overhead));
+        return Ok(Err(Refused { reason: Reason::TooBig, error }));
+    }
+    trace::note(|t| t.dst_mac = backend.dst_mac);
+    let bytes = frame.size() as u64;
+    let action = match service.mode {
+        mode::L2 => {
+            write::ip::age(frame, packet)?;
+            write::ethernet::address(frame, backend.dst_mac.into(), backend.src_mac.into())?;
+            write::ethernet::transmit(ctx, backend.ifindex)
+        }
+        mode::NAT => write::nat::forward(ctx, frame, packet, &way)?,
+        mode::IPIP | mode::GUE => write::tunnel::encapsulate(ctx, frame, config, packet, &way)?,
+        _ => return Err(Reason::Inconsistent),
+    };
+    count::backend(id, |b| {
+        b.packets += 1;
+        b.bytes += bytes;
+    });
+    Ok(Ok((reason, action)))
 }

@@ -6,13 +6,13 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use lb_common::abi::{
     Backend, BackendCounters, CLASSES, ClassCounters, ClassRange, Config, DEFAULT_FLOWS,
-    DEFAULT_RING_POOL, DEFAULT_SYN_FLOWS, FlowEntry, FlowKey, LOOKUP_BUCKET, LOOKUP_SLOTS,
-    LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES, MAX_SERVICES, Name, Policy, Reason, Service,
-    ServiceCounters, words,
+    DEFAULT_RING_POOL, DEFAULT_SYN_FLOWS, DEFAULT_UDP_FLOWS, FlowEntry, FlowKey, LOOKUP_BUCKET,
+    LOOKUP_SLOTS, LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES, MAX_SERVICES, Name, Policy, Reason,
+    Service, ServiceCounters, TRACES_BYTES, Trace, words,
 };
 
 /// One bucket of the lookup table.
@@ -40,7 +40,7 @@ pub static SERVICE_NAMES: Array<Name> = Array::with_max_entries(2 * MAX_SERVICES
 #[map]
 pub static CLASS_NAMES: Array<Name> = Array::with_max_entries(2 * CLASSES, BPF_F_MMAPABLE);
 
-/// Sized by the loader, like the two below.
+/// Sized by the loader, like the three below.
 #[map]
 pub static RINGS: Array<[u32; 2]> = Array::with_max_entries(DEFAULT_RING_POOL / 2, BPF_F_MMAPABLE);
 #[map]
@@ -48,6 +48,9 @@ pub static FLOWS: HashMap<FlowKey, FlowEntry> = HashMap::with_max_entries(DEFAUL
 #[map]
 pub static SYN_FLOWS: LruHashMap<FlowKey, FlowEntry> =
     LruHashMap::with_max_entries(DEFAULT_SYN_FLOWS, 0);
+#[map]
+pub static UDP_FLOWS: LruHashMap<FlowKey, FlowEntry> =
+    LruHashMap::with_max_entries(DEFAULT_UDP_FLOWS, 0);
 
 #[map]
 pub static SERVICE_COUNTERS: PerCpuArray<ServiceCounters> =
@@ -59,3 +62,20 @@ pub static BACKEND_COUNTERS: PerCpuArray<BackendCounters> =
 pub static CLASS_COUNTERS: PerCpuArray<ClassCounters> = PerCpuArray::with_max_entries(CLASSES, 0);
 #[map]
 pub static REASONS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::ALL.len() as u32, 0);
+
+/// ICMP answers left, and the time in nanoseconds when that was so.
+#[map]
+pub static ANSWERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(2, 0);
+/// Where a quoted packet is summed.
+#[map]
+pub static QUOTE: PerCpuArray<[u32; QUOTE_WORDS]> = PerCpuArray::with_max_entries(1, 0);
+/// Words of [`QUOTE`]: the most that an ICMPv6 error may have after its own
+/// IPv6 header (RFC 4443 section 2.4), and one that is always zero.
+pub const QUOTE_WORDS: usize = (1280 - 40) / 4 + 2;
+
+#[map]
+pub static TRACE: PerCpuArray<Trace> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub static TRACES: RingBuf = RingBuf::with_byte_size(TRACES_BYTES, 0);
+#[map]
+pub static WATCHER: ProgramArray = ProgramArray::with_max_entries(1, 0);

@@ -1,53 +1,96 @@
-//! Where a segment goes: service, admission, slot, backend. Writes nothing to
+//! Where a packet goes: service, admission, slot, backend. Writes nothing to
 //! the packet.
 
 use lb_common::{
-    abi::{Backend, Reason, Service, backend_state, role, service_flags},
+    abi::{Backend, Config, Reason, Service, backend_state, owner, service_flags},
     hash,
 };
 
 use crate::{
     admission, count,
     flows::{self, Opening},
-    parse::Segment,
-    tables::{Found, Generation, ring_slot},
+    frame::Frame,
+    parse::{Packet, TCP, quic},
+    services,
+    tables::{Found, Generation, Slot, ring_slot},
+    trace,
 };
 
-const TCP: u8 = 6;
-
-/// What to do with a segment that is ours.
+/// What to do with a packet that is ours.
 pub enum Decision {
     /// From a client, to a backend.
-    Forward { service: &'static Service, backend: &'static Backend, id: u32, reason: Reason },
+    Forward(Forward),
     /// From a backend in mode `nat`, to its client.
     Reply { service: &'static Service, id: u32 },
 }
 
-/// Decides; an error says why the segment goes nowhere.
+/// The way of a packet from a client.
+#[derive(Clone, Copy)]
+pub struct Forward {
+    pub service: &'static Service,
+    pub backend: &'static Backend,
+    /// Binding id.
+    pub id: u32,
+    /// Flow hash.
+    pub flow: u64,
+    pub reason: Reason,
+}
+
+/// What a packet means to its connection.
+enum Part {
+    /// It begins one.
+    Opens,
+    /// It belongs to one that has begun.
+    Continues,
+    /// It stands alone: UDP, as far as we can tell.
+    Datagram,
+}
+
+/// Decides; an error says why the packet goes nowhere.
 #[inline(always)]
-pub fn steer(generation: Generation, segment: &Segment) -> Result<Decision, Reason> {
-    if let Some(found) = generation.find(segment.dst, segment.dst_port, TCP, role::VIP) {
-        return forward(generation, segment, found);
+pub fn steer(
+    generation: Generation,
+    config: &Config,
+    frame: Frame,
+    packet: &Packet,
+) -> Result<Decision, Reason> {
+    let Packet { src, dst, src_port, dst_port, protocol, .. } = *packet;
+    if let Some(found) = services::of_client(generation, config, dst, dst_port, protocol) {
+        return forward(generation, config, frame, packet, found).map(Decision::Forward);
     }
-    match generation.find(segment.src, segment.src_port, TCP, role::REAL) {
+    match services::of_backend(generation, config, src, src_port, protocol) {
         Some(found) => {
+            trace::note(|t| {
+                (t.service, t.backend, t.owner) = (found.service, found.backend, owner::REPLY);
+            });
             Ok(Decision::Reply { service: generation.service(found.service)?, id: found.backend })
         }
         None => Err(Reason::NotOurs),
     }
 }
 
+/// The way of a packet to a service.
 #[inline(always)]
-fn forward(generation: Generation, segment: &Segment, found: Found) -> Result<Decision, Reason> {
+pub fn forward(
+    generation: Generation,
+    config: &Config,
+    frame: Frame,
+    packet: &Packet,
+    found: Found,
+) -> Result<Forward, Reason> {
     let id = found.service;
     let service = generation.service(id)?;
-    let (backend_id, reason) = match choose(generation, segment, id, service) {
-        Err(Reason::NoBackend) | Ok((0, _)) => {
-            count::service(id, |s| s.no_backend += 1);
-            return Err(Reason::NoBackend);
-        }
-        other => other?,
-    };
+    let flow = flow_hash(config.flow_key, packet);
+    trace::note(|t| (t.service, t.hash) = (id, flow));
+    let (backend_id, reason) =
+        match choose(generation, config, frame, packet, Target { id, service, flow }) {
+            Err(Reason::NoBackend) | Ok((0, _)) => {
+                count::service(id, |s| s.no_backend += 1);
+                return Err(Reason::NoBackend);
+            }
+            other => other?,
+        };
+    trace::note(|t| t.backend = backend_id);
     let backend = generation.backend(backend_id)?;
     match backend.state {
         backend_state::BROKEN => {
@@ -67,56 +110,167 @@ fn forward(generation: Generation, segment: &Segment, found: Found) -> Result<De
         count::service(id, |s| s.new_connections += 1);
         count::backend(backend_id, |b| b.new_connections += 1);
     }
-    Ok(Decision::Forward { service, backend, id: backend_id, reason })
+    Ok(Forward { service, backend, id: backend_id, flow, reason })
 }
 
-/// The backend that owns the segment, and whether a connection begins with it.
+/// The service that a packet is for.
+#[derive(Clone, Copy)]
+struct Target {
+    id: u32,
+    service: &'static Service,
+    flow: u64,
+}
+
+/// The backend that owns the packet, and whether a connection begins with it.
 #[inline(always)]
 fn choose(
     generation: Generation,
-    segment: &Segment,
-    id: u32,
-    service: &Service,
+    config: &Config,
+    frame: Frame,
+    packet: &Packet,
+    target: Target,
 ) -> Result<(u32, Reason), Reason> {
-    let config = generation.config()?;
-    let flow = flow_hash(config.flow_key, segment);
-    let slot = ring_slot(service, flow)?;
-    let moving = flows::moving(service);
-
-    if !segment.opens() {
-        let owner =
-            if moving { flows::owner(&flows::key(segment), segment, slot) } else { slot.settled };
-        return Ok((owner, Reason::ForwardEstablished));
-    }
-    if moving {
-        let key = flows::key(segment);
-        if let Opening::Known(backend) = flows::open(generation, &key) {
-            return Ok((backend, Reason::ForwardEstablished));
+    let Target { id, service, flow } = target;
+    let by_client = service.flags & service_flags::BY_CLIENT != 0;
+    let place = if by_client { hash::client(config.flow_key, packet.src.numeric()) } else { flow };
+    let slot = ring_slot(service, place)?;
+    match part(frame, packet, service) {
+        Part::Continues => {
+            Ok((owner(generation, frame, packet, target, slot), established(packet)))
         }
+        Part::Opens => {
+            let moving = flows::moving(service);
+            if moving && let Some(backend) = known(generation, frame, packet, target, slot) {
+                return Ok((backend, Reason::ForwardEstablished));
+            }
+            let policed = service.flags & service_flags::POLICED != 0;
+            admission::admit(generation, config, id, policed, packet, flow)?;
+            if slot.current == 0 {
+                return Err(Reason::NoBackend);
+            }
+            let backend = if moving {
+                flows::begin(generation, id, &flows::key(packet), slot)
+            } else {
+                trace::note(|t| t.owner = owner::CURRENT);
+                slot.current
+            };
+            Ok((backend, Reason::ForwardNew))
+        }
+        Part::Datagram => datagram(generation, config, packet, target, slot),
     }
-    let policed = service.flags & service_flags::POLICED != 0;
-    admission::admit(generation, config, id, policed, segment, flow)?;
-    if slot.current == 0 {
-        return Err(Reason::NoBackend);
-    }
-    let backend = if moving {
-        flows::begin(generation, id, &flows::key(segment), slot)
-    } else {
-        slot.current
-    };
-    Ok((backend, Reason::ForwardNew))
 }
 
 #[inline(always)]
-fn flow_hash(key: [u64; 2], segment: &Segment) -> u64 {
-    let src_port = segment.src_port.to_ne_bytes();
-    let dst_port = segment.dst_port.to_ne_bytes();
-    if segment.is_v4 {
-        let src = segment.src.v4_numeric().to_be_bytes();
-        let dst = segment.dst.v4_numeric().to_be_bytes();
-        hash::flow_v4(key, src, dst, src_port, dst_port, TCP)
+fn part(frame: Frame, packet: &Packet, service: &Service) -> Part {
+    if packet.protocol == TCP {
+        return if packet.is_syn() { Part::Opens } else { Part::Continues };
+    }
+    if service.flags & service_flags::QUIC == 0 {
+        return Part::Datagram;
+    }
+    let opens = !packet.quoted && quic::is_initial(frame, packet);
+    if opens { Part::Opens } else { Part::Continues }
+}
+
+#[inline(always)]
+fn established(packet: &Packet) -> Reason {
+    if packet.quoted { Reason::ForwardIcmp } else { Reason::ForwardEstablished }
+}
+
+/// The owner of a packet that opens nothing.
+#[inline(always)]
+fn owner(generation: Generation, frame: Frame, packet: &Packet, target: Target, slot: Slot) -> u32 {
+    if let Some(backend) = named(generation, frame, packet, target)
+        && flows::carries(generation, backend)
+    {
+        trace::note(|t| t.owner = owner::SERVER_ID);
+        return backend;
+    }
+    if flows::moving(target.service) {
+        return flows::owner(&flows::key(packet), packet, slot);
+    }
+    trace::note(|t| t.owner = owner::SETTLED);
+    slot.settled
+}
+
+/// The backend of a connection that seems to begin, but is known: its first
+/// packet is repeated, or it is the client's second flight of Initials, which
+/// name the server that has answered.
+#[inline(always)]
+fn known(
+    generation: Generation,
+    frame: Frame,
+    packet: &Packet,
+    target: Target,
+    slot: Slot,
+) -> Option<u32> {
+    if let Opening::Known(backend) = flows::open(generation, &flows::key(packet)) {
+        return Some(backend);
+    }
+    // A first flight names nobody but by chance, and then hardly the one
+    // backend that its slot has just left.
+    let named = named(generation, frame, packet, target)?;
+    if named != slot.settled || !flows::carries(generation, named) {
+        return None;
+    }
+    trace::note(|t| t.owner = owner::SERVER_ID);
+    Some(named)
+}
+
+/// The backend that a QUIC packet's connection id names.
+#[inline(always)]
+fn named(generation: Generation, frame: Frame, packet: &Packet, target: Target) -> Option<u32> {
+    let len = target.service.server_id_len;
+    if len == 0 || packet.protocol == TCP || packet.quoted {
+        return None;
+    }
+    let id = quic::server_id(frame, packet, len)?;
+    services::server(generation, target.id, id, len)
+}
+
+/// UDP that is not QUIC: the slot's current backend, unless its flow is tracked.
+#[inline(always)]
+fn datagram(
+    generation: Generation,
+    config: &Config,
+    packet: &Packet,
+    target: Target,
+    slot: Slot,
+) -> Result<(u32, Reason), Reason> {
+    let Target { id, service, flow } = target;
+    let policed = service.flags & service_flags::POLICED != 0;
+    if service.flags & service_flags::TRACKED == 0 {
+        if policed && !packet.quoted {
+            admission::admit(generation, config, id, true, packet, flow)?;
+        }
+        trace::note(|t| t.owner = owner::CURRENT);
+        return Ok((slot.current, established(packet)));
+    }
+    let key = flows::key(packet);
+    if let Some(backend) = flows::tracked(generation, &key, packet, service) {
+        return Ok((backend, established(packet)));
+    }
+    if packet.quoted {
+        return Ok((slot.current, Reason::ForwardIcmp));
+    }
+    admission::admit(generation, config, id, policed, packet, flow)?;
+    if slot.current == 0 {
+        return Err(Reason::NoBackend);
+    }
+    flows::track(&key, slot.current);
+    Ok((slot.current, Reason::ForwardNew))
+}
+
+#[inline(always)]
+fn flow_hash(key: [u64; 2], packet: &Packet) -> u64 {
+    let src_port = packet.src_port.to_ne_bytes();
+    let dst_port = packet.dst_port.to_ne_bytes();
+    if packet.is_v4 {
+        let src = packet.src.v4_numeric().to_be_bytes();
+        let dst = packet.dst.v4_numeric().to_be_bytes();
+        hash::flow_v4(key, src, dst, src_port, dst_port, packet.protocol)
     } else {
-        let (src, dst) = (segment.src.numeric(), segment.dst.numeric());
-        hash::flow_v6(key, src, dst, src_port, dst_port, TCP)
+        let (src, dst) = (packet.src.numeric(), packet.dst.numeric());
+        hash::flow_v6(key, src, dst, src_port, dst_port, packet.protocol)
     }
 }

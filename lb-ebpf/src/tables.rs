@@ -3,8 +3,7 @@
 use lb_common::{
     abi::{
         Backend, CLASSES, ClassRange, Config, LOOKUP_BUCKET, LOOKUP_SLOTS, LookupSlot,
-        MAX_BACKENDS, MAX_CLASS_RANGES, MAX_SERVICES, Policy, Reason, Service, copy_base, role,
-        words,
+        MAX_BACKENDS, MAX_CLASS_RANGES, MAX_SERVICES, Policy, Reason, Service, copy_base, words,
     },
     hash,
 };
@@ -12,18 +11,12 @@ use lb_common::{
 use crate::{
     maps::{BACKENDS, CLASS_RANGES, CONFIG, LOOKUP, POLICIES, RINGS, SERVICES, WORDS},
     parse::Address,
+    trace,
 };
 
 /// The generation word, read once for each packet.
 #[derive(Clone, Copy)]
 pub struct Generation(u64);
-
-/// What the lookup table says of an address and port.
-#[derive(Clone, Copy)]
-pub struct Found {
-    pub service: u32,
-    pub backend: u32,
-}
 
 /// A ring slot's two owners; binding id 0 is nobody.
 #[derive(Clone, Copy)]
@@ -48,7 +41,20 @@ pub fn word(index: u32) -> u64 {
 impl Generation {
     #[inline(always)]
     pub fn now() -> Self {
-        Self(word(words::GENERATION))
+        let number = word(words::GENERATION);
+        trace::note(|t| t.generation = number);
+        Self(number)
+    }
+
+    /// The same one again, in a function that takes numbers alone.
+    #[inline(always)]
+    pub fn again(number: u64) -> Self {
+        Self(number)
+    }
+
+    #[inline(always)]
+    pub fn number(self) -> u64 {
+        self.0
     }
 
     #[inline(always)]
@@ -77,21 +83,20 @@ impl Generation {
         CLASS_RANGES.get(copy_base(self.0, MAX_CLASS_RANGES) + index).ok_or(Reason::Inconsistent)
     }
 
-    /// The service of a TCP address and port in the given role.
+    /// What the lookup table holds for a key.
     #[inline(always)]
-    pub fn find(self, addr: Address, port: u16, protocol: u8, role: u8) -> Option<Found> {
-        let rest = [port.to_ne_bytes()[0], port.to_ne_bytes()[1], protocol, role];
+    pub fn find(self, addr: Address, rest: Rest) -> Option<Found> {
         let [hi, lo] = addr.numeric();
-        let buckets = hash::lookup_buckets_of(hi, lo, u64::from(u32::from_be_bytes(rest)));
-        let rest = u32::from_ne_bytes(rest);
+        let buckets = hash::lookup_buckets_of(hi, lo, u64::from(u32::from_be(rest.0)));
         let base = copy_base(self.0, LOOKUP_SLOTS);
         for first in buckets {
             if let Some(bucket) = LOOKUP.get((base + first) / LOOKUP_BUCKET) {
                 for slot in bucket {
-                    if holds(slot, addr, rest) {
+                    if holds(slot, addr, rest.0) {
                         return Some(Found {
                             service: slot.service_plus_one.wrapping_sub(1),
                             backend: slot.backend,
+                            flags: slot.flags,
                         });
                     }
                 }
@@ -100,10 +105,65 @@ impl Generation {
         None
     }
 
-    /// Whether packets to this address are for the edge to judge.
+    /// The same in a function of its own, for keys that few packets ask for.
     #[inline(always)]
-    pub fn is_ours(self, addr: Address) -> bool {
-        self.find(addr, 0, 0, role::ADDRESS).is_some()
+    pub fn find_apart(self, addr: Address, rest: Rest) -> Option<Found> {
+        Found::unpack(self.find_packed(addr, rest))
+    }
+
+    /// The same as one number, see [`Found::unpack`].
+    #[inline(always)]
+    pub fn find_packed(self, addr: Address, rest: Rest) -> u64 {
+        find_apart(self.0, addr.0[0], addr.0[1], rest.0)
+    }
+}
+
+/// [`Generation::find_packed`]. A global function, which takes numbers alone:
+/// the verifier walks it once, whoever calls it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn find_apart(generation: u64, first: u64, second: u64, rest: u32) -> u64 {
+    match Generation(generation).find(Address([first, second]), Rest(rest)) {
+        Some(Found { service, backend, flags }) => {
+            u64::from(service + 1) | u64::from(backend) << 16 | u64::from(flags) << 32
+        }
+        None => 0,
+    }
+}
+
+/// What the lookup table says of a key.
+#[derive(Clone, Copy)]
+pub struct Found {
+    pub service: u32,
+    /// Binding id, where the role has one.
+    pub backend: u32,
+    /// [`lookup_flags`](lb_common::abi::lookup_flags).
+    pub flags: u32,
+}
+
+impl Found {
+    /// From service id + 1, binding id and flags, from the low bits up; 0 is
+    /// not found.
+    #[inline(always)]
+    pub fn unpack(packed: u64) -> Option<Self> {
+        (packed != 0).then(|| Self {
+            service: (packed as u32 & 0xffff).wrapping_sub(1),
+            backend: (packed >> 16) as u32 & 0xffff,
+            flags: (packed >> 32) as u32,
+        })
+    }
+}
+
+/// Port, protocol and role of a lookup key, as they lie in memory.
+#[derive(Clone, Copy)]
+pub struct Rest(u32);
+
+impl Rest {
+    /// `port` in network byte order.
+    #[inline(always)]
+    pub fn new(port: u16, protocol: u8, role: u8) -> Self {
+        let [a, b] = port.to_ne_bytes();
+        Self(u32::from_ne_bytes([a, b, protocol, role]))
     }
 }
 
@@ -118,14 +178,20 @@ fn holds(slot: &LookupSlot, addr: Address, rest: u32) -> bool {
     }
 }
 
-/// The ring slot that a flow hash falls on.
+/// The ring slot that a hash falls on.
 #[inline(always)]
 pub fn ring_slot(service: &Service, hash: u64) -> Result<Slot, Reason> {
     if service.ring_len == 0 {
         return Err(Reason::NoBackend);
     }
-    let index = service.ring_offset + hash::ring_slot(hash, service.ring_len);
+    let number = hash::ring_slot(hash, service.ring_len);
+    let index = service.ring_offset + number;
     let pair = RINGS.get(index >> 1).ok_or(Reason::Inconsistent)?;
     let slot = if index & 1 == 0 { pair[0] } else { pair[1] };
-    Ok(Slot { current: slot & 0xffff, settled: slot >> 16 })
+    let slot = Slot { current: slot & 0xffff, settled: slot >> 16 };
+    trace::note(|t| {
+        t.slot = number;
+        (t.current, t.settled) = (slot.current as u16, slot.settled as u16);
+    });
+    Ok(slot)
 }

@@ -85,9 +85,11 @@ pub mod words {
     pub const TERM: u32 = 3;
     /// Sequence number of the last delta applied (control side only).
     pub const SEQUENCE: u32 = 4;
-    /// Not 0 while packets are watched: the part of them, in 1/2^32 of the
-    /// flows' hashes, that goes through the program that tells what it does.
+    /// Not 0 while packets are watched: the share of flows, of 2^32, that is
+    /// told of.
     pub const WATCH: u32 = 5;
+    /// Id + 1 of the only service whose packets are told of; 0: every packet.
+    pub const WATCH_SERVICE: u32 = 6;
     /// Entries of the map.
     pub const COUNT: u32 = 8;
 }

@@ -1,8 +1,12 @@
 //! The writers: each turns a decision into bytes and an XDP action.
 
+pub mod answer;
 pub mod ethernet;
+pub mod ip;
 pub mod nat;
+pub mod quote;
 pub mod reset;
+pub mod tunnel;
 
 use lb_common::abi::Reason;
 

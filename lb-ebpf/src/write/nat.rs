@@ -8,15 +8,16 @@ use aya_ebpf::{
     helpers::generated::bpf_fib_lookup,
     programs::XdpContext,
 };
-use lb_common::{
-    abi::{Backend, Reason, Service},
-    checksum,
-};
+use lb_common::abi::{Reason, Service};
 
-use super::ethernet::{self, Mac};
+use super::{
+    ethernet::{self, Mac},
+    ip, quote,
+};
 use crate::{
     frame::Frame,
-    parse::{Address, IPV4_HEADER, IPV6_HEADER, Segment, TCP_HEADER},
+    parse::{Address, IPV4_HEADER, IPV6_HEADER, Packet, TCP_HEADER, UDP, UDP_HEADER},
+    steer::Forward,
 };
 
 const AF_INET: u8 = 2;
@@ -26,9 +27,9 @@ const FIB_SUCCESS: i64 = 0;
 const FIB_NOT_FORWARDED: i64 = 4;
 const FIB_NO_NEIGHBOUR: i64 = 7;
 
-/// Which end of the segment is replaced.
+/// Which end of the packet is replaced.
 #[derive(Clone, Copy)]
-enum End {
+pub(super) enum End {
     Source,
     Destination,
 }
@@ -38,19 +39,26 @@ enum End {
 pub fn forward(
     ctx: &XdpContext,
     frame: Frame,
-    segment: &Segment,
-    backend: &Backend,
+    packet: &Packet,
+    way: &Forward,
 ) -> Result<u32, Reason> {
-    rewrite(
-        frame,
-        segment,
-        End::Destination,
-        words(backend.addr),
-        u16::from_ne_bytes(backend.port),
-    )?;
-    age(frame, segment)?;
+    let Forward { service, backend, .. } = *way;
+    let server = Address::from_bytes(backend.addr);
+    if packet.quoted {
+        quote::to_backend(frame, packet, server, port(service, packet.dst_port, backend.port))?;
+    } else {
+        let port = port(service, packet.dst_port, backend.port);
+        rewrite(frame, packet, End::Destination, server, port)?;
+    }
+    ip::age(frame, packet)?;
     ethernet::address(frame, Mac::from(backend.dst_mac), Mac::from(backend.src_mac))?;
     Ok(ethernet::transmit(ctx, backend.ifindex))
+}
+
+/// The other side's port: a service that takes any port keeps it.
+#[inline(always)]
+fn port(service: &Service, kept: u16, other: [u8; 2]) -> u16 {
+    if service.port == [0; 2] { kept } else { u16::from_ne_bytes(other) }
 }
 
 /// Backend to client: source becomes the VIP. The kernel's tables name the
@@ -59,10 +67,10 @@ pub fn forward(
 pub fn reply(
     ctx: &XdpContext,
     frame: Frame,
-    segment: &Segment,
+    packet: &Packet,
     service: &Service,
 ) -> Result<(Reason, u32), Reason> {
-    let mut route = route_request(ctx, segment, service);
+    let mut route = route_request(ctx, packet, service);
     // SAFETY: the structure is ours, whole, and of the size that is told.
     let found =
         unsafe { bpf_fib_lookup(ctx.as_ptr(), &raw mut route, size_of::<FibLookup>() as i32, 0) };
@@ -72,31 +80,39 @@ pub fn reply(
         FIB_NOT_FORWARDED => return Err(Reason::NotOurs),
         _ => return Err(Reason::NoRoute),
     }
-    rewrite(frame, segment, End::Source, words(service.vip), u16::from_ne_bytes(service.port))?;
+    let vip = Address::from_bytes(service.vip);
+    let port = port(service, packet.src_port, service.port);
+    let reason = if packet.quoted {
+        quote::to_client(frame, packet, vip, port)?;
+        Reason::ForwardIcmpReply
+    } else {
+        rewrite(frame, packet, End::Source, vip, port)?;
+        Reason::ForwardReply
+    };
     if found == FIB_NO_NEIGHBOUR {
         return Ok((Reason::ReplyToKernel, xdp_action::XDP_PASS));
     }
-    age(frame, segment)?;
+    ip::age(frame, packet)?;
     ethernet::address(frame, Mac::from(route.dmac), Mac::from(route.smac))?;
-    Ok((Reason::ForwardReply, ethernet::transmit(ctx, route.ifindex)))
+    Ok((reason, ethernet::transmit(ctx, route.ifindex)))
 }
 
 #[inline(always)]
-fn route_request(ctx: &XdpContext, segment: &Segment, service: &Service) -> FibLookup {
+fn route_request(ctx: &XdpContext, packet: &Packet, service: &Service) -> FibLookup {
     // SAFETY: integers and arrays of them; all zero is valid.
     let mut request: FibLookup = unsafe { core::mem::zeroed() };
-    request.l4_protocol = 6;
+    request.l4_protocol = packet.protocol;
     request.ifindex = ctx.ingress_ifindex() as u32;
-    request.__bindgen_anon_1.tot_len = segment.ip_len;
-    let vip = words(service.vip);
-    if segment.is_v4 {
+    request.__bindgen_anon_1.tot_len = packet.ip_len;
+    let vip = Address::from_bytes(service.vip);
+    if packet.is_v4 {
         request.family = AF_INET;
-        request.__bindgen_anon_3.ipv4_src = v4(vip);
-        request.__bindgen_anon_4.ipv4_dst = segment.dst.v4_numeric().to_be();
+        request.__bindgen_anon_3.ipv4_src = vip.v4_raw();
+        request.__bindgen_anon_4.ipv4_dst = packet.dst.v4_raw();
     } else {
         request.family = AF_INET6;
         request.__bindgen_anon_3.ipv6_src = quarters(vip);
-        request.__bindgen_anon_4.ipv6_dst = quarters(segment.dst);
+        request.__bindgen_anon_4.ipv6_dst = quarters(packet.dst);
     }
     request
 }
@@ -105,75 +121,67 @@ fn route_request(ctx: &XdpContext, segment: &Segment, service: &Service) -> FibL
 #[inline(always)]
 fn rewrite(
     frame: Frame,
-    segment: &Segment,
+    packet: &Packet,
     end: End,
     addr: Address,
     port: u16,
 ) -> Result<(), Reason> {
     let (old_addr, old_port) = match end {
-        End::Source => (segment.src, segment.src_port),
-        End::Destination => (segment.dst, segment.dst_port),
+        End::Source => (packet.src, packet.src_port),
+        End::Destination => (packet.dst, packet.dst_port),
     };
-    let (removed, added);
-    if segment.is_v4 {
-        (removed, added) = (sum32(v4(old_addr)), sum32(v4(addr)));
-        let ip = frame.header::<IPV4_HEADER>(segment.l3)?;
-        ip.write::<u16, 10>(replace(ip.read::<u16, 10>(), removed, added));
-        match end {
-            End::Source => ip.write::<u32, 12>(v4(addr)),
-            End::Destination => ip.write::<u32, 16>(v4(addr)),
-        }
-    } else {
-        (removed, added) = (sum128(old_addr), sum128(addr));
-        let ip = frame.header::<IPV6_HEADER>(segment.l3)?;
-        match end {
-            End::Source => ip.write::<[u64; 2], 8>(addr.0),
-            End::Destination => ip.write::<[u64; 2], 24>(addr.0),
-        }
-    }
-    let tcp = frame.header::<TCP_HEADER>(segment.l4)?;
-    match end {
-        End::Source => tcp.write::<u16, 0>(port),
-        End::Destination => tcp.write::<u16, 2>(port),
-    }
+    let (removed, added) = (old_addr.sum(packet.is_v4), addr.sum(packet.is_v4));
+    set_address(frame, packet, end, addr, removed, added)?;
     let removed = removed + u64::from(u16::from_be(old_port));
     let added = added + u64::from(u16::from_be(port));
-    tcp.write::<u16, 16>(replace(tcp.read::<u16, 16>(), removed, added));
-    Ok(())
-}
-
-/// One hop further (RFC 1812 section 5.3.1); the caller has checked the TTL.
-#[inline(always)]
-fn age(frame: Frame, segment: &Segment) -> Result<(), Reason> {
-    let ttl = segment.ttl.wrapping_sub(1);
-    if segment.is_v4 {
-        let ip = frame.header::<IPV4_HEADER>(segment.l3)?;
-        ip.write::<u8, 8>(ttl);
-        // The TTL is the high byte of its checksum word.
-        let (removed, added) = (u64::from(segment.ttl) << 8, u64::from(ttl) << 8);
-        ip.write::<u16, 10>(replace(ip.read::<u16, 10>(), removed, added));
+    if packet.protocol == UDP {
+        let udp = frame.header::<UDP_HEADER>(packet.l4)?;
+        match end {
+            End::Source => udp.write::<u16, 0>(port),
+            End::Destination => udp.write::<u16, 2>(port),
+        }
+        // 0 says that there is none (RFC 768).
+        let old = udp.read::<u16, 6>();
+        if old != 0 {
+            let new = ip::replace(old, removed, added);
+            udp.write::<u16, 6>(if new == 0 { 0xffff } else { new });
+        }
     } else {
-        frame.header::<IPV6_HEADER>(segment.l3)?.write::<u8, 7>(ttl);
+        let tcp = frame.header::<TCP_HEADER>(packet.l4)?;
+        match end {
+            End::Source => tcp.write::<u16, 0>(port),
+            End::Destination => tcp.write::<u16, 2>(port),
+        }
+        tcp.write::<u16, 16>(ip::replace(tcp.read::<u16, 16>(), removed, added));
     }
     Ok(())
 }
 
-/// [`checksum::replace`] on a checksum as it lies in the packet.
+/// Replaces an address of the IP header, and the checksum of IPv4.
 #[inline(always)]
-fn replace(old: u16, removed: u64, added: u64) -> u16 {
-    u16::from_ne_bytes(checksum::replace(old.to_ne_bytes(), removed, added))
-}
-
-#[inline(always)]
-fn words(addr: [u8; 16]) -> Address {
-    // SAFETY: sixteen plain bytes are two plain words.
-    Address(unsafe { core::mem::transmute::<[u8; 16], [u64; 2]>(addr) })
-}
-
-/// The IPv4 address in network byte order.
-#[inline(always)]
-fn v4(addr: Address) -> u32 {
-    addr.v4_numeric().to_be()
+pub(super) fn set_address(
+    frame: Frame,
+    packet: &Packet,
+    end: End,
+    addr: Address,
+    removed: u64,
+    added: u64,
+) -> Result<(), Reason> {
+    if packet.is_v4 {
+        let header = frame.header::<IPV4_HEADER>(packet.l3)?;
+        header.write::<u16, 10>(ip::replace(header.read::<u16, 10>(), removed, added));
+        match end {
+            End::Source => header.write::<u32, 12>(addr.v4_raw()),
+            End::Destination => header.write::<u32, 16>(addr.v4_raw()),
+        }
+    } else {
+        let header = frame.header::<IPV6_HEADER>(packet.l3)?;
+        match end {
+            End::Source => header.write::<[u64; 2], 8>(addr.0),
+            End::Destination => header.write::<[u64; 2], 24>(addr.0),
+        }
+    }
+    Ok(())
 }
 
 /// An address as four words in network byte order.
@@ -181,19 +189,4 @@ fn v4(addr: Address) -> u32 {
 fn quarters(addr: Address) -> [u32; 4] {
     // SAFETY: two plain words are four plain half-words.
     unsafe { core::mem::transmute::<[u64; 2], [u32; 4]>(addr.0) }
-}
-
-/// Sum of the two 16-bit words of an address in network byte order.
-#[inline(always)]
-fn sum32(raw: u32) -> u64 {
-    let n = u32::from_be(raw);
-    u64::from(n >> 16) + u64::from(n & 0xffff)
-}
-
-/// Sum of the eight 16-bit words of an address.
-#[inline(always)]
-fn sum128(addr: Address) -> u64 {
-    let [hi, lo] = addr.numeric();
-    let halves = |n: u64| (n >> 48) + (n >> 32 & 0xffff) + (n >> 16 & 0xffff) + (n & 0xffff);
-    halves(hi) + halves(lo)
 }

@@ -8,12 +8,13 @@
 use aya_ebpf::{
     bindings::xdp_action, helpers::generated::bpf_xdp_adjust_tail, programs::XdpContext,
 };
-use lb_common::{abi::Reason, checksum};
+use lb_common::abi::Reason;
 
-use super::ethernet;
+use super::{ethernet, ip};
 use crate::{
     frame::Frame,
-    parse::{IPV4_HEADER, IPV6_HEADER, Segment, TCP_HEADER, tcp_flag},
+    parse::{IPV4_HEADER, IPV6_HEADER, Packet, TCP_HEADER, tcp_flag},
+    trace,
 };
 
 const TTL: u8 = 64;
@@ -31,119 +32,105 @@ struct Numbers {
 
 /// Turns the frame into its answer and sends it back.
 #[inline(always)]
-pub fn answer(ctx: &XdpContext, frame: Frame, segment: &Segment) -> Result<u32, Reason> {
-    if segment.flags & tcp_flag::RST != 0 {
+pub fn answer(ctx: &XdpContext, frame: Frame, packet: &Packet) -> Result<u32, Reason> {
+    if packet.flags & tcp_flag::RST != 0 {
         return Err(Reason::ResetOfReset);
     }
-    let numbers = numbers(frame, segment)?;
-    let header = if segment.is_v4 {
-        ipv4(frame, segment)?;
+    let numbers = numbers(frame, packet)?;
+    let header = if packet.is_v4 {
+        ipv4(frame, packet)?;
         IPV4_HEADER
     } else {
-        ipv6(frame, segment)?;
+        ipv6(frame, packet)?;
         IPV6_HEADER
     };
-    tcp(frame, segment, segment.l3 + header, &numbers)?;
+    tcp(frame, packet, packet.l3 + header, &numbers)?;
     ethernet::turn_around(frame)?;
 
-    let surplus = frame.size() - (segment.l3 + header + TCP_HEADER);
+    let surplus = frame.size() - (packet.l3 + header + TCP_HEADER);
     // SAFETY: the context is the one this program was given; the frame is not
     // used afterwards.
     if unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(surplus as i32)) } != 0 {
         return Err(Reason::RewriteFailed);
     }
+    trace::note(|t| t.egress = t.ingress);
     Ok(xdp_action::XDP_TX)
 }
 
 #[inline(always)]
-fn numbers(frame: Frame, segment: &Segment) -> Result<Numbers, Reason> {
-    let tcp = frame.header::<TCP_HEADER>(segment.l4)?;
-    if segment.flags & tcp_flag::ACK != 0 {
+fn numbers(frame: Frame, packet: &Packet) -> Result<Numbers, Reason> {
+    let tcp = frame.header::<TCP_HEADER>(packet.l4)?;
+    if packet.flags & tcp_flag::ACK != 0 {
         let seq = u32::from_be(tcp.read::<u32, 8>());
         return Ok(Numbers { seq, ack: 0, flags: tcp_flag::RST });
     }
-    let mut length = segment.payload;
-    length += u32::from(segment.flags & tcp_flag::SYN != 0);
-    length += u32::from(segment.flags & tcp_flag::FIN != 0);
+    let mut length = packet.payload;
+    length += u32::from(packet.flags & tcp_flag::SYN != 0);
+    length += u32::from(packet.flags & tcp_flag::FIN != 0);
     let ack = u32::from_be(tcp.read::<u32, 4>()).wrapping_add(length);
     Ok(Numbers { seq: 0, ack, flags: tcp_flag::RST | tcp_flag::ACK })
 }
 
 /// A header without options, ends swapped.
 #[inline(always)]
-fn ipv4(frame: Frame, segment: &Segment) -> Result<(), Reason> {
-    let (src, dst) = (segment.dst.v4_numeric(), segment.src.v4_numeric());
+fn ipv4(frame: Frame, packet: &Packet) -> Result<(), Reason> {
+    let (src, dst) = (packet.dst.v4_numeric(), packet.src.v4_numeric());
     let length = (IPV4_HEADER + TCP_HEADER) as u16;
     let sum = 0x4500
         + u64::from(length)
         + u64::from(DONT_FRAGMENT)
         + (u64::from(TTL) << 8 | u64::from(TCP))
-        + addresses_v4(src, dst);
-    let ip = frame.header::<IPV4_HEADER>(segment.l3)?;
-    ip.write::<u16, 0>(0x4500u16.to_be());
-    ip.write::<u16, 2>(length.to_be());
-    ip.write::<u16, 4>(0);
-    ip.write::<u16, 6>(DONT_FRAGMENT.to_be());
-    ip.write::<u8, 8>(TTL);
-    ip.write::<u8, 9>(TCP);
-    ip.write::<u16, 10>(u16::from_ne_bytes(checksum::finish(sum)));
-    ip.write::<u32, 12>(src.to_be());
-    ip.write::<u32, 16>(dst.to_be());
+        + packet.src.sum(true)
+        + packet.dst.sum(true);
+    let header = frame.header::<IPV4_HEADER>(packet.l3)?;
+    header.write::<u16, 0>(0x4500u16.to_be());
+    header.write::<u16, 2>(length.to_be());
+    header.write::<u16, 4>(0);
+    header.write::<u16, 6>(DONT_FRAGMENT.to_be());
+    header.write::<u8, 8>(TTL);
+    header.write::<u8, 9>(TCP);
+    header.write::<u16, 10>(ip::finish(sum));
+    header.write::<u32, 12>(src.to_be());
+    header.write::<u32, 16>(dst.to_be());
     Ok(())
 }
 
 #[inline(always)]
-fn ipv6(frame: Frame, segment: &Segment) -> Result<(), Reason> {
-    let ip = frame.header::<IPV6_HEADER>(segment.l3)?;
-    ip.write::<u32, 0>(0x6000_0000u32.to_be());
-    ip.write::<u16, 4>((TCP_HEADER as u16).to_be());
-    ip.write::<u8, 6>(TCP);
-    ip.write::<u8, 7>(TTL);
-    ip.write::<[u64; 2], 8>(segment.dst.0);
-    ip.write::<[u64; 2], 24>(segment.src.0);
+fn ipv6(frame: Frame, packet: &Packet) -> Result<(), Reason> {
+    let header = frame.header::<IPV6_HEADER>(packet.l3)?;
+    header.write::<u32, 0>(0x6000_0000u32.to_be());
+    header.write::<u16, 4>((TCP_HEADER as u16).to_be());
+    header.write::<u8, 6>(TCP);
+    header.write::<u8, 7>(TTL);
+    header.write::<[u64; 2], 8>(packet.dst.0);
+    header.write::<[u64; 2], 24>(packet.src.0);
     Ok(())
 }
 
 /// A header without options, ports swapped, and its checksum over the
 /// pseudo-header (RFC 9293 section 3.1).
 #[inline(always)]
-fn tcp(frame: Frame, segment: &Segment, l4: usize, numbers: &Numbers) -> Result<(), Reason> {
+fn tcp(frame: Frame, packet: &Packet, l4: usize, numbers: &Numbers) -> Result<(), Reason> {
     let offset_flags = NO_OPTIONS | u16::from(numbers.flags);
-    let addresses = if segment.is_v4 {
-        addresses_v4(segment.dst.v4_numeric(), segment.src.v4_numeric())
-    } else {
-        halves(segment.src.numeric()) + halves(segment.dst.numeric())
-    };
+    let addresses = packet.src.sum(packet.is_v4) + packet.dst.sum(packet.is_v4);
     let sum = addresses
         + u64::from(TCP)
         + TCP_HEADER as u64
-        + u64::from(u16::from_be(segment.src_port))
-        + u64::from(u16::from_be(segment.dst_port))
+        + u64::from(u16::from_be(packet.src_port))
+        + u64::from(u16::from_be(packet.dst_port))
         + u64::from(numbers.seq >> 16)
         + u64::from(numbers.seq & 0xffff)
         + u64::from(numbers.ack >> 16)
         + u64::from(numbers.ack & 0xffff)
         + u64::from(offset_flags);
     let tcp = frame.header::<TCP_HEADER>(l4)?;
-    tcp.write::<u16, 0>(segment.dst_port);
-    tcp.write::<u16, 2>(segment.src_port);
+    tcp.write::<u16, 0>(packet.dst_port);
+    tcp.write::<u16, 2>(packet.src_port);
     tcp.write::<u32, 4>(numbers.seq.to_be());
     tcp.write::<u32, 8>(numbers.ack.to_be());
     tcp.write::<u16, 12>(offset_flags.to_be());
     tcp.write::<u16, 14>(0);
-    tcp.write::<u16, 16>(u16::from_ne_bytes(checksum::finish(sum)));
+    tcp.write::<u16, 16>(ip::finish(sum));
     tcp.write::<u16, 18>(0);
     Ok(())
-}
-
-#[inline(always)]
-fn addresses_v4(a: u32, b: u32) -> u64 {
-    u64::from(a >> 16) + u64::from(a & 0xffff) + u64::from(b >> 16) + u64::from(b & 0xffff)
-}
-
-/// Sum of the eight 16-bit words of an address.
-#[inline(always)]
-fn halves(address: [u64; 2]) -> u64 {
-    let of = |n: u64| (n >> 48) + (n >> 32 & 0xffff) + (n >> 16 & 0xffff) + (n & 0xffff);
-    of(address[0]) + of(address[1])
 }

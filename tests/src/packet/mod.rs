@@ -10,7 +10,7 @@
 //! let syn = tcp("198.51.100.7:40000", "203.0.113.10:80").syn();
 //! check([
 //!     case("a SYN goes to the slot's server", &world, &syn)
-//!         .transmits(Reason::ForwardNew, &syn.clone().via(server(1).mac(), EDGE_MAC)),
+//!         .transmits(Reason::ForwardNew, &syn.clone().sent_to(&server(1))),
 //! ]);
 //! ```
 
@@ -21,7 +21,9 @@ mod route;
 mod world;
 
 pub use case::{Case, case, check, play};
-pub use frame::{EDGE_MAC, Packet, ROUTER_MAC, answer, checksum, ping, tcp, udp};
+pub use frame::{
+    EDGE_MAC, Packet, ROUTER_MAC, answer, checksum, icmp, icmp_answer, other, ping, tcp, udp,
+};
 pub use program::{Action, Exit, Program, Remembered};
 pub use route::{GATEWAY_MAC, UPLINK_MAC, forwarding, routed};
 pub use world::{Refusal, Server, Service, World, nobody, server, server6};

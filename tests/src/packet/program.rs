@@ -95,6 +95,7 @@ impl Program {
             .map_max_entries(maps::RINGS, ring_pool)
             .map_max_entries(maps::FLOWS, flows)
             .map_max_entries(maps::SYN_FLOWS, flows)
+            .map_max_entries(maps::UDP_FLOWS, flows)
             .load(OBJECT)
             .context("loading the XDP program's maps; this needs root")?;
         let program: &mut Xdp = ebpf.program_mut("sluice").context("no `sluice`")?.try_into()?;
@@ -213,29 +214,39 @@ impl Program {
 
     /// What is remembered of a flow, named as the client's packets name it.
     pub fn remembered(&self, client: &str, service: &str) -> Option<Remembered> {
-        let key = flow_key(client, service);
-        [(maps::FLOWS, true), (maps::SYN_FLOWS, false)].into_iter().find_map(|(map, promoted)| {
+        let key = flow_key(client, service, 6);
+        self.look_up(&key)
+    }
+
+    /// What is remembered of a UDP flow.
+    pub fn remembered_udp(&self, client: &str, service: &str) -> Option<Remembered> {
+        self.look_up(&flow_key(client, service, 17))
+    }
+
+    fn look_up(&self, key: &[u8; 40]) -> Option<Remembered> {
+        let tables = [(maps::FLOWS, true), (maps::SYN_FLOWS, false), (maps::UDP_FLOWS, true)];
+        tables.into_iter().find_map(|(map, promoted)| {
             let flows: HashMap<&MapData, [u8; 40], [u8; 8]> =
                 self.ebpf.map(map)?.try_into().expect("a hash map");
-            let [b0, b1, s0, s1, ..] = flows.get(&key, 0).ok()?;
+            let [b0, b1, s0, s1, ..] = flows.get(key, 0).ok()?;
             let (backend, state) = (u16::from_ne_bytes([b0, b1]), u16::from_ne_bytes([s0, s1]));
             Some(Remembered { backend, closing: state != 0, promoted })
         })
     }
 
-    /// Flows in both tables.
+    /// Flows in all tables.
     pub fn remembered_flows(&self) -> usize {
         let count = |map| {
             let flows: HashMap<&MapData, [u8; 40], [u8; 8]> =
                 self.ebpf.map(map).expect("in the object").try_into().expect("a hash map");
             flows.keys().count()
         };
-        count(maps::FLOWS) + count(maps::SYN_FLOWS)
+        count(maps::FLOWS) + count(maps::SYN_FLOWS) + count(maps::UDP_FLOWS)
     }
 
     /// Empties the tables of remembered flows.
     pub fn forget(&mut self) {
-        for map in [maps::FLOWS, maps::SYN_FLOWS] {
+        for map in [maps::FLOWS, maps::SYN_FLOWS, maps::UDP_FLOWS] {
             let map = self.ebpf.map_mut(map).expect("in the object");
             let mut flows: HashMap<&mut MapData, [u8; 40], [u8; 8]> =
                 map.try_into().expect("a hash map");
@@ -290,7 +301,7 @@ impl Program {
 }
 
 /// `FlowKey` as it lies in memory.
-fn flow_key(client: &str, service: &str) -> [u8; 40] {
+fn flow_key(client: &str, service: &str, protocol: u8) -> [u8; 40] {
     let parse = |at: &str| at.parse().unwrap_or_else(|_| panic!("`{at}` is no address and port"));
     let (src, dst): (SocketAddr, SocketAddr) = (parse(client), parse(service));
     let mut key = [0; 40];
@@ -298,7 +309,7 @@ fn flow_key(client: &str, service: &str) -> [u8; 40] {
     key[16..32].copy_from_slice(&octets(dst.ip()));
     key[32..34].copy_from_slice(&src.port().to_be_bytes());
     key[34..36].copy_from_slice(&dst.port().to_be_bytes());
-    key[36] = 6;
+    key[36] = protocol;
     key
 }
 

@@ -2,7 +2,7 @@
 //! the same question.
 
 use lab::packet::{
-    Action, EDGE_MAC, Program, Refusal, Service, World, answer, case, check, server, server6, tcp,
+    Action, Program, Refusal, Service, World, answer, case, check, server, server6, tcp,
 };
 use lb_common::abi::{
     DEFAULT_CLASS,
@@ -28,7 +28,7 @@ fn admitted(program: &Program, host: u8, port: u16) -> bool {
 #[test]
 fn none_and_all() {
     let syn = tcp(CLIENT, VIP).syn().seq(7);
-    let forwarded = syn.clone().via(server(1).mac(), EDGE_MAC);
+    let forwarded = syn.clone().sent_to(&server(1));
     let rst = answer(VIP, CLIENT).ack(8);
     check([
         case("no share", &refusing(Refusal::reset(0.0)), &syn).transmits(ForwardNew, &forwarded),
@@ -51,7 +51,7 @@ fn established_connections_are_not_asked() {
     ];
     check(rows.iter().map(|(name, packet)| {
         case(*name, &world, packet)
-            .transmits(ForwardEstablished, &packet.clone().via(server(1).mac(), EDGE_MAC))
+            .transmits(ForwardEstablished, &packet.clone().sent_to(&server(1)))
     }));
 }
 
@@ -155,7 +155,7 @@ fn classes_by_source_and_dscp() {
                 if index == class {
                     row.transmits(RefusedReset, &answer(vip, client).ack(1))
                 } else {
-                    row.transmits(ForwardNew, &syn.clone().via(server(1).mac(), EDGE_MAC))
+                    row.transmits(ForwardNew, &syn.clone().sent_to(&server(1)))
                 }
             }
         })
@@ -173,7 +173,7 @@ fn classes_over_ipv6() {
     let let_in = |client: &str, dscp| {
         let syn = tcp(client, VIP6).syn().dscp(dscp);
         case(format!("{client}, DSCP {dscp}"), &world, &syn)
-            .transmits(ForwardNew, &syn.clone().via(server6(2).mac(), EDGE_MAC))
+            .transmits(ForwardNew, &syn.clone().sent_to(&server6(2)))
     };
     check([
         case("source and DSCP", &world, &tcp(CLIENT6, VIP6).syn().dscp(46))

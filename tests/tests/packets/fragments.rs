@@ -1,7 +1,7 @@
 //! Fragments carry no port, or not all of what a port belongs to: to one of
 //! our addresses they are dropped and counted, to others they are not ours.
 
-use lab::packet::{Service, World, case, check, server, server6, tcp};
+use lab::packet::{Service, World, case, check, ping, server, server6, tcp, udp};
 use lb_common::abi::Reason::{Fragment, NotOurs};
 
 use crate::{CLIENT, CLIENT6, VIP, VIP6};
@@ -21,8 +21,9 @@ fn fragments_to_our_addresses_are_dropped() {
         ("to another port", tcp(CLIENT, "203.0.113.10:22").fragment(0, true)),
         ("the first over IPv6", v6().fragment(0, true)),
         ("the last over IPv6", v6().fragment(64, false)),
-        // RFC 8200 section 4.5 calls it an atomic fragment (RFC 6946).
-        ("a whole packet with a fragment header", v6().fragment(0, false)),
+        ("behind another extension header", v6().extension(60, &[0; 8]).fragment(8, false)),
+        ("UDP", udp(CLIENT, VIP).fragment(0, true)),
+        ("ICMP", ping(CLIENT, VIP).fragment(0, true)),
     ];
     let other = [
         ("of another host", tcp(CLIENT, "192.0.2.1:80").fragment(0, true)),

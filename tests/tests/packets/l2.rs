@@ -1,7 +1,7 @@
 //! Mode `l2`: the frame goes on as it is, with the server's Ethernet address.
 
 use lab::packet::{
-    EDGE_MAC, Packet, Program, Server, Service, World, case, check, play, server, server6, tcp,
+    Packet, Program, Server, Service, World, case, check, play, server, server6, tcp,
 };
 use lb_common::abi::Reason::{ForwardEstablished, ForwardNew, NotOurs};
 
@@ -14,7 +14,7 @@ fn world() -> World {
 }
 
 fn at(packet: &Packet, server: Server) -> Packet {
-    packet.clone().via(server.mac(), EDGE_MAC)
+    packet.clone().sent_to(&server)
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn segments_go_to_the_slots_server() {
         ("SYN and RST", flow().syn().rst()),
         ("SYN and FIN", flow().syn().fin()),
         ("no flag at all", flow()),
-        ("TTL 1 is not touched", flow().ack(1).ttl(1)),
+        ("TTL 2 is the last that goes on", flow().ack(1).ttl(2)),
         ("IP options", flow().ack(1).ip_options(&[1, 1, 1, 0])),
         ("the most IP options", flow().ack(1).ip_options(&[1; 40])),
         ("TCP options", flow().ack(1).tcp_options(&[1; 40])),
@@ -62,7 +62,7 @@ fn ipv6_segments_go_to_the_slots_server() {
     let rows = [
         ("SYN", ForwardNew, flow().syn().seq(7)),
         ("data", ForwardEstablished, flow().ack(1).payload(b"GET /")),
-        ("hop limit 1 is not touched", ForwardEstablished, flow().ack(1).ttl(1)),
+        ("hop limit 2 is the last", ForwardEstablished, flow().ack(1).ttl(2)),
         ("traffic class", ForwardEstablished, flow().ack(1).dscp(46)),
         ("a VLAN tag", ForwardEstablished, flow().ack(1).vlan(5)),
         ("padding", ForwardEstablished, flow().ack(1).pad(3)),

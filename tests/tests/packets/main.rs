@@ -3,14 +3,19 @@
 //! They need root and a BPF compiler; `cargo xtask test` sees to both.
 
 mod admission;
+mod answers;
 mod budget;
+mod datagrams;
 mod fragments;
+mod icmp;
 mod l2;
 mod malformed;
 mod moving;
 mod nat;
 mod passed;
 mod reset;
+mod services;
+mod tunnels;
 mod unserved;
 
 /// A client, and the VIP it asks for.

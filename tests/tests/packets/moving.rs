@@ -2,8 +2,8 @@
 //! and nothing that is established moves.
 
 use lab::packet::{
-    Case, EDGE_MAC, Packet, Program, Refusal, Remembered, Server, Service, World, answer, case,
-    nobody, play, server, server6, tcp,
+    Case, Packet, Program, Refusal, Remembered, Server, Service, World, answer, case, nobody, play,
+    server, server6, tcp,
 };
 use lb_common::abi::Reason::{
     BackendBroken, ForwardEstablished, ForwardNew, NoBackend, RefusedReset,
@@ -27,13 +27,13 @@ fn flow() -> Packet {
 
 /// A row whose packet begins a connection at a server.
 fn begins(name: &str, world: &World, packet: Packet, at: u8) -> Case {
-    let out = packet.clone().via(server(at).mac(), EDGE_MAC);
+    let out = packet.clone().sent_to(&server(at));
     case(name, world, &packet).transmits(ForwardNew, &out)
 }
 
 /// A row whose packet belongs to a connection of a server.
 fn belongs(name: &str, world: &World, packet: Packet, to: u8) -> Case {
-    let out = packet.clone().via(server(to).mac(), EDGE_MAC);
+    let out = packet.clone().sent_to(&server(to));
     case(name, world, &packet).transmits(ForwardEstablished, &out)
 }
 
@@ -315,7 +315,7 @@ fn services_and_families_do_not_share_flows() {
         .service(Service::l2(VIP6).slot(&server6(6), &server6(5)));
     let tls = tcp(CLIENT, "203.0.113.10:443");
     let v6 = tcp(CLIENT6, VIP6);
-    let to6 = |packet: &Packet, id| packet.clone().via(server6(id).mac(), EDGE_MAC);
+    let to6 = |packet: &Packet, id| packet.clone().sent_to(&server6(id));
     let syn6 = v6.clone().syn();
     let ack6 = v6.clone().ack(1);
     let old6 = tcp("[2001:db8:c::7]:1", VIP6).ack(1);

@@ -1,7 +1,8 @@
 //! What is not ours goes to the kernel as it came.
 
 use lab::packet::{
-    EDGE_MAC, Packet, ROUTER_MAC, Service, World, case, check, ping, server, server6, tcp, udp,
+    EDGE_MAC, Packet, ROUTER_MAC, Service, World, case, check, icmp, other, ping, server, server6,
+    tcp, udp,
 };
 use lb_common::abi::Reason::{NotOurs, OtherProtocol};
 
@@ -17,11 +18,16 @@ fn world() -> World {
 fn other_protocols() {
     let world = world();
     let rows = [
-        ("UDP to the VIP and port", udp(CLIENT, VIP)),
-        ("UDP over IPv6", udp(CLIENT6, VIP6)),
         ("ping to the VIP", ping(CLIENT, VIP)),
         ("ping over IPv6", ping(CLIENT6, VIP6)),
         ("ping behind a VLAN tag", ping(CLIENT, VIP).vlan(5)),
+        ("an echo reply", icmp(CLIENT, VIP, 0, 0, 1)),
+        ("neighbour discovery", icmp(CLIENT6, VIP6, 135, 0, 0).payload(&[0; 16])),
+        ("ICMPv6 over IPv4", other(CLIENT, VIP, 58).payload(&[128, 0, 0, 0, 0, 0, 0, 0])),
+        ("GRE", other(CLIENT, VIP, 47).payload(&[0; 20])),
+        ("SCTP over IPv6", other(CLIENT6, VIP6, 132).payload(&[0; 20])),
+        ("no next header (RFC 8200 section 4.7)", other(CLIENT6, VIP6, 59)),
+        ("a source route to go on", tcp(CLIENT6, VIP6).extension(43, &[0, 0, 4, 1, 0, 0, 0, 0])),
     ];
     check(rows.iter().map(|(name, packet)| case(*name, &world, packet).passes(OtherProtocol)));
 }
@@ -56,6 +62,8 @@ fn other_addresses_and_ports() {
         ("from an l2 server", tcp("10.0.0.1:8080", CLIENT).syn().ack(1)),
         ("from a nat server's other port", tcp("[fd00::2]:22", CLIENT6).syn().ack(1)),
         ("to a nat server", tcp(CLIENT6, "[fd00::2]:8080").syn()),
+        ("UDP to a TCP service", udp(CLIENT, VIP)),
+        ("UDP to a TCP service over IPv6", udp(CLIENT6, VIP6)),
     ];
     check(rows.iter().map(|(name, packet)| case(*name, &world, packet).passes(NotOurs)));
 }

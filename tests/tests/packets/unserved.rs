@@ -1,8 +1,6 @@
 //! Connections that have no server to go to.
 
-use lab::packet::{
-    EDGE_MAC, Program, Service, World, answer, case, check, nobody, server, server6, tcp,
-};
+use lab::packet::{Program, Service, World, answer, case, check, nobody, server, server6, tcp};
 use lb_common::abi::Reason::{
     BackendBroken, ForwardEstablished, ForwardNew, NoBackend, ResetOfReset, Unreachable,
 };
@@ -36,7 +34,7 @@ fn a_drained_server_keeps_its_connections() {
     let ack = tcp(CLIENT, VIP).ack(3);
     check([
         case("its connection", &world, &ack)
-            .transmits(ForwardEstablished, &ack.clone().via(leaving.mac(), EDGE_MAC)),
+            .transmits(ForwardEstablished, &ack.clone().sent_to(&leaving)),
         case("a new one", &world, &tcp(CLIENT, VIP).syn().seq(7))
             .transmits(NoBackend, &answer(VIP, CLIENT).ack(8)),
     ]);
@@ -50,8 +48,7 @@ fn a_broken_server_resets_its_connections_and_only_those() {
     check([
         case("its connection", &world, &tcp(CLIENT, VIP).ack(3))
             .transmits(BackendBroken, &answer(VIP, CLIENT).seq(3)),
-        case("a new one", &world, &syn)
-            .transmits(ForwardNew, &syn.clone().via(server(2).mac(), EDGE_MAC)),
+        case("a new one", &world, &syn).transmits(ForwardNew, &syn.clone().sent_to(&server(2))),
     ]);
 }
 

@@ -1,4 +1,4 @@
-//! Compiles the gRPC contracts and, with feature `xdp`, the XDP program.
+//! Compiles the gRPC contracts and, with feature `xdp`, the XDP programs.
 
 use anyhow::Context as _;
 
@@ -39,10 +39,16 @@ fn build_xdp() -> anyhow::Result<()> {
     //
     // SAFETY: a build script has one thread here.
     unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf") };
-    let features: &[&str] = if cfg!(feature = "bench") { &["bench"] } else { &[] };
-    let package =
-        aya_build::Package { name: "lb-ebpf", root_dir: root, features, ..Default::default() };
-    aya_build::build_ebpf([package], aya_build::Toolchain::Custom(&toolchain))?;
+    let steer: &[&str] = if cfg!(feature = "bench") { &["steer", "bench"] } else { &["steer"] };
+    for features in [steer, &["decap"]] {
+        let package = aya_build::Package {
+            name: "lb-ebpf",
+            root_dir: root,
+            no_default_features: true,
+            features,
+        };
+        aya_build::build_ebpf([package], aya_build::Toolchain::Custom(&toolchain))?;
+    }
     // For the build script of `tests`: the objects are built once.
     println!("cargo:objects={}", std::env::var("OUT_DIR")?);
     Ok(())

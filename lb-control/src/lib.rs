@@ -9,17 +9,21 @@
 //! | [`manager`] | the core's surroundings: gRPC, timers, probes, the intent file |
 //! | [`edge`] | the XDP edge: program, maps, commits, next hops |
 //! | [`agent`] | beside an application server |
+//! | [`decap`] | the servers' end of tunnels: program, maps, addresses |
 //! | [`config`] | the TOML file |
 //! | [`cli`] | the command line |
 //! | [`proto`] | the gRPC contracts and their conversion to the model |
+//! | [`xdp`] | XDP programs in the kernel: loading, attaching, pinning |
 //! | [`transport`] | how two processes reach each other: addresses, TLS |
 
 pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod decap;
 pub mod edge;
 pub mod manager;
 pub mod model;
 pub mod proto;
 pub mod transport;
+pub mod xdp;

@@ -5,7 +5,7 @@ use aya_ebpf::{macros::xdp, programs::XdpContext};
 
 #[xdp]
 pub fn sluice(ctx: XdpContext) -> u32 {
-    lb_ebpf::run(&ctx)
+    lb_ebpf::path::run(&ctx)
 }
 
 #[cfg(target_arch = "bpf")]

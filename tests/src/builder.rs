@@ -114,7 +114,7 @@ impl Builder {
         let vips = |l2_only: bool| {
             services
                 .iter()
-                .filter(|placed| !l2_only || !placed.service.nat)
+                .filter(|placed| !l2_only || !placed.service.is_nat())
                 .map(|placed| placed.address.ip())
                 .collect()
         };

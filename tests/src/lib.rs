@@ -52,7 +52,7 @@ pub use lab::Lab;
 pub use netns::Netns;
 pub use process::Process;
 pub use registry::{Standing, Whose, list, take_down};
-pub use service::{Service, l2, nat};
+pub use service::{Service, gue, ipip, l2, nat};
 pub use sluice::{Backend, binary, use_binary};
 pub use spread::Spread;
 pub use wait::eventually;

@@ -8,20 +8,38 @@ use crate::Host;
 #[derive(Clone, Debug)]
 pub struct Service {
     pub(crate) name: String,
-    pub(crate) nat: bool,
+    pub(crate) mode: &'static str,
     pub(crate) v6: bool,
+    /// Its backends' addresses are IPv6 ones, whatever its own.
+    over_v6: bool,
     /// Lines of its `[[service]]` table and of tables below it.
     pub(crate) settings: String,
 }
 
 /// A service by MAC rewrite and direct server return.
 pub fn l2(name: &str) -> Service {
-    Service { name: name.to_owned(), nat: false, v6: false, settings: String::new() }
+    Service {
+        name: name.to_owned(),
+        mode: "l2",
+        v6: false,
+        over_v6: false,
+        settings: String::new(),
+    }
 }
 
 /// A service by address rewrite in both directions.
 pub fn nat(name: &str) -> Service {
-    Service { nat: true, ..l2(name) }
+    Service { mode: "nat", ..l2(name) }
+}
+
+/// A service in tunnels of IP, with direct server return.
+pub fn ipip(name: &str) -> Service {
+    Service { mode: "ipip", ..l2(name) }
+}
+
+/// A service in tunnels of UDP, with direct server return.
+pub fn gue(name: &str) -> Service {
+    Service { mode: "gue", ..l2(name) }
 }
 
 impl Service {
@@ -29,6 +47,20 @@ impl Service {
     #[must_use]
     pub fn v6(self) -> Self {
         Self { v6: true, ..self }
+    }
+
+    /// With tunnels over IPv6.
+    #[must_use]
+    pub fn over_v6(self) -> Self {
+        Self { over_v6: true, ..self }
+    }
+
+    pub(crate) fn is_nat(&self) -> bool {
+        self.mode == "nat"
+    }
+
+    pub(crate) fn is_tunnel(&self) -> bool {
+        matches!(self.mode, "ipip" | "gue")
     }
 
     /// More TOML for its `[[service]]` table, tables below it included.
@@ -41,7 +73,7 @@ impl Service {
 
     /// Port that the servers listen on: the VIP's port, or with `nat` one of its own.
     pub(crate) fn server_port(&self, index: usize) -> u16 {
-        if self.nat {
+        if self.is_nat() {
             8080 + u16::try_from(index).expect("fewer than 200 services")
         } else {
             VIP_PORT
@@ -70,6 +102,6 @@ impl Placed {
     }
     /// Address and port of `server` in this service.
     pub(crate) fn backend(&self, server: &Host) -> SocketAddr {
-        (server.address(self.service.v6), self.server_port).into()
+        (server.address(self.service.v6 || self.service.over_v6), self.server_port).into()
     }
 }

@@ -56,7 +56,7 @@ impl Settings {
             toml.push_str(&self.edge(site));
         }
         for placed in &self.services {
-            let mode = if placed.service.nat { "nat" } else { "l2" };
+            let mode = placed.service.mode;
             write!(
                 toml,
                 "[[service]]\nname = \"{}\"\naddress = \"{}\"\nmode = \"{mode}\"\n{}\n",
@@ -94,6 +94,13 @@ impl Settings {
             server.name(),
             self.manager
         );
+        if self.services.iter().any(|placed| placed.service.is_tunnel()) {
+            writeln!(
+                toml,
+                "[agent.decap]\ninterfaces = [\"eth0\"]\npin = \"{}\"",
+                site.bpffs().join(format!("decap-{}", server.name())).display()
+            )?;
+        }
         for placed in &self.services {
             write!(
                 toml,

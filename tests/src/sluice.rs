@@ -203,6 +203,15 @@ impl Lab {
         value.with_context(|| format!("no {name} of {service} in {counters:#}"))
     }
 
+    /// Packets that left the edge for this reason.
+    pub fn reason(&self, name: &str) -> Result<u64> {
+        let counters = self.sluice_json(&["counters"])?;
+        let rows = counters["reasons"].as_array().context("no reasons")?;
+        let row = rows.iter().find(|row| row["reason"] == name);
+        let packets = row.and_then(|row| row["packets"].as_u64());
+        packets.with_context(|| format!("no reason {name} in {counters:#}"))
+    }
+
     /// State of one server in a service; `None` when it is not bound.
     pub fn state(&self, service: &str, server: usize) -> Result<Option<String>> {
         let address = self.backend(service, server);

@@ -12,6 +12,7 @@
 
 mod config;
 mod counters;
+pub mod decap;
 mod flow;
 mod reason;
 mod route;

@@ -9,10 +9,12 @@ mod session;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use anyhow::Context as _;
+use lb_common::abi::decap::Reason;
 use tokio::{
     select,
     sync::watch,
@@ -28,6 +30,7 @@ use self::{
 };
 use crate::{
     config::{AgentBind, AgentSettings, TlsSettings},
+    decap::Decap,
     model::Name,
     transport::{self, Backoff},
 };
@@ -50,9 +53,65 @@ pub async fn run(
         transport::check_files(tls)?;
     }
     agent.observe().await?;
+    let decap = match &settings.decap {
+        Some(decap) => Some(Decap::open(decap, &agent.servers()).await?),
+        None => None,
+    };
+    let outcome = serve(&mut agent, decap, tls, shutdown).await;
+    info!("left");
+    outcome
+}
+
+/// Keeps sessions with the manager, and the tunnels' addresses current.
+async fn serve(
+    agent: &mut Agent,
+    mut decap: Option<Decap>,
+    tls: Option<&TlsSettings>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let watch = async {
+        match &mut decap {
+            Some(decap) => watch_decap(decap).await,
+            None => std::future::pending().await,
+        }
+    };
+    select! {
+        result = sessions(agent, tls, &shutdown) => result?,
+        () = watch => {}
+    }
+    // Nobody is steered here any more.
+    decap.map_or(Ok(()), Decap::close)
+}
+
+/// How often the host's addresses are looked at, and drops are told of.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Follows the host's VIPs, and tells when tunnelled packets are dropped.
+async fn watch_decap(decap: &mut Decap) {
+    let mut told: BTreeMap<&'static str, u64> = BTreeMap::new();
+    loop {
+        sleep(WATCH).await;
+        if let Err(error) = decap.refresh().await {
+            warn!("{error:#}");
+        }
+        for (reason, count) in decap.counters().unwrap_or_default() {
+            let before = told.insert(reason.name(), count);
+            let drops = !matches!(reason, Reason::NotTunnelled | Reason::Decapsulated);
+            if drops && count > before.unwrap_or_default() {
+                warn!("{count} tunnelled packets were dropped so far, reason {}", reason.name());
+            }
+        }
+    }
+}
+
+async fn sessions(
+    agent: &mut Agent,
+    tls: Option<&TlsSettings>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
     let mut backoff = Backoff::new();
     loop {
-        match session::run(&mut agent, tls, &shutdown).await {
+        match session::run(agent, tls, shutdown).await {
             Ok(()) => break,
             Err(error) => warn!("{error:#}; trying again"),
         }
@@ -70,7 +129,6 @@ pub async fn run(
             }
         }
     }
-    info!("left");
     Ok(())
 }
 
@@ -133,6 +191,11 @@ impl Agent {
                  load its modules inet_diag and tcp_diag",
         )?;
         Ok(self.connections.values().sum())
+    }
+
+    /// The addresses that packets for this server are sent to.
+    fn servers(&self) -> Vec<IpAddr> {
+        self.settings.binds.iter().map(|bind| bind.address.ip()).collect()
     }
 
     fn index_of(&self, service: &str, backend: &str) -> Option<usize> {

@@ -138,6 +138,7 @@ impl Stage {
             manager,
             interval: Duration::from_millis(20),
             leave_deadline: PATIENCE,
+            decap: None,
             binds: vec![AgentBind {
                 service: "www".parse().unwrap(),
                 address: backend,

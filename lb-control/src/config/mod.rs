@@ -15,9 +15,9 @@ pub(crate) use nearest::nearest;
 pub use parse::{load, parse};
 pub use problem::{ConfigError, Problem};
 pub use settings::{
-    AgentBind, AgentCheck, AgentSettings, ClassSettings, EdgeSettings, HealthSettings,
-    ManagerSettings, PolicySettings, ProbeKind, ServiceSettings, Settings, StaticBackend,
-    TlsSettings, XdpMode,
+    AgentBind, AgentCheck, AgentSettings, ClassSettings, DecapSettings, Echo, EdgeSettings,
+    HealthSettings, ManagerSettings, PolicySettings, ProbeKind, ServiceSettings, Settings,
+    StaticBackend, TlsSettings, XdpMode,
 };
 pub use validate::validate;
 

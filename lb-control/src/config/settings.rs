@@ -6,7 +6,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 use super::duration;
-use crate::model::{Mode, Name, Prefix, Protocol, Scope, Verdict, Weight};
+use crate::model::{
+    Affinity, Mode, Name, Prefix, Protocol, Scope, ServiceSpec, Udp, Verdict, Vip, Weight,
+};
 
 /// A whole file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -124,6 +126,17 @@ pub struct EdgeSettings {
     /// Flows that can be remembered by their SYN alone. Default 262144.
     #[serde(default = "syn_flows")]
     pub syn_flows: u32,
+    /// UDP flows that services with `udp = "tracked"` have. Default 262144.
+    #[serde(default = "udp_flows")]
+    pub udp_flows: u32,
+    /// Sources of tunnelled packets, one prefix for each family at most: the
+    /// bits after the prefix vary with the flow. An IPv6 prefix has 96 bits at
+    /// most. Default `["198.18.0.0/15", "100::/96"]`.
+    #[serde(default = "tunnel_sources")]
+    pub tunnel_sources: Vec<Prefix>,
+    /// ICMP errors that each CPU may send in a second. Default 1000.
+    #[serde(default = "icmp_answers")]
+    pub icmp_answers: u32,
     /// Ring slots for all services together, of which each needs three times
     /// its ring. Default 4194432.
     #[serde(default = "ring_pool")]
@@ -153,6 +166,15 @@ fn flows() -> u32 {
 fn syn_flows() -> u32 {
     lb_common::abi::DEFAULT_SYN_FLOWS
 }
+fn udp_flows() -> u32 {
+    lb_common::abi::DEFAULT_UDP_FLOWS
+}
+fn tunnel_sources() -> Vec<Prefix> {
+    ["198.18.0.0/15", "100::/96"].map(|prefix| prefix.parse().expect("a prefix")).to_vec()
+}
+fn icmp_answers() -> u32 {
+    lb_common::abi::DEFAULT_ANSWERS
+}
 fn ring_pool() -> u32 {
     lb_common::abi::DEFAULT_RING_POOL
 }
@@ -177,9 +199,38 @@ pub struct AgentSettings {
     /// How long an orderly stop waits for connections to end. Default 60 s.
     #[serde(default = "leave", with = "duration")]
     pub leave_deadline: Duration,
+    /// Where tunnelled packets of modes `ipip` and `gue` come in.
+    pub decap: Option<DecapSettings>,
     /// What to bind.
     #[serde(rename = "bind")]
     pub binds: Vec<AgentBind>,
+}
+
+/// `[agent.decap]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecapSettings {
+    /// Interfaces that the decapsulating program is attached to.
+    pub interfaces: Vec<String>,
+    /// Default `auto`.
+    #[serde(default)]
+    pub xdp: XdpMode,
+    /// Where tunnelled packets may come from: the edges' `tunnel_sources`.
+    /// Default `["198.18.0.0/15", "100::/96"]`.
+    #[serde(default = "tunnel_sources")]
+    pub sources: Vec<Prefix>,
+    /// What they may hold packets to, beside the addresses of interface `lo`,
+    /// where a server has its VIPs. Default none.
+    #[serde(default)]
+    pub vips: Vec<Prefix>,
+    /// Directory in a bpffs, where program and maps outlive a crash of this
+    /// process. Default `/sys/fs/bpf/sluice-decap`.
+    #[serde(default = "decap_pin")]
+    pub pin: PathBuf,
+}
+
+fn decap_pin() -> PathBuf {
+    "/sys/fs/bpf/sluice-decap".into()
 }
 
 fn interval() -> Duration {
@@ -215,6 +266,8 @@ fn weight() -> Weight {
 pub struct AgentCheck {
     /// `GET` this path and want status 2xx or 3xx; without it a TCP connection is enough.
     pub http: Option<String>,
+    /// Port that is connected to. Default: that of `address`.
+    pub port: Option<u16>,
     /// Default 1 s.
     #[serde(with = "duration")]
     pub interval: Duration,
@@ -231,6 +284,7 @@ impl Default for AgentCheck {
     fn default() -> Self {
         Self {
             http: None,
+            port: None,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             rise: 1,
@@ -258,13 +312,29 @@ pub struct TlsSettings {
 #[serde(deny_unknown_fields)]
 pub struct ServiceSettings {
     pub name: Name,
-    /// VIP and port.
-    pub address: SocketAddr,
-    /// Default `tcp`.
+    /// VIP and port: `203.0.113.10:80`; any port: `203.0.113.10:*`; a prefix:
+    /// `203.0.113.0/24:80`. The most specific service takes a packet.
+    pub address: Vip,
+    /// `tcp` (default), `udp` or `tcp+udp`.
     #[serde(default)]
     pub protocol: Protocol,
-    /// `l2` or `nat`.
+    /// `l2`, `nat`, `ipip` or `gue`.
     pub mode: Mode,
+    /// What stays together: the packets of a connection (`flow`, default), or
+    /// all connections of a client (`client`).
+    #[serde(default)]
+    pub affinity: Affinity,
+    /// What UDP packets are: `stateless` (default), `tracked` or `quic`.
+    #[serde(default)]
+    pub udp: Udp,
+    /// Silence after which a UDP flow is over. Default 120 s (RFC 4787 section
+    /// 4.3, REQ-5).
+    #[serde(default = "udp_idle", with = "duration")]
+    pub udp_idle: Duration,
+    /// Echo requests to the address: `pass` to the edge's kernel (default), or
+    /// `answer`.
+    #[serde(default)]
+    pub echo: Echo,
     /// Slots of the ring. Default 65537.
     #[serde(default = "ring_size")]
     pub ring_size: u32,
@@ -281,6 +351,20 @@ pub struct ServiceSettings {
 
 fn ring_size() -> u32 {
     lb_common::abi::DEFAULT_RING
+}
+fn udp_idle() -> Duration {
+    Duration::from_secs(ServiceSpec::UDP_IDLE.into())
+}
+
+/// What becomes of echo requests to a service's address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Echo {
+    /// The edge's kernel gets them.
+    #[default]
+    Pass,
+    /// The edge answers.
+    Answer,
 }
 
 /// How the manager probes a backend.
@@ -300,6 +384,8 @@ pub enum ProbeKind {
 pub struct HealthSettings {
     /// Default `tcp`.
     pub probe: ProbeKind,
+    /// Port that is connected to. Default: the backend's.
+    pub port: Option<u16>,
     /// Default 1 s.
     #[serde(with = "duration")]
     pub interval: Duration,
@@ -316,6 +402,7 @@ impl Default for HealthSettings {
     fn default() -> Self {
         Self {
             probe: ProbeKind::Tcp,
+            port: None,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             rise: 1,

@@ -1,6 +1,6 @@
 //! What the file says, as the model has it.
 
-use super::{ClassSettings, PolicySettings, ServiceSettings, StaticBackend};
+use super::{ClassSettings, Echo, PolicySettings, ServiceSettings, StaticBackend};
 use crate::model::{Binding, BindingKey, ClassSpec, Phase, Policy, ServiceSpec, Share};
 
 impl ServiceSettings {
@@ -12,6 +12,10 @@ impl ServiceSettings {
             protocol: self.protocol,
             mode: self.mode,
             ring_size: self.ring_size,
+            affinity: self.affinity,
+            udp: self.udp,
+            udp_idle: u32::try_from(self.udp_idle.as_secs()).unwrap_or(u32::MAX),
+            echo: self.echo == Echo::Answer,
         }
     }
 

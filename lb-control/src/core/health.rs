@@ -1,5 +1,7 @@
 //! Probes, and the verdict over all who vouch for a binding.
 
+use std::net::SocketAddr;
+
 use super::{Core, Output, ProbeId};
 use crate::model::BindingKey;
 
@@ -96,7 +98,7 @@ impl Core {
                 self.probes.insert(probe, key.clone());
                 self.out.push(Output::StartProbe {
                     probe,
-                    backend: key.backend,
+                    backend: probed_at(key.backend, plan.health.port),
                     health: plan.health,
                 });
             }
@@ -117,4 +119,10 @@ impl Core {
     pub(super) fn is_probed(&self, key: &BindingKey) -> bool {
         self.settings.services.get(&key.service).is_some_and(|plan| plan.is_probed())
     }
+}
+
+/// Where a backend is probed: at its own port, or the one that is set.
+fn probed_at(mut backend: SocketAddr, port: Option<u16>) -> SocketAddr {
+    backend.set_port(port.unwrap_or(backend.port()));
+    backend
 }

@@ -44,13 +44,15 @@ impl FlowTable for MapData {
     }
 }
 
-/// Both tables.
+/// All tables.
 #[derive(Clone, Copy)]
 pub(super) struct Flows<'a> {
     /// Flows that carry data.
     pub open: &'a dyn FlowTable,
     /// Flows seen only by their SYN.
     pub syns: &'a dyn FlowTable,
+    /// UDP flows of services that track them.
+    pub udp: &'a dyn FlowTable,
 }
 
 impl Flows<'_> {
@@ -60,7 +62,7 @@ impl Flows<'_> {
     /// Of bpf(2).
     pub(super) fn named(&self) -> io::Result<Vec<bool>> {
         let mut named = vec![false; usize::from(u16::MAX) + 1];
-        for table in [self.syns, self.open] {
+        for table in [self.syns, self.open, self.udp] {
             let mut cursor = None;
             let mut batch = Vec::new();
             let mut more = true;

@@ -73,7 +73,7 @@ impl Shape {
 }
 
 /// Every map that is pinned, with its shape.
-pub(super) fn shapes(settings: &EdgeSettings) -> [(&'static str, Shape); 16] {
+pub(super) fn shapes(settings: &EdgeSettings) -> [(&'static str, Shape); 17] {
     let of_cpu = MapType::PerCpuArray;
     let bucket = LOOKUP_BUCKET;
     [
@@ -92,6 +92,7 @@ pub(super) fn shapes(settings: &EdgeSettings) -> [(&'static str, Shape); 16] {
         (maps::RINGS, Shape::table::<[u32; 2]>(settings.ring_pool / 2)),
         (maps::FLOWS, Shape::of::<FlowKey, FlowEntry>(MapType::Hash, settings.flows)),
         (maps::SYN_FLOWS, Shape::of::<FlowKey, FlowEntry>(MapType::LruHash, settings.syn_flows)),
+        (maps::UDP_FLOWS, Shape::of::<FlowKey, FlowEntry>(MapType::LruHash, settings.udp_flows)),
         (maps::SERVICE_COUNTERS, Shape::of::<u32, ServiceCounters>(of_cpu, MAX_SERVICES)),
         (maps::BACKEND_COUNTERS, Shape::of::<u32, BackendCounters>(of_cpu, MAX_BACKENDS)),
         (maps::CLASS_COUNTERS, Shape::of::<u32, ClassCounters>(of_cpu, CLASSES)),
@@ -105,6 +106,7 @@ pub(super) fn setting_of(map: &str) -> Option<&'static str> {
         maps::RINGS => Some("ring_pool"),
         maps::FLOWS => Some("flows"),
         maps::SYN_FLOWS => Some("syn_flows"),
+        maps::UDP_FLOWS => Some("udp_flows"),
         _ => None,
     }
 }

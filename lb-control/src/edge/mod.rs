@@ -10,16 +10,14 @@
 //! | `neighbors` | next hops, from the kernel's tables |
 //! | `counters` | per-CPU counters, by name |
 //! | `session`, `remote` | one manager's session, in this process or over the network |
-//! | `object`, `layout`, `pins`, `attach` | program, maps and links in the kernel |
+//! | `object`, `layout`, `pins` | program, maps and links in the kernel |
 //! | `mapping`, `sys` | the only unsafe rooms: shared memory and raw system calls |
 
-mod attach;
 mod classes;
 mod counters;
 mod flow_key;
 mod flows;
 mod grace;
-mod interfaces;
 mod layout;
 mod mapping;
 mod memory;
@@ -55,7 +53,6 @@ use crate::{
     model::{FromSwitch, ToSwitch},
 };
 
-pub use object::load_program;
 pub use open::detach;
 
 /// Between two passes over the remembered flows.

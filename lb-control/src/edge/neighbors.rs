@@ -21,4 +21,6 @@ pub(super) struct NextHop {
     pub src_mac: [u8; 6],
     /// Egress interface.
     pub ifindex: u32,
+    /// Longest IP packet that the way takes; 0 is not known.
+    pub mtu: u16,
 }

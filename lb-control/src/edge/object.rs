@@ -6,12 +6,15 @@ use anyhow::{Context as _, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Map, MapData, MapInfo},
-    programs::{ProgramError, Xdp},
+    programs::Xdp,
 };
 use lb_common::abi::maps;
 
 use super::layout::{Shape, shapes};
-use crate::config::EdgeSettings;
+use crate::{
+    config::EdgeSettings,
+    xdp::{explain, load_program},
+};
 
 /// The program's name in the object.
 const PROGRAM: &str = "sluice";
@@ -49,7 +52,7 @@ impl Loaded {
             loader.map_pin_path(name, pins.join(name));
             // The object's own sizes stay where no setting says otherwise, so
             // that the check below compares the two.
-            if matches!(*name, maps::RINGS | maps::FLOWS | maps::SYN_FLOWS) {
+            if matches!(*name, maps::RINGS | maps::FLOWS | maps::SYN_FLOWS | maps::UDP_FLOWS) {
                 loader.map_max_entries(name, shape.max_entries);
             }
         }
@@ -99,37 +102,4 @@ fn program_of(ebpf: &mut Ebpf) -> anyhow::Result<&mut Xdp> {
     let program = ebpf.program_mut(PROGRAM);
     let program = program.with_context(|| format!("the object has no program `{PROGRAM}`"))?;
     program.try_into().with_context(|| format!("program `{PROGRAM}` is not an XDP program"))
-}
-
-/// Loads a program. The verifier gives up with `EAGAIN` when a signal reaches
-/// the thread meanwhile; then it is asked again, as libbpf does.
-///
-/// # Errors
-/// Of the kernel, the last time.
-pub fn load_program(program: &mut Xdp) -> Result<(), ProgramError> {
-    const TRIES: u32 = 5;
-    for _ in 1..TRIES {
-        match program.load() {
-            Err(ProgramError::LoadError { io_error, .. })
-                if io_error.kind() == std::io::ErrorKind::WouldBlock => {}
-            result => return result,
-        }
-    }
-    program.load()
-}
-
-fn explain(error: ProgramError) -> anyhow::Error {
-    let hint = match &error {
-        ProgramError::LoadError { io_error, .. }
-            if io_error.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
-            "the kernel did not let us load the XDP program: run as root, or with CAP_BPF, \
-             CAP_NET_ADMIN and CAP_PERFMON"
-        }
-        _ => {
-            "the kernel refused the XDP program: it may be older than Linux 5.15, or this is a \
-             defect; please report it with the text below"
-        }
-    };
-    anyhow::Error::new(error).context(hint)
 }

@@ -12,21 +12,26 @@ use lb_common::abi::maps;
 use tracing::{info, warn};
 
 use super::{
-    attach,
     counters::{CounterMaps, CounterStore as _, PerCpu},
     flow_key,
     flows::Flows,
     grace::{Grace as _, KernelGrace},
-    interfaces::{self, Place},
     memory::Memory,
     object::Loaded,
     pins::Pins,
-    plane::Plane,
+    plane::{Plane, Site},
     shared::Shared,
     sweep::Sweeper,
     sys,
 };
-use crate::config::EdgeSettings;
+use crate::{
+    config::EdgeSettings,
+    xdp::{
+        attach,
+        interfaces::{self, Place},
+        pin::unpin,
+    },
+};
 
 /// See [`Edge::open`](super::Edge::open).
 pub(super) fn open(settings: &EdgeSettings) -> anyhow::Result<Shared> {
@@ -55,6 +60,7 @@ struct Parts {
     plane: Plane,
     open_flows: aya::maps::MapData,
     syn_flows: aya::maps::MapData,
+    udp_flows: aya::maps::MapData,
     counters: CounterMaps,
     grace: Arc<KernelGrace>,
     places: Vec<Place>,
@@ -81,6 +87,7 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
     let memory = Memory::map(|name| tables[name].fd().as_fd(), settings.ring_pool)?;
     let open_flows = loaded.take_data(maps::FLOWS)?;
     let syn_flows = loaded.take_data(maps::SYN_FLOWS)?;
+    let udp_flows = loaded.take_data(maps::UDP_FLOWS)?;
     let counters = CounterMaps {
         services: PerCpu::new(PerCpuArray::try_from(loaded.take(maps::SERVICE_COUNTERS)?)?),
         backends: PerCpu::new(PerCpuArray::try_from(loaded.take(maps::BACKEND_COUNTERS)?)?),
@@ -92,7 +99,7 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
     // Packets that began before the last commit may be about to remember a
     // flow with a binding that it removed.
     grace.wait(grace.begin());
-    let flows = Flows { open: &open_flows, syns: &syn_flows };
+    let flows = Flows { open: &open_flows, syns: &syn_flows, udp: &udp_flows };
     let named = flows.named().context("the remembered flows cannot be read")?;
     let named = |id: u16| named[usize::from(id)];
     let mut plane = Plane::adopt(memory, Arc::clone(&grace) as _, named).with_context(|| {
@@ -103,12 +110,12 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
         )
     })?;
     let live = Some(plane.flow_key()).filter(|key| *key != [0, 0]);
-    plane.set_flow_key(flow_key::load(&settings.flow_key, live)?);
+    plane.set_site(&Site::new(settings, flow_key::load(&settings.flow_key, live)?));
     if adopting {
         zero_free(&plane, &counters).context("counters cannot be written")?;
     }
     let places = attach_all(&mut loaded, settings, pins)?;
-    Ok(Parts { plane, open_flows, syn_flows, counters, grace, places })
+    Ok(Parts { plane, open_flows, syn_flows, udp_flows, counters, grace, places })
 }
 
 /// Ids that rested when the process before us ended start from zero, too.
@@ -127,15 +134,29 @@ fn attach_all(
     let mut places = Vec::new();
     let mut ours = Vec::new();
     for name in &settings.interfaces {
-        places.push(attach::attach(program, pins, name, settings.xdp)?);
+        places.push(attach::attach(program, |index| pins.link(index), name, settings.xdp)?);
         ours.push(interfaces::look_up(name)?.index);
     }
-    attach::drop_others(pins, &ours)?;
+    drop_others(pins, &ours)?;
     if pins.program().exists() {
-        super::pins::unpin(&pins.program())?;
+        unpin(&pins.program())?;
     }
     program.pin(pins.program()).context("the program cannot be pinned")?;
     Ok(places)
+}
+
+/// Detaches from interfaces that an earlier process served and we do not.
+///
+/// # Errors
+/// When a pin cannot be removed.
+fn drop_others(pins: &Pins, ours: &[u32]) -> anyhow::Result<()> {
+    for (index, path) in pins.links()? {
+        if !ours.contains(&index) {
+            unpin(&path)?;
+            info!("detached from interface {index}, which is not configured any more");
+        }
+    }
+    Ok(())
 }
 
 impl Parts {
@@ -147,6 +168,7 @@ impl Parts {
             plane: Mutex::new(self.plane),
             open_flows: self.open_flows,
             syn_flows: self.syn_flows,
+            udp_flows: self.udp_flows,
             counters: self.counters,
             grace: self.grace,
             sweeper: Mutex::new(Sweeper::new(settings.idle, settings.flows)),

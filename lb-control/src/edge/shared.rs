@@ -29,6 +29,7 @@ pub(super) struct Shared {
     pub plane: Mutex<Plane>,
     pub open_flows: MapData,
     pub syn_flows: MapData,
+    pub udp_flows: MapData,
     pub counters: CounterMaps,
     pub grace: Arc<KernelGrace>,
     pub sweeper: Mutex<Sweeper>,
@@ -74,7 +75,7 @@ impl Shared {
     pub(super) fn sweep(&self) -> io::Result<()> {
         let ward = Ward {
             plane: &self.plane,
-            flows: Flows { open: &self.open_flows, syns: &self.syn_flows },
+            flows: Flows { open: &self.open_flows, syns: &self.syn_flows, udp: &self.udp_flows },
             counters: &self.counters,
             grace: &*self.grace,
         };

@@ -25,6 +25,9 @@
 //! Packets change entries while we look. An entry is removed by taking it, and
 //! what was taken is compared with what was judged: a flow that began anew, or
 //! spoke again, in between is put back.
+//!
+//! UDP flows of services that track them are remembered at rest too: they keep
+//! no service from rest, but are forgotten when they fall silent.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -49,6 +52,7 @@ const STEP: usize = 512;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Seconds that a flow is remembered after FIN or RST, or as a SYN alone.
 const LINGER: u32 = 60;
+const UDP: u8 = 17;
 
 /// What a pass found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +61,15 @@ pub(super) struct Tally {
     pub remembered: u64,
     /// Those that are not closing, by binding id.
     pub open: HashMap<u16, u64>,
+}
+
+impl Tally {
+    /// Counts flows that are tracked all the time: open, but not at risk.
+    fn add_open(&mut self, tracked: Self) {
+        for (backend, flows) in tracked.open {
+            *self.open.entry(backend).or_default() += flows;
+        }
+    }
 }
 
 /// What the sweeper looks after.
@@ -123,10 +136,13 @@ impl Sweeper {
         drop(plane);
 
         let mut seen = Seen::default();
-        self.walk(ward, ward.flows.syns, Some(LINGER), now, &mut seen)?;
+        self.walk(ward, Table::Syns, now, &mut seen)?;
         let syns = std::mem::take(&mut seen.tally);
         ward.grace.wait(ward.grace.begin());
-        self.walk(ward, ward.flows.open, None, now, &mut seen)?;
+        self.walk(ward, Table::Open, now, &mut seen)?;
+        let mut tracked = Seen::default();
+        self.walk(ward, Table::Tracked, now, &mut tracked)?;
+        seen.tally.add_open(tracked.tally);
 
         for &(id, _) in &bindings {
             ward.counters.zero_backend(id)?;
@@ -149,14 +165,8 @@ impl Sweeper {
     }
 
     /// Walks a table and forgets what need not be remembered.
-    fn walk(
-        &self,
-        ward: &Ward<'_>,
-        table: &dyn FlowTable,
-        lifetime: Option<u32>,
-        now: u32,
-        seen: &mut Seen,
-    ) -> io::Result<()> {
+    fn walk(&self, ward: &Ward<'_>, which: Table, now: u32, seen: &mut Seen) -> io::Result<()> {
+        let table = which.of(&ward.flows);
         let mut cursor = None;
         let mut batch = Vec::with_capacity(STEP);
         loop {
@@ -165,17 +175,21 @@ impl Sweeper {
             let mut needless = Vec::new();
             let plane = ward.plane();
             for &(key, entry) in &batch {
-                match plane.judge(&key, &entry) {
+                match which.judge(&plane, &key, &entry) {
                     Err(why) => needless.push((key, entry, Some(why))),
-                    Ok(_) if self.is_over(&entry, lifetime, now) => {
-                        needless.push((key, entry, None));
+                    Ok(service) => {
+                        let lifetime = self.lifetime(&plane, which, service, &key, &entry);
+                        if is_over(&entry, lifetime, now) {
+                            needless.push((key, entry, None));
+                        } else {
+                            seen.note(service, &entry);
+                        }
                     }
-                    Ok(service) => seen.note(service, &entry),
                 }
             }
             drop(plane);
             for (key, entry, why) in needless {
-                if let Some((service, entry)) = forget(ward, table, &key, &entry, why)? {
+                if let Some((service, entry)) = forget(ward, which, &key, &entry, why)? {
                     seen.note(service, &entry);
                 }
             }
@@ -186,14 +200,22 @@ impl Sweeper {
         }
     }
 
-    fn is_over(&self, entry: &FlowEntry, lifetime: Option<u32>, now: u32) -> bool {
-        let lifetime = match lifetime {
-            Some(lifetime) => lifetime,
-            None if entry.state == flow_state::CLOSING => LINGER,
-            None => self.idle,
-        };
-        // Signed: an entry may be newer than `now`.
-        now.wrapping_sub(entry.last_seen) as i32 > lifetime as i32
+    /// Seconds of silence after which a flow is over.
+    fn lifetime(
+        &self,
+        plane: &Plane,
+        which: Table,
+        service: u16,
+        key: &FlowKey,
+        entry: &FlowEntry,
+    ) -> u32 {
+        if which == Table::Syns || entry.state == flow_state::CLOSING {
+            LINGER
+        } else if key.protocol == UDP {
+            plane.udp_idle(service)
+        } else {
+            self.idle
+        }
     }
 
     /// Backends whose untracked connections have been silent for the idle limit.
@@ -240,15 +262,46 @@ impl Sweeper {
     }
 }
 
+/// One of the tables of flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Table {
+    Open,
+    Syns,
+    Tracked,
+}
+
+impl Table {
+    fn of<'a>(self, flows: &Flows<'a>) -> &'a dyn FlowTable {
+        match self {
+            Self::Open => flows.open,
+            Self::Syns => flows.syns,
+            Self::Tracked => flows.udp,
+        }
+    }
+
+    fn judge(self, plane: &Plane, key: &FlowKey, entry: &FlowEntry) -> Result<u16, Needless> {
+        match self {
+            Self::Open | Self::Syns => plane.judge(key, entry),
+            Self::Tracked => plane.judge_tracked(key, entry),
+        }
+    }
+}
+
+fn is_over(entry: &FlowEntry, lifetime: u32, now: u32) -> bool {
+    // Signed: an entry may be newer than `now`.
+    now.wrapping_sub(entry.last_seen) as i32 > lifetime.min(i32::MAX as u32) as i32
+}
+
 /// Removes an entry that was judged. Returns what it has become, with its
 /// service, when it was changed meanwhile and had to be put back.
 fn forget(
     ward: &Ward<'_>,
-    table: &dyn FlowTable,
+    which: Table,
     key: &FlowKey,
     judged: &FlowEntry,
     why: Option<Needless>,
 ) -> io::Result<Option<(u16, FlowEntry)>> {
+    let table = which.of(&ward.flows);
     let Some(taken) = table.take(key)? else { return Ok(None) };
     let as_judged = match why {
         // Silence is over when it spoke.
@@ -258,7 +311,7 @@ fn forget(
     if as_judged {
         return Ok(None);
     }
-    match ward.plane().judge(key, &taken) {
+    match which.judge(&ward.plane(), key, &taken) {
         Ok(service) => {
             table.insert_new(key, &taken)?;
             Ok(Some((service, taken)))

@@ -54,6 +54,23 @@ impl Prefix {
     }
 }
 
+impl Prefix {
+    /// The first `len` bits of an address; `None` when it has not so many.
+    pub fn of(addr: IpAddr, len: u8) -> Option<Self> {
+        match format!("{addr}/{len}").parse() {
+            Ok(prefix) | Err(PrefixError::HostBits(_, prefix)) => Some(prefix),
+            Err(PrefixError::Form(_)) => None,
+        }
+    }
+}
+
+impl From<IpAddr> for Prefix {
+    /// One address.
+    fn from(addr: IpAddr) -> Self {
+        Self { addr, len: if addr.is_ipv4() { 32 } else { 128 } }
+    }
+}
+
 impl FromStr for Prefix {
     type Err = PrefixError;
 

@@ -9,12 +9,14 @@ mod name;
 mod service;
 mod state;
 mod switch;
+mod vip;
 
 pub use agent::{AgentBinding, AgentHello, BackendReport, FromAgent, Heartbeat, ToAgent};
 pub use binding::{Binding, BindingKey, Phase, Weight};
-pub use class::{ClassSpec, DEFAULT_CLASS, Policy, Prefix, Scope, Share, Verdict};
+pub use class::{ClassSpec, DEFAULT_CLASS, Policy, Prefix, PrefixError, Scope, Share, Verdict};
 pub use counters::{BackendCount, ClassCount, Counters, ReasonCount, ServiceCount};
 pub use name::{Name, NameError};
-pub use service::{Mode, Protocol, ServiceSpec};
+pub use service::{Affinity, Mode, Protocol, ServiceSpec, Udp};
 pub use state::{Change, StateError, SwitchState};
 pub use switch::{Delta, FromSwitch, Hello, Stamp, ToSwitch};
+pub use vip::{Vip, VipError};

@@ -1,11 +1,18 @@
 //! What a switch holds, the steps that change it, and the steps from one
 //! state to another.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod check;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Binding, BindingKey, ClassSpec, DEFAULT_CLASS, Mode, Name, Policy, ServiceSpec};
+use super::{
+    Binding, BindingKey, ClassSpec, DEFAULT_CLASS, Mode, Name, Policy, Protocol, ServiceSpec, Vip,
+};
 
 /// Everything a switch should hold, or holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,35 +53,44 @@ pub enum StateError {
     #[error("there is no class `{0}`")]
     UnknownClass(Name),
     #[error("{address} over {protocol} is already the address of service `{holder}`: give `{service}` another address or port", protocol = .protocol)]
-    AddressTaken {
-        service: Name,
-        holder: Name,
-        address: std::net::SocketAddr,
-        protocol: super::Protocol,
-    },
+    AddressTaken { service: Name, holder: Name, address: Vip, protocol: Protocol },
     #[error(
         "backend {backend} and service `{service}` ({address}) are of different IP families; mode {mode} does not translate between IPv4 and IPv6"
     )]
-    Family {
-        service: Name,
-        address: std::net::SocketAddr,
-        backend: std::net::SocketAddr,
-        mode: Mode,
-    },
+    Family { service: Name, address: Vip, backend: SocketAddr, mode: Mode },
     #[error(
-        "mode l2 does not rewrite ports: backend {backend} of service `{service}` must listen on port {port}"
+        "mode {mode} does not rewrite ports: backend {backend} of service `{service}` must listen on port {port}"
     )]
-    Port { service: Name, backend: std::net::SocketAddr, port: u16 },
+    Port { service: Name, backend: SocketAddr, port: u16, mode: Mode },
     #[error(
         "in mode nat an address and port belong to one service: {backend} is already bound to `{holder}`"
     )]
-    RealTaken { backend: std::net::SocketAddr, holder: Name },
+    RealTaken { backend: SocketAddr, holder: Name },
     #[error("backend {0} is the address of a service: packets to it would come back to the edge")]
-    BackendIsService(std::net::SocketAddr),
+    BackendIsService(SocketAddr),
     #[error(
-        "{0} cannot be the address of a service or backend: use a unicast address and a port from 1 to 65535"
+        "{0} cannot be the address of a backend: use a unicast address and a port from 1 to 65535"
     )]
-    BadAddress(std::net::SocketAddr),
+    BadAddress(SocketAddr),
+    #[error(
+        "{0} cannot be the address of a service: use unicast addresses, and ports from 1 to 65535 \
+         or `*`"
+    )]
+    BadVip(Vip),
+    #[error(
+        "service `{service}` is a prefix ({address}), and in mode nat replies would not know \
+         which of its addresses they come from: use mode l2, ipip or gue"
+    )]
+    NatPrefix { service: Name, address: Vip },
+    #[error(
+        "service `{service}` takes no UDP, so `udp = \"{udp}\"` means nothing: set its protocol \
+         to udp or tcp+udp"
+    )]
+    NoUdp { service: Name, udp: super::Udp },
+    #[error(
+        "service `{service}`: a UDP flow is over after 1 second of silence at least, not {asked}"
+    )]
+    UdpIdle { service: Name, asked: u32 },
     #[error("service `{service}`: a ring has 1 to {most} slots, not {asked}", most = SwitchState::MAX_RING)]
     Ring { service: Name, asked: u32 },
     #[error("there can be {most} {what}, not more", most = .most)]
@@ -93,6 +109,8 @@ impl SwitchState {
     /// The most bindings, as the XDP edge's maps are laid out (id 0 is none,
     /// and an id rests before it is used again).
     pub const MAX_BINDINGS: usize = 32_768;
+    /// The most different prefix lengths that services have.
+    pub const MAX_PREFIX_LENGTHS: usize = lb_common::abi::MAX_PREFIX_LENGTHS;
     /// The most classes beside the default class.
     pub const MAX_CLASSES: usize = lb_common::abi::CLASSES as usize - 1;
 
@@ -155,7 +173,9 @@ impl SwitchState {
         if self.classes != target.classes {
             changes.push(Change::PutClasses(target.classes.clone()));
         }
-        let place = |spec: &ServiceSpec| (spec.address, spec.protocol, spec.mode);
+        // What decides where a packet goes: with another, flows change owners.
+        let place =
+            |spec: &ServiceSpec| (spec.address, spec.protocol, spec.mode, spec.affinity, spec.udp);
         let stays = |spec: &&ServiceSpec| {
             target.services.get(&spec.name).is_some_and(|other| place(other) == place(spec))
         };
@@ -215,111 +235,6 @@ impl SwitchState {
     pub fn service(&self, name: &Name) -> Result<&ServiceSpec, StateError> {
         self.services.get(name).ok_or_else(|| StateError::UnknownService(name.clone()))
     }
-
-    fn check_service(&self, spec: &ServiceSpec) -> Result<(), StateError> {
-        check_unicast(spec.address)?;
-        if !(1..=Self::MAX_RING).contains(&spec.ring_size) {
-            return Err(StateError::Ring { service: spec.name.clone(), asked: spec.ring_size });
-        }
-        let same_place = |other: &&ServiceSpec| {
-            other.name != spec.name
-                && other.address == spec.address
-                && other.protocol == spec.protocol
-        };
-        if let Some(holder) = self.services.values().find(same_place) {
-            return Err(StateError::AddressTaken {
-                service: spec.name.clone(),
-                holder: holder.name.clone(),
-                address: spec.address,
-                protocol: spec.protocol,
-            });
-        }
-        if !self.services.contains_key(&spec.name) && self.services.len() >= Self::MAX_SERVICES {
-            return Err(StateError::Full { what: "services", most: Self::MAX_SERVICES });
-        }
-        self.bindings
-            .keys()
-            .filter(|key| key.service == spec.name)
-            .try_for_each(|key| self.check_fit(spec, key))
-    }
-
-    fn check_binding(&self, key: &BindingKey) -> Result<(), StateError> {
-        let spec = self.service(&key.service)?;
-        check_unicast(key.backend)?;
-        if !self.bindings.contains_key(key) && self.bindings.len() >= Self::MAX_BINDINGS {
-            return Err(StateError::Full { what: "bindings", most: Self::MAX_BINDINGS });
-        }
-        self.check_fit(spec, key)
-    }
-
-    /// Whether a backend and a service go together.
-    fn check_fit(&self, spec: &ServiceSpec, key: &BindingKey) -> Result<(), StateError> {
-        let backend = key.backend;
-        if spec.address.is_ipv4() != backend.is_ipv4() {
-            return Err(StateError::Family {
-                service: spec.name.clone(),
-                address: spec.address,
-                backend,
-                mode: spec.mode,
-            });
-        }
-        if spec.mode == Mode::L2 && backend.port() != spec.address.port() {
-            return Err(StateError::Port {
-                service: spec.name.clone(),
-                backend,
-                port: spec.address.port(),
-            });
-        }
-        if self.services.values().any(|s| s.address.ip() == backend.ip())
-            || spec.address.ip() == backend.ip()
-        {
-            return Err(StateError::BackendIsService(backend));
-        }
-        if spec.mode == Mode::Nat {
-            let other = |other: &&BindingKey| {
-                other.backend == backend
-                    && other.service != spec.name
-                    && self.services.get(&other.service).is_some_and(|s| s.mode == Mode::Nat)
-            };
-            if let Some(holder) = self.bindings.keys().find(other) {
-                return Err(StateError::RealTaken { backend, holder: holder.service.clone() });
-            }
-        }
-        Ok(())
-    }
-
-    fn check_classes(classes: &[ClassSpec]) -> Result<(), StateError> {
-        if classes.len() > Self::MAX_CLASSES {
-            return Err(StateError::Full { what: "classes", most: Self::MAX_CLASSES });
-        }
-        for (index, class) in classes.iter().enumerate() {
-            let twice = classes[..index].iter().any(|c| c.name == class.name);
-            if twice || class.name.as_str() == DEFAULT_CLASS {
-                return Err(StateError::ClassName(class.name.clone()));
-            }
-            if let Some(&dscp) = class.dscp.iter().find(|&&d| d > 63) {
-                return Err(StateError::Dscp { class: class.name.clone(), dscp });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Neither unspecified, multicast, broadcast nor loopback, and a port.
-fn check_unicast(address: std::net::SocketAddr) -> Result<(), StateError> {
-    let ip = address.ip();
-    let broadcast = matches!(ip, std::net::IpAddr::V4(v4) if v4.is_broadcast());
-    let mapped = matches!(ip, std::net::IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
-    if address.port() == 0
-        || ip.is_unspecified()
-        || ip.is_multicast()
-        || ip.is_loopback()
-        || broadcast
-        || mapped
-    {
-        return Err(StateError::BadAddress(address));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

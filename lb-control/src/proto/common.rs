@@ -2,11 +2,11 @@
 
 use super::{
     v1,
-    wire::{WireError, address, each, key, name, parse, required, share, weight},
+    wire::{WireError, each, key, name, parse, required, share, weight},
 };
 use crate::model::{
-    Binding, BindingKey, Change, ClassSpec, Mode, Name, Phase, Policy, Protocol, Scope,
-    ServiceSpec, SwitchState, Verdict,
+    Affinity, Binding, BindingKey, Change, ClassSpec, Mode, Name, Phase, Policy, Protocol, Scope,
+    ServiceSpec, SwitchState, Udp, Verdict,
 };
 
 impl From<Mode> for v1::Mode {
@@ -14,6 +14,8 @@ impl From<Mode> for v1::Mode {
         match mode {
             Mode::L2 => Self::L2,
             Mode::Nat => Self::Nat,
+            Mode::Ipip => Self::Ipip,
+            Mode::Gue => Self::Gue,
         }
     }
 }
@@ -22,6 +24,27 @@ impl From<Protocol> for v1::Protocol {
     fn from(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Tcp => Self::Tcp,
+            Protocol::Udp => Self::Udp,
+            Protocol::TcpAndUdp => Self::TcpAndUdp,
+        }
+    }
+}
+
+impl From<Affinity> for v1::Affinity {
+    fn from(affinity: Affinity) -> Self {
+        match affinity {
+            Affinity::Flow => Self::Flow,
+            Affinity::Client => Self::Client,
+        }
+    }
+}
+
+impl From<Udp> for v1::Udp {
+    fn from(udp: Udp) -> Self {
+        match udp {
+            Udp::Stateless => Self::Stateless,
+            Udp::Tracked => Self::Tracked,
+            Udp::Quic => Self::Quic,
         }
     }
 }
@@ -62,6 +85,8 @@ fn mode(value: i32) -> Result<Mode, WireError> {
     match v1::Mode::try_from(value) {
         Ok(v1::Mode::L2) => Ok(Mode::L2),
         Ok(v1::Mode::Nat) => Ok(Mode::Nat),
+        Ok(v1::Mode::Ipip) => Ok(Mode::Ipip),
+        Ok(v1::Mode::Gue) => Ok(Mode::Gue),
         Ok(v1::Mode::Unspecified) | Err(_) => Err(unknown("mode", value)),
     }
 }
@@ -69,7 +94,28 @@ fn mode(value: i32) -> Result<Mode, WireError> {
 fn protocol(value: i32) -> Result<Protocol, WireError> {
     match v1::Protocol::try_from(value) {
         Ok(v1::Protocol::Tcp) => Ok(Protocol::Tcp),
+        Ok(v1::Protocol::Udp) => Ok(Protocol::Udp),
+        Ok(v1::Protocol::TcpAndUdp) => Ok(Protocol::TcpAndUdp),
         Ok(v1::Protocol::Unspecified) | Err(_) => Err(unknown("protocol", value)),
+    }
+}
+
+/// What is not said is `flow`.
+fn affinity(value: i32) -> Result<Affinity, WireError> {
+    match v1::Affinity::try_from(value) {
+        Ok(v1::Affinity::Unspecified | v1::Affinity::Flow) => Ok(Affinity::Flow),
+        Ok(v1::Affinity::Client) => Ok(Affinity::Client),
+        Err(_) => Err(unknown("affinity", value)),
+    }
+}
+
+/// What is not said is `stateless`.
+fn udp(value: i32) -> Result<Udp, WireError> {
+    match v1::Udp::try_from(value) {
+        Ok(v1::Udp::Unspecified | v1::Udp::Stateless) => Ok(Udp::Stateless),
+        Ok(v1::Udp::Tracked) => Ok(Udp::Tracked),
+        Ok(v1::Udp::Quic) => Ok(Udp::Quic),
+        Err(_) => Err(unknown("udp", value)),
     }
 }
 
@@ -108,6 +154,10 @@ impl From<&ServiceSpec> for v1::Service {
             protocol: v1::Protocol::from(spec.protocol).into(),
             mode: v1::Mode::from(spec.mode).into(),
             ring_size: spec.ring_size,
+            affinity: v1::Affinity::from(spec.affinity).into(),
+            udp: v1::Udp::from(spec.udp).into(),
+            udp_idle: spec.udp_idle,
+            echo: spec.echo,
         }
     }
 }
@@ -129,10 +179,17 @@ impl TryFrom<v1::Service> for ServiceSpec {
         };
         Ok(Self {
             name: name("name", &service.name)?,
-            address: address("address", &service.address)?,
+            address: parse("address", &service.address)?,
             protocol: protocol(service.protocol)?,
             mode: mode(service.mode)?,
             ring_size,
+            affinity: affinity(service.affinity)?,
+            udp: udp(service.udp)?,
+            udp_idle: match service.udp_idle {
+                0 => ServiceSpec::UDP_IDLE,
+                seconds => seconds,
+            },
+            echo: service.echo,
         })
     }
 }

@@ -4,10 +4,10 @@ use super::*;
 use crate::{
     core::Command,
     model::{
-        AgentBinding, AgentHello, BackendCount, BackendReport, Binding, BindingKey, Change,
-        ClassCount, ClassSpec, Counters, Delta, FromAgent, FromSwitch, Heartbeat, Hello, Mode,
-        Phase, Policy, Protocol, ReasonCount, Scope, ServiceCount, ServiceSpec, Share, Stamp,
-        SwitchState, ToSwitch, Verdict,
+        Affinity, AgentBinding, AgentHello, BackendCount, BackendReport, Binding, BindingKey,
+        Change, ClassCount, ClassSpec, Counters, Delta, FromAgent, FromSwitch, Heartbeat, Hello,
+        Mode, Phase, Policy, Protocol, ReasonCount, Scope, ServiceCount, ServiceSpec, Share, Stamp,
+        SwitchState, ToSwitch, Udp, Verdict, Vip,
     },
 };
 
@@ -16,12 +16,15 @@ fn key(service: &str, backend: &str) -> BindingKey {
 }
 
 fn spec(name: &str, address: &str, mode: Mode) -> ServiceSpec {
+    let address: Vip = address.parse().unwrap();
     ServiceSpec {
-        name: name.parse().unwrap(),
-        address: address.parse().unwrap(),
-        protocol: Protocol::Tcp,
-        mode,
         ring_size: 4099,
+        protocol: Protocol::TcpAndUdp,
+        affinity: Affinity::Client,
+        udp: Udp::Quic,
+        udp_idle: 7,
+        echo: true,
+        ..ServiceSpec::tcp(name.parse().unwrap(), address, mode)
     }
 }
 
@@ -193,8 +196,8 @@ fn what_is_wrong_with_a_state_is_said_with_its_field() {
         (state(|s| s.services[0].mode = 0), "hello.state.services[0].mode: missing, or 0"),
         (state(|s| s.services[0].mode = 99), "hello.state.services[0].mode: missing, or 99"),
         (
-            state(|s| s.services[0].protocol = 17),
-            "hello.state.services[0].protocol: missing, or 17",
+            state(|s| s.services[0].protocol = 99),
+            "hello.state.services[0].protocol: missing, or 99",
         ),
         (
             state(|s| s.services[0].ring_size = 1 << 21),

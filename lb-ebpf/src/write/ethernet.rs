@@ -1,9 +1,8 @@
-//! Ethernet addresses, VLAN tags, and the way out.
+//! Ethernet addresses and VLAN tags.
 
-use aya_ebpf::{bindings::xdp_action, helpers::bpf_redirect, programs::XdpContext};
 use lb_common::abi::{Backend, Reason};
 
-use crate::{frame::Frame, trace};
+use crate::frame::Frame;
 
 /// An Ethernet address in memory order, in the widths that a store takes.
 #[derive(Clone, Copy)]
@@ -106,15 +105,4 @@ impl Link {
         }
         Ok(())
     }
-}
-
-/// The action that sends a frame out of an interface.
-#[inline(always)]
-pub fn transmit(ctx: &XdpContext, ifindex: u32) -> u32 {
-    trace::note(|t| t.egress = ifindex);
-    if ifindex as usize == ctx.ingress_ifindex() {
-        return xdp_action::XDP_TX;
-    }
-    // SAFETY: takes plain numbers; the kernel checks the interface.
-    (unsafe { bpf_redirect(ifindex, 0) }) as u32
 }

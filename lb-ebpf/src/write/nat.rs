@@ -12,7 +12,7 @@ use lb_common::abi::{Reason, Service};
 
 use super::{
     ethernet::{self, Mac},
-    ip, quote,
+    ip, quote, transmit,
 };
 use crate::{
     frame::Frame,
@@ -52,7 +52,7 @@ pub fn forward(
     }
     ip::age(frame, packet)?;
     ethernet::address(frame, Mac::from(backend.dst_mac), Mac::from(backend.src_mac))?;
-    Ok(ethernet::transmit(ctx, backend.ifindex))
+    Ok(transmit::transmit(ctx, backend.ifindex))
 }
 
 /// The other side's port: a service that takes any port keeps it.
@@ -94,7 +94,7 @@ pub fn reply(
     }
     ip::age(frame, packet)?;
     ethernet::address(frame, Mac::from(route.dmac), Mac::from(route.smac))?;
-    Ok((reason, ethernet::transmit(ctx, route.ifindex)))
+    Ok((reason, transmit::transmit(ctx, route.ifindex)))
 }
 
 #[inline(always)]

@@ -10,10 +10,7 @@ use lb_common::{
     tunnel::{GUE_PORT, overhead},
 };
 
-use super::{
-    ethernet::{self, Link},
-    ip,
-};
+use super::{ethernet::Link, ip, transmit};
 use crate::{
     frame::Frame,
     parse::{
@@ -82,7 +79,7 @@ pub fn encapsulate(
             udp(frame, packet.l3 + IPV6_HEADER, outer.len - IPV6_HEADER as u16, outer.flow, sum)?;
         }
     }
-    Ok(ethernet::transmit(ctx, backend.ifindex))
+    Ok(transmit::transmit(ctx, backend.ifindex))
 }
 
 #[inline(always)]

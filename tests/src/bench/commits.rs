@@ -14,7 +14,7 @@ use lb_control::{
     edge::Edge,
     model::{
         Binding, BindingKey, Change, DEFAULT_CLASS, Delta, FromSwitch, Mode, Name, Phase, Policy,
-        Protocol, ServiceSpec, Share, Stamp, ToSwitch,
+        ServiceSpec, Share, Stamp, ToSwitch, Vip,
     },
 };
 use nix::{
@@ -149,13 +149,7 @@ fn name() -> Result<Name> {
 }
 
 fn service() -> Result<ServiceSpec> {
-    Ok(ServiceSpec {
-        name: name()?,
-        address: "203.0.113.10:80".parse()?,
-        protocol: Protocol::Tcp,
-        mode: Mode::L2,
-        ring_size: lb_common::abi::DEFAULT_RING,
-    })
+    Ok(ServiceSpec::tcp(name()?, "203.0.113.10:80".parse::<Vip>()?, Mode::L2))
 }
 
 fn address(server: u8) -> SocketAddr {

@@ -68,7 +68,7 @@ impl Wrapper {
 fn load(ebpf: &mut Ebpf, name: &str) -> Result<()> {
     let program = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
     let program: &mut Xdp = program.try_into()?;
-    lb_control::edge::load_program(program)
+    lb_control::xdp::load_program(program)
         .with_context(|| format!("the kernel refused the program {name}"))
 }
 

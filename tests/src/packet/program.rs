@@ -99,7 +99,7 @@ impl Program {
             .load(OBJECT)
             .context("loading the XDP program's maps; this needs root")?;
         let program: &mut Xdp = ebpf.program_mut("sluice").context("no `sluice`")?.try_into()?;
-        lb_control::edge::load_program(program).context("the kernel refused the XDP program")?;
+        lb_control::xdp::load_program(program).context("the kernel refused the XDP program")?;
         Ok(Self {
             words: Table::map(&ebpf, maps::WORDS, words::COUNT)?,
             config: Table::map(&ebpf, maps::CONFIG, 2)?,

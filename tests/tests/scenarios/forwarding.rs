@@ -1,7 +1,7 @@
 //! Every forwarding mode in both families.
 
-use anyhow::{Result, ensure};
-use lab::{Lab, Service, l2, nat};
+use anyhow::{Result, bail, ensure};
+use lab::{Lab, Service, gue, ipip, l2, nat};
 
 #[test]
 fn l2_over_ipv4() -> Result<()> {
@@ -21,6 +21,50 @@ fn nat_over_ipv4() -> Result<()> {
 #[test]
 fn nat_over_ipv6() -> Result<()> {
     serves(nat("www").v6())
+}
+
+#[test]
+fn ipip_over_ipv4() -> Result<()> {
+    serves(ipip("www"))
+}
+
+#[test]
+fn ipip_over_ipv6() -> Result<()> {
+    serves(ipip("www").v6())
+}
+
+#[test]
+fn ipip_of_ipv4_over_ipv6() -> Result<()> {
+    serves(ipip("www").over_v6())
+}
+
+#[test]
+fn gue_over_ipv4() -> Result<()> {
+    serves(gue("www"))
+}
+
+#[test]
+fn gue_over_ipv6() -> Result<()> {
+    serves(gue("www").v6())
+}
+
+/// A client's full segments do not fit into the tunnel: it is told, and sends
+/// shorter ones.
+#[test]
+fn a_client_learns_what_fits_into_the_tunnel() -> Result<()> {
+    for service in [ipip("www"), gue("www").v6()] {
+        let lab = Lab::build().servers(1).service(service).start()?;
+        let header = format!("X-Long: {}", "x".repeat(6000));
+        let url = format!("http://{}/", lab.vip("www"));
+        let args = ["--silent", "--fail", "--max-time", "10", "--header", &header, &url];
+        lab.client().run("curl", &args)?.stdout()?;
+        lab.until(5, "the client to have been told", || match lab.reason("too_big")? {
+            0 => Ok(None),
+            told @ 1..=10 => Ok(Some(told)),
+            told => bail!("it was told {told} times"),
+        })?;
+    }
+    Ok(())
 }
 
 /// Short requests from all servers, and a file large enough to show a segment

@@ -86,7 +86,16 @@ async fn show<V: Serialize>(
 
 fn services_table(views: &[ServiceView]) -> Table {
     let mut table = Table::new(&[
-        "NAME", "ADDRESS", "PROTOCOL", "MODE", "BACKENDS", "REFUSED", "STATE", "+RING",
+        "NAME",
+        "ADDRESS",
+        "PROTOCOL",
+        "MODE",
+        "BACKENDS",
+        "REFUSED",
+        "STATE",
+        "+RING",
+        "+AFFINITY",
+        "+UDP",
     ]);
     for view in views {
         let policies: Vec<String> = view.policies.iter().map(policy).collect();
@@ -100,6 +109,8 @@ fn services_table(views: &[ServiceView]) -> Table {
             policies.join(", "),
             state.to_owned(),
             view.ring_size.to_string(),
+            view.affinity.to_owned(),
+            if view.protocol == "tcp" { String::new() } else { view.udp.to_owned() },
         ]);
     }
     table

@@ -13,6 +13,13 @@ pub struct ServiceView {
     pub address: String,
     /// `tcp`.
     pub protocol: &'static str,
+    /// What stays together: the packets of a `flow`, or of a `client`.
+    pub affinity: &'static str,
+    /// What UDP packets are: `stateless`, `tracked` or `quic`.
+    pub udp: &'static str,
+    pub udp_idle_seconds: u32,
+    /// Whether echo requests to the address are answered.
+    pub answers_echo: bool,
     /// `l2` or `nat`.
     pub mode: &'static str,
     pub ring_size: u32,
@@ -96,13 +103,28 @@ impl From<v1::ServiceView> for ServiceView {
         Self {
             protocol: match service.protocol() {
                 v1::Protocol::Tcp => "tcp",
+                v1::Protocol::Udp => "udp",
+                v1::Protocol::TcpAndUdp => "tcp+udp",
                 v1::Protocol::Unspecified => "",
             },
             mode: match service.mode() {
                 v1::Mode::L2 => "l2",
                 v1::Mode::Nat => "nat",
+                v1::Mode::Ipip => "ipip",
+                v1::Mode::Gue => "gue",
                 v1::Mode::Unspecified => "",
             },
+            affinity: match service.affinity() {
+                v1::Affinity::Flow | v1::Affinity::Unspecified => "flow",
+                v1::Affinity::Client => "client",
+            },
+            udp: match service.udp() {
+                v1::Udp::Stateless | v1::Udp::Unspecified => "stateless",
+                v1::Udp::Tracked => "tracked",
+                v1::Udp::Quic => "quic",
+            },
+            udp_idle_seconds: service.udp_idle,
+            answers_echo: service.echo,
             name: service.name,
             address: service.address,
             ring_size: service.ring_size,

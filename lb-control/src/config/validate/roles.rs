@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use super::{Faults, Place};
-use crate::config::{AgentSettings, EdgeSettings, ManagerSettings, Settings};
+use crate::{
+    config::{AgentSettings, EdgeSettings, ManagerSettings, Settings},
+    model::Prefix,
+};
 
 pub(super) fn check(settings: &Settings, faults: &mut Faults) {
     manager(&settings.manager, settings.tls.is_some(), faults);
@@ -69,7 +72,25 @@ fn check_edge(edge: &EdgeSettings, settings: &Settings, faults: &mut Faults) {
         faults.push(place.key("pin"), "`pin` must be an absolute path");
     }
     faults.periods(&place, &[("idle", edge.idle), ("admission_epoch", edge.admission_epoch)]);
-    faults.counts(&place, &[("flows", edge.flows), ("syn_flows", edge.syn_flows)]);
+    let tables =
+        [("flows", edge.flows), ("syn_flows", edge.syn_flows), ("udp_flows", edge.udp_flows)];
+    faults.counts(&place, &tables);
+    for family in [true, false] {
+        let of_family = |source: &&Prefix| source.addr().is_ipv4() == family;
+        let sources: Vec<_> = edge.tunnel_sources.iter().filter(of_family).collect();
+        if sources.len() > 1 {
+            let message = "`tunnel_sources` has two prefixes of one family: one is enough";
+            faults.push(place.key("tunnel_sources"), message);
+        }
+        if let Some(source) = sources.first().filter(|source| !family && source.len() > 96) {
+            faults.push(
+                place.key("tunnel_sources"),
+                format!(
+                    "`{source}` is too long: an IPv6 source of tunnels varies in its last 32 bits"
+                ),
+            );
+        }
+    }
     let needed: u64 = settings
         .services
         .iter()

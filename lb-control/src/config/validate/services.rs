@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::{Faults, Place};
 use crate::{
     config::{ProbeKind, ServiceSettings, Settings},
-    model::{Change, Name, StateError, SwitchState},
+    model::{Change, Name, Protocol, StateError, SwitchState},
 };
 
 pub(super) fn check(settings: &Settings, faults: &mut Faults) {
@@ -26,6 +26,9 @@ pub(super) fn check(settings: &Settings, faults: &mut Faults) {
             Err(error) => {
                 let key = match error {
                     StateError::Ring { .. } => "ring_size",
+                    StateError::NoUdp { .. } => "udp",
+                    StateError::UdpIdle { .. } => "udp_idle",
+                    StateError::NatPrefix { .. } => "mode",
                     _ => "address",
                 };
                 faults.push(place.key(key), error);
@@ -60,6 +63,20 @@ fn health(service: &ServiceSettings, place: &Place, faults: &mut Faults) {
     let at = place.key("health");
     faults.periods(&at, &[("interval", health.interval), ("timeout", health.timeout)]);
     faults.counts(&at, &[("rise", health.rise), ("fall", health.fall)]);
+    if health.port == Some(0) {
+        faults.push(at.key("port"), format!("service `{}`: a port is 1 to 65535", service.name));
+    }
+    if health.probe == ProbeKind::Tcp && health.port.is_none() && service.protocol == Protocol::Udp
+    {
+        faults.push(
+            at.key("probe"),
+            format!(
+                "service `{}` takes no TCP, by which backends are probed: set `port` to one where \
+                 they answer TCP, or `probe = \"none\"` and bind them by agents",
+                service.name
+            ),
+        );
+    }
     if health.probe == ProbeKind::None && !service.backends.is_empty() {
         faults.push(
             at.key("probe"),

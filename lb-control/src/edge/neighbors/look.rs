@@ -6,13 +6,13 @@ use netlink_packet_route::{
     neighbour::{
         NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
     },
-    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
+    route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia},
 };
 use rtnetlink::{Error, Handle, RouteMessageBuilder};
 use tokio_stream::StreamExt as _;
 
 use super::NextHop;
-use crate::edge::interfaces::Interface;
+use crate::xdp::interfaces::Interface;
 
 /// The way to a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,13 +49,13 @@ pub(in crate::edge) async fn look(handle: &Handle, addresses: &[IpAddr]) -> Resu
     for &address in addresses {
         let answer = match route(handle, address).await? {
             Err(why) => Answer::None(why),
-            Ok((gateway, ifindex)) => {
-                found.gateways.push(gateway);
-                let neighbor = neighbors.get(&(ifindex, gateway));
+            Ok(way) => {
+                found.gateways.push(way.gateway);
+                let neighbor = neighbors.get(&(way.ifindex, way.gateway));
                 if !neighbor.is_some_and(|(state, _)| is_sure(*state)) {
-                    ask(handle, ifindex, gateway).await?;
+                    ask(handle, way.ifindex, way.gateway).await?;
                 }
-                judge(gateway, ifindex, neighbor, links.get(&ifindex).copied().flatten())
+                judge(&way, neighbor, links.get(&way.ifindex))
             }
         };
         found.answers.push((address, answer));
@@ -70,29 +70,31 @@ fn is_sure(state: NeighbourState) -> bool {
 }
 
 fn judge(
-    gateway: IpAddr,
-    ifindex: u32,
+    way: &Way,
     neighbor: Option<&(NeighbourState, Option<[u8; 6]>)>,
-    src_mac: Option<[u8; 6]>,
+    link: Option<&Interface>,
 ) -> Answer {
-    let Some(src_mac) = src_mac else {
+    let &Way { gateway, ifindex, .. } = way;
+    let Some((link, src_mac)) = link.and_then(|link| Some((link, link.mac?))) else {
         return Answer::None(format!("interface {ifindex} has no Ethernet address"));
     };
     match neighbor {
         Some((NeighbourState::Failed, _)) => Answer::None(format!("{gateway} does not answer")),
         Some((state, Some(dst_mac))) if is_sure(*state) || *state == NeighbourState::Stale => {
-            Answer::Known(NextHop { dst_mac: *dst_mac, src_mac, ifindex })
+            let mtu = way.mtu.unwrap_or(link.mtu).min(link.mtu);
+            let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
+            Answer::Known(NextHop { dst_mac: *dst_mac, src_mac, ifindex, mtu })
         }
         _ => Answer::Asked,
     }
 }
 
-async fn links(handle: &Handle) -> Result<HashMap<u32, Option<[u8; 6]>>, Error> {
+async fn links(handle: &Handle) -> Result<HashMap<u32, Interface>, Error> {
     let mut links = pin!(handle.link().get().execute());
     let mut found = HashMap::new();
     while let Some(link) = links.try_next().await? {
         let interface = Interface::of(&link);
-        found.insert(interface.index, interface.mac);
+        found.insert(interface.index, interface);
     }
     Ok(found)
 }
@@ -121,9 +123,18 @@ pub(super) fn address_of(entry: &NeighbourMessage) -> Option<IpAddr> {
     })
 }
 
-/// Gateway (the address itself on the link) and interface, or why there is no
-/// route.
-async fn route(handle: &Handle, to: IpAddr) -> Result<Result<(IpAddr, u32), String>, Error> {
+/// A route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Way {
+    /// The address itself on the link.
+    gateway: IpAddr,
+    ifindex: u32,
+    /// Where the route says so.
+    mtu: Option<u32>,
+}
+
+/// The route to an address, or why there is none.
+async fn route(handle: &Handle, to: IpAddr) -> Result<Result<Way, String>, Error> {
     let bits = if to.is_ipv4() { 32 } else { 128 };
     let asked = match to {
         IpAddr::V4(v4) => {
@@ -145,14 +156,14 @@ async fn route(handle: &Handle, to: IpAddr) -> Result<Result<(IpAddr, u32), Stri
     }
 }
 
-fn way(route: &RouteMessage, to: IpAddr) -> Result<(IpAddr, u32), String> {
+fn way(route: &RouteMessage, to: IpAddr) -> Result<Way, String> {
     match route.header.kind {
         RouteType::Unicast => {}
         RouteType::Local => return Err(format!("{to} is an address of this host")),
         kind => return Err(format!("the route to {to} is {kind:?}")),
     }
     let mut gateway = to;
-    let mut ifindex = None;
+    let (mut ifindex, mut mtu) = (None, None);
     for attribute in &route.attributes {
         match attribute {
             RouteAttribute::Gateway(RouteAddress::Inet(v4))
@@ -160,10 +171,17 @@ fn way(route: &RouteMessage, to: IpAddr) -> Result<(IpAddr, u32), String> {
             RouteAttribute::Gateway(RouteAddress::Inet6(v6))
             | RouteAttribute::Via(RouteVia::Inet6(v6)) => gateway = IpAddr::V6(*v6),
             RouteAttribute::Oif(index) => ifindex = Some(*index),
+            RouteAttribute::Metrics(metrics) => {
+                mtu = metrics.iter().find_map(|metric| match *metric {
+                    RouteMetric::Mtu(mtu) => Some(mtu),
+                    _ => None,
+                });
+            }
             _ => {}
         }
     }
-    ifindex.map(|index| (gateway, index)).ok_or(format!("the route to {to} names no interface"))
+    let ifindex = ifindex.ok_or(format!("the route to {to} names no interface"))?;
+    Ok(Way { gateway, ifindex, mtu })
 }
 
 /// Has the kernel resolve or verify an entry, as if it had a packet to send.
@@ -188,13 +206,31 @@ mod tests {
     const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
     const OWN: [u8; 6] = [2, 0, 0, 0, 0, 9];
 
+    fn link(mac: Option<[u8; 6]>) -> Interface {
+        Interface { index: 3, mac, mtu: 1500, program: None }
+    }
+
+    fn to(mtu: Option<u32>) -> Way {
+        Way { gateway: "192.0.2.1".parse().unwrap(), ifindex: 3, mtu }
+    }
+
     fn answer(state: NeighbourState, mac: Option<[u8; 6]>) -> Answer {
-        judge("192.0.2.1".parse().unwrap(), 3, Some(&(state, mac)), Some(OWN))
+        judge(&to(None), Some(&(state, mac)), Some(&link(Some(OWN))))
+    }
+
+    #[test]
+    fn the_shortest_mtu_counts() {
+        let entry = (NeighbourState::Reachable, Some(MAC));
+        for (route, mtu) in [(None, 1500), (Some(1400), 1400), (Some(9000), 1500)] {
+            let hop = NextHop { dst_mac: MAC, src_mac: OWN, ifindex: 3, mtu };
+            let answer = judge(&to(route), Some(&entry), Some(&link(Some(OWN))));
+            assert_eq!(answer, Answer::Known(hop));
+        }
     }
 
     #[test]
     fn entries_are_used_while_they_may_be_right() {
-        let hop = NextHop { dst_mac: MAC, src_mac: OWN, ifindex: 3 };
+        let hop = NextHop { dst_mac: MAC, src_mac: OWN, ifindex: 3, mtu: 1500 };
         use NeighbourState::{Delay, Failed, Incomplete, Permanent, Probe, Reachable, Stale};
         for state in [Reachable, Stale, Delay, Probe, Permanent] {
             assert_eq!(answer(state, Some(MAC)), Answer::Known(hop), "{state:?}");
@@ -206,9 +242,8 @@ mod tests {
 
     #[test]
     fn an_interface_without_ethernet_is_no_way() {
-        let gateway = "192.0.2.1".parse().unwrap();
         let entry = (NeighbourState::Noarp, Some(MAC));
-        assert!(matches!(judge(gateway, 3, Some(&entry), None), Answer::None(_)));
+        assert!(matches!(judge(&to(None), Some(&entry), Some(&link(None))), Answer::None(_)));
     }
 
     #[test]
@@ -217,10 +252,13 @@ mod tests {
         let mut route = RouteMessage::default();
         route.header.kind = RouteType::Unicast;
         route.attributes.push(RouteAttribute::Oif(4));
-        assert_eq!(way(&route, to), Ok((to, 4)));
+        assert_eq!(way(&route, to), Ok(Way { gateway: to, ifindex: 4, mtu: None }));
         let gateway = RouteAddress::Inet([198, 51, 100, 1].into());
         route.attributes.push(RouteAttribute::Gateway(gateway));
-        assert_eq!(way(&route, to), Ok(("198.51.100.1".parse().unwrap(), 4)));
+        assert_eq!(
+            way(&route, to),
+            Ok(Way { gateway: "198.51.100.1".parse().unwrap(), ifindex: 4, mtu: None })
+        );
         route.header.kind = RouteType::Local;
         assert!(way(&route, to).unwrap_err().contains("this host"));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lb_common::{
-    abi::{CLASSES, Config, DEFAULT_CLASS, Service, service_flags},
+    abi::{CLASSES, Config, DEFAULT_CLASS, Service, features, service_flags},
     ring::{self, Seat},
 };
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     edge::{classes::ClassTables, grace::Ticket, pool::Extent},
-    model::{self, BindingKey, Delta, Name},
+    model::{self, BindingKey, Delta, Mode, Name},
 };
 
 impl Plane {
@@ -62,6 +62,9 @@ impl Plane {
         retired.extend(gone.rings.iter().copied());
         for name in self.touched_services(touched) {
             self.set_service(&name);
+        }
+        if !touched.services.is_empty() {
+            self.set_features();
         }
         let ticket = self.live.commit();
         self.retire(gone, retired, ticket);
@@ -197,7 +200,8 @@ impl Plane {
         let mut current = vec![0; if extent.is_some() { len as usize } else { 0 }];
         ring::fill(&self.seats(name), &mut current);
         let previous = self.ring_slots(name, len);
-        let turn = rings::turn(&previous, &current, |id| self.bindings.is_held(id));
+        let settles = self.state.services.get(name)?.settles();
+        let turn = rings::turn(&previous, &current, |id| settles && self.bindings.is_held(id));
         self.put_ring(name, extent, turn)
     }
 
@@ -231,6 +235,24 @@ impl Plane {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Tells packets what some service needs, so that others do not look for it.
+    fn set_features(&mut self) {
+        let services = || self.state.services.values();
+        let any_port = services().any(|spec| spec.address.port().is_none());
+        let nat = services().any(|spec| spec.mode == Mode::Nat);
+        let prefixes = services().filter(|spec| spec.address.is_prefix());
+        let lengths: BTreeSet<_> = prefixes.map(|spec| spec.address.mapped_len()).collect();
+        let mut config = *self.live.config.get(0);
+        config.features =
+            if any_port { features::ANY_PORT } else { 0 } | if nat { features::NAT } else { 0 };
+        config.prefixes = lengths.len() as u32;
+        config.prefix_lengths = Default::default();
+        for (place, &len) in config.prefix_lengths.iter_mut().zip(lengths.iter().rev()) {
+            *place = len;
+        }
+        self.live.config.set(0, config);
     }
 
     fn seats(&self, name: &Name) -> Vec<Seat> {

@@ -6,17 +6,20 @@
 //! | [`apply`] | everything of it that cannot |
 //! | [`adopt`] | the same state again, from the maps alone |
 //! | [`upkeep`] | commits without a delta: settling, coming to rest, next hops |
+//! | [`find`] | whose a flow is, as packets find it |
 //! | [`live`] | the tables and the generation word |
-//! | [`ids`], [`rings`], [`rows`], [`journal`] | the parts |
+//! | [`ids`], [`rings`], [`rows`], [`site`], [`journal`] | the parts |
 
 mod adopt;
 mod apply;
+mod find;
 mod ids;
 mod journal;
 mod live;
 mod plan;
 pub(super) mod rings;
 mod rows;
+mod site;
 mod upkeep;
 
 use std::{
@@ -24,14 +27,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use lb_common::{
-    abi::{FlowKey, role},
-    hash,
-};
-
 use self::{ids::Ids, live::Live};
 pub(super) use self::{
     rows::{mapped, unmapped},
+    site::Site,
     upkeep::{Needless, Upkeep},
 };
 use super::{
@@ -156,41 +155,6 @@ impl Plane {
     pub(super) fn hop(&self, address: IpAddr) -> Option<&NextHop> {
         self.hops.get(&address)
     }
-
-    /// The service that a remembered flow belongs to and the flow's ring slot,
-    /// found as a packet finds them; `None` when nothing serves it.
-    fn slot_of(&self, flow: &FlowKey) -> Option<(u16, u32)> {
-        let key = lb_common::abi::LookupKey {
-            addr: flow.dst,
-            port: flow.dst_port,
-            protocol: flow.protocol,
-            role: role::VIP,
-        };
-        let service = self.live.lookup(&key)?.service_plus_one.checked_sub(1)?;
-        let row = self.live.services.get(service as usize);
-        if row.ring_len == 0 {
-            return None;
-        }
-        let slot = hash::ring_slot(self.flow_hash(flow), row.ring_len);
-        let slot = self.live.rings.get((row.ring_offset + slot) as usize);
-        Some((service as u16, slot))
-    }
-
-    fn flow_hash(&self, flow: &FlowKey) -> u64 {
-        let key = self.live.config.get(0).flow_key;
-        let (ports, protocol) = ((flow.src_port, flow.dst_port), flow.protocol);
-        match (unmapped(flow.src), unmapped(flow.dst)) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                hash::flow_v4(key, src.octets(), dst.octets(), ports.0, ports.1, protocol)
-            }
-            _ => hash::flow_v6(key, halves(flow.src), halves(flow.dst), ports.0, ports.1, protocol),
-        }
-    }
-}
-
-fn halves(octets: [u8; 16]) -> [u64; 2] {
-    let value = u128::from_be_bytes(octets);
-    [(value >> 64) as u64, value as u64]
 }
 
 /// The bindings of one service.

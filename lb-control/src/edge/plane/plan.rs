@@ -3,16 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::abi::{LookupKey, LookupSlot};
+use lb_common::abi::{LookupKey, LookupSlot, lookup_flags};
 
 use super::{
     Plane, Refusal, bindings_of,
     journal::Touched,
-    rows::{address_key, lookup_slot, real_key, vip_key},
+    rows::{address_key, lookup_slot, real_keys, vip_keys},
 };
 use crate::{
     edge::{classes::ClassTables, pool::Extent},
-    model::{Binding, BindingKey, Mode, Name, Phase, Protocol, ServiceSpec},
+    model::{Binding, BindingKey, Mode, Name, Phase, Prefix, ServiceSpec, Vip},
 };
 
 /// What a delta needs.
@@ -150,53 +150,64 @@ impl Plane {
         let mut addresses = BTreeSet::new();
         for (name, old) in &touched.services {
             let new = self.state.services.get(name);
-            let place = |spec: &ServiceSpec| vip_key(spec.address, spec.protocol);
             if let Some(old) = old {
-                removes.push(place(old));
-                addresses.insert(old.address.ip());
+                removes.extend(vip_keys(old));
+                addresses.insert(address_of(old));
             }
             if let (Some(new), Some(id)) = (new, service_id(name)) {
-                inserts.push(lookup_slot(place(new), id, 0));
-                addresses.insert(new.address.ip());
+                inserts.extend(vip_keys(new).into_iter().map(|key| lookup_slot(key, id, 0)));
+                addresses.insert(address_of(new));
             }
         }
         if !addresses.is_empty() {
+            // The service with the least id stands for an address; any of them
+            // may have its echo requests answered.
             let mut owners = BTreeMap::new();
             for (name, spec) in &self.state.services {
-                let owner = owners.entry(spec.address.ip()).or_insert(u16::MAX);
+                let (owner, flags) = owners.entry(address_of(spec)).or_insert((u16::MAX, 0));
                 *owner = (*owner).min(service_id(name).unwrap_or(u16::MAX));
+                *flags |= if spec.echo { lookup_flags::ECHO } else { 0 };
             }
             for address in addresses {
+                let key = address_key(Vip::new(address, None));
                 match owners.get(&address) {
-                    Some(&id) => inserts.push(lookup_slot(address_key(address), id, 0)),
-                    None => removes.push(address_key(address)),
+                    Some(&(id, flags)) => {
+                        inserts.push(LookupSlot { flags, ..lookup_slot(key, id, 0) });
+                    }
+                    None => removes.push(key),
                 }
             }
         }
         for key in self.touched_reals(touched) {
-            let was = self.was_nat(touched, &key.service) && self.bindings.get(&key).is_some();
-            let is = self.state.services.get(&key.service).is_some_and(|s| s.mode == Mode::Nat)
-                && self.state.bindings.contains_key(&key);
-            let place = real_key(key.backend, Protocol::Tcp);
-            if is && let Some(service) = service_id(&key.service) {
+            let (old, new) =
+                (self.spec_before(touched, &key.service), self.state.services.get(&key.service));
+            let nat = |spec: &&ServiceSpec| spec.mode == Mode::Nat;
+            if let Some(old) = old.filter(nat)
+                && self.bindings.get(&key).is_some()
+            {
+                removes.extend(real_keys(old, key.backend));
+            }
+            if let Some(new) = new.filter(nat)
+                && self.state.bindings.contains_key(&key)
+                && let Some(service) = service_id(&key.service)
+            {
                 let planned = || ids.bindings.get(&key).copied();
                 let Some(id) = self.bindings.get(&key).or_else(planned) else { continue };
-                inserts.push(lookup_slot(place, service, id));
-            } else if was {
-                removes.push(place);
+                let keys = real_keys(new, key.backend).into_iter();
+                inserts.extend(keys.map(|key| lookup_slot(key, service, id)));
             }
         }
         (inserts, removes)
     }
 
     /// Bindings whose entry by backend address may change: those touched, and
-    /// all of a service whose mode was.
+    /// all of a service that changed.
     fn touched_reals(&self, touched: &Touched) -> BTreeSet<BindingKey> {
         let mut keys: BTreeSet<_> = touched.bindings.keys().cloned().collect();
         for (name, old) in &touched.services {
             let new = self.state.services.get(name);
             if let (Some(old), Some(new)) = (old, new)
-                && old.mode != new.mode
+                && (old.mode, old.address, old.protocol) != (new.mode, new.address, new.protocol)
             {
                 keys.extend(bindings_of(&self.state, name).map(|(key, _)| key.clone()));
             }
@@ -204,13 +215,18 @@ impl Plane {
         keys
     }
 
-    fn was_nat(&self, touched: &Touched, service: &Name) -> bool {
-        let spec = match touched.services.get(service) {
+    /// A service as it was before the delta.
+    fn spec_before<'a>(&'a self, touched: &'a Touched, service: &Name) -> Option<&'a ServiceSpec> {
+        match touched.services.get(service) {
             Some(old) => old.as_ref(),
             None => self.state.services.get(service),
-        };
-        spec.is_some_and(|spec| spec.mode == Mode::Nat)
+        }
     }
+}
+
+/// The address or prefix of a service.
+fn address_of(spec: &ServiceSpec) -> Prefix {
+    spec.address.prefix()
 }
 
 /// Ids that will be given once nothing can fail any more.

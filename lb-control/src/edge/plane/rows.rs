@@ -3,12 +3,16 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use lb_common::abi::{
-    self, Backend, LookupKey, LookupSlot, Service, backend_state, mode, policy, role,
+    self, Backend, LookupKey, LookupSlot, Service, TCP_AND_UDP, backend_state, mode, policy, role,
+    service_flags,
 };
 
 use crate::{
     edge::neighbors::NextHop,
-    model::{Binding, Mode, Name, Phase, Policy, Protocol, Scope, ServiceSpec, Share, Verdict},
+    model::{
+        Affinity, Binding, Mode, Name, Phase, Policy, Prefix, Protocol, Scope, ServiceSpec, Share,
+        Udp, Verdict, Vip,
+    },
 };
 
 /// An address in its IPv4-mapped form.
@@ -29,24 +33,37 @@ fn socket(addr: [u8; 16], port: [u8; 2]) -> SocketAddr {
     SocketAddr::new(unmapped(addr), u16::from_be_bytes(port))
 }
 
-/// Of packets from clients.
-pub(super) fn vip_key(address: SocketAddr, protocol: Protocol) -> LookupKey {
+/// Of packets from clients, one for each protocol.
+pub(super) fn vip_keys(spec: &ServiceSpec) -> Vec<LookupKey> {
+    let key = |&protocol: &u8| vip_key(spec.address, protocol);
+    spec.protocol.numbers().iter().map(key).collect()
+}
+
+pub(super) fn vip_key(vip: Vip, protocol: u8) -> LookupKey {
     LookupKey {
-        addr: mapped(address.ip()),
-        port: address.port().to_be_bytes(),
-        protocol: protocol.number(),
-        role: role::VIP,
+        addr: mapped(vip.ip()),
+        port: vip.port().unwrap_or(0).to_be_bytes(),
+        protocol,
+        role: if vip.is_prefix() { role::PREFIX | vip.mapped_len() } else { role::VIP },
     }
 }
 
-/// Of packets from a backend in mode `nat`.
-pub(super) fn real_key(backend: SocketAddr, protocol: Protocol) -> LookupKey {
-    LookupKey { role: role::REAL, ..vip_key(backend, protocol) }
+/// Of packets from a backend in mode `nat`, one for each protocol.
+pub(super) fn real_keys(spec: &ServiceSpec, backend: SocketAddr) -> Vec<LookupKey> {
+    let port = spec.address.port().map_or(0, |_| backend.port());
+    let key = |&protocol: &u8| LookupKey {
+        addr: mapped(backend.ip()),
+        port: port.to_be_bytes(),
+        protocol,
+        role: role::REAL,
+    };
+    spec.protocol.numbers().iter().map(key).collect()
 }
 
-/// Of packets to one of our addresses that name no port.
-pub(super) fn address_key(ip: IpAddr) -> LookupKey {
-    LookupKey { addr: mapped(ip), role: role::ADDRESS, ..LookupKey::default() }
+/// Of packets to our addresses that name no port.
+pub(super) fn address_key(vip: Vip) -> LookupKey {
+    let role = if vip.is_prefix() { role::PREFIX | vip.mapped_len() } else { role::ADDRESS };
+    LookupKey { addr: mapped(vip.ip()), role, ..LookupKey::default() }
 }
 
 pub(super) fn lookup_slot(key: LookupKey, service: u16, backend: u16) -> LookupSlot {
@@ -58,17 +75,28 @@ pub(super) fn lookup_slot(key: LookupKey, service: u16, backend: u16) -> LookupS
     }
 }
 
-/// A service's row, without its ring and flags.
+/// A service's row, without its ring and what changes with it.
 pub(super) fn service_row(spec: &ServiceSpec) -> Service {
+    let flag = |set: bool, flag: u16| if set { flag } else { 0 };
     Service {
         vip: mapped(spec.address.ip()),
-        port: spec.address.port().to_be_bytes(),
-        protocol: spec.protocol.number(),
+        port: spec.address.port().unwrap_or(0).to_be_bytes(),
+        protocol: match spec.protocol.numbers() {
+            &[one] => one,
+            _ => TCP_AND_UDP,
+        },
         mode: match spec.mode {
             Mode::L2 => mode::L2,
             Mode::Nat => mode::NAT,
+            Mode::Ipip => mode::IPIP,
+            Mode::Gue => mode::GUE,
         },
-        prefix_len: 128,
+        flags: flag(spec.affinity == Affinity::Client, service_flags::BY_CLIENT)
+            | flag(spec.udp == Udp::Tracked, service_flags::TRACKED)
+            | flag(spec.udp == Udp::Quic, service_flags::QUIC)
+            | flag(spec.echo, service_flags::ECHO),
+        prefix_len: spec.address.mapped_len(),
+        udp_idle: spec.udp_idle,
         ring_size: spec.ring_size,
         ..Service::default()
     }
@@ -76,16 +104,36 @@ pub(super) fn service_row(spec: &ServiceSpec) -> Service {
 
 /// The service of a row; `None` for a row that we never wrote.
 pub(super) fn service_of(name: Name, row: &Service) -> Option<ServiceSpec> {
+    let ip = unmapped(row.vip);
+    let len = row.prefix_len.checked_sub(if ip.is_ipv4() { 96 } else { 0 })?;
+    let port = u16::from_be_bytes(row.port);
+    let has = |flag: u16| row.flags & flag != 0;
     Some(ServiceSpec {
         name,
-        address: socket(row.vip, row.port),
-        protocol: (row.protocol == Protocol::Tcp.number()).then_some(Protocol::Tcp)?,
+        address: Vip::new(Prefix::of(ip, len)?, (port != 0).then_some(port)),
+        protocol: match row.protocol {
+            6 => Protocol::Tcp,
+            17 => Protocol::Udp,
+            TCP_AND_UDP => Protocol::TcpAndUdp,
+            _ => return None,
+        },
         mode: match row.mode {
             mode::L2 => Mode::L2,
             mode::NAT => Mode::Nat,
+            mode::IPIP => Mode::Ipip,
+            mode::GUE => Mode::Gue,
             _ => return None,
         },
         ring_size: row.ring_size,
+        affinity: if has(service_flags::BY_CLIENT) { Affinity::Client } else { Affinity::Flow },
+        udp: match (has(service_flags::TRACKED), has(service_flags::QUIC)) {
+            (false, false) => Udp::Stateless,
+            (true, false) => Udp::Tracked,
+            (false, true) => Udp::Quic,
+            (true, true) => return None,
+        },
+        udp_idle: row.udp_idle,
+        echo: has(service_flags::ECHO),
     })
 }
 
@@ -112,6 +160,7 @@ pub(super) fn backend_row(
         row.dst_mac = hop.dst_mac;
         row.src_mac = hop.src_mac;
         row.ifindex = hop.ifindex;
+        row.mtu = hop.mtu;
     }
     row
 }
@@ -127,7 +176,8 @@ pub(super) fn backend_of(row: &Backend) -> Option<(SocketAddr, Binding, Option<N
             _ => return None,
         },
     };
-    let hop = NextHop { dst_mac: row.dst_mac, src_mac: row.src_mac, ifindex: row.ifindex };
+    let hop =
+        NextHop { dst_mac: row.dst_mac, src_mac: row.src_mac, ifindex: row.ifindex, mtu: row.mtu };
     Some((socket(row.addr, row.port), binding, (row.reachable != 0).then_some(hop)))
 }
 
@@ -197,6 +247,33 @@ mod tests {
         for text in ["192.0.2.1:80", "[2001:db8::1]:443"] {
             let address: SocketAddr = text.parse().unwrap();
             assert_eq!(socket(mapped(address.ip()), address.port().to_be_bytes()), address);
+        }
+    }
+
+    #[test]
+    fn services_of_every_kind_come_back() {
+        let name: Name = "www".parse().unwrap();
+        let kinds = [
+            ("203.0.113.10:80", Protocol::Tcp, Mode::L2, Affinity::Flow, Udp::Stateless),
+            ("203.0.113.0/24:*", Protocol::TcpAndUdp, Mode::Ipip, Affinity::Client, Udp::Quic),
+            ("203.0.113.10:*", Protocol::Udp, Mode::Nat, Affinity::Flow, Udp::Tracked),
+            ("[2001:db8::]/48:443", Protocol::Udp, Mode::Gue, Affinity::Client, Udp::Stateless),
+            ("[::]/0:53", Protocol::Tcp, Mode::L2, Affinity::Flow, Udp::Stateless),
+            ("0.0.0.0/0:53", Protocol::Tcp, Mode::L2, Affinity::Flow, Udp::Stateless),
+        ];
+        for (address, protocol, mode, affinity, udp) in kinds {
+            let address: Vip = address.parse().unwrap();
+            let tcp = ServiceSpec::tcp(name.clone(), address, mode);
+            let spec = ServiceSpec {
+                protocol,
+                affinity,
+                udp,
+                udp_idle: 7,
+                ring_size: 99,
+                echo: true,
+                ..tcp
+            };
+            assert_eq!(service_of(name.clone(), &service_row(&spec)), Some(spec));
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use lb_common::abi::{Config, FlowEntry, FlowKey};
+use lb_common::abi::{Config, FlowEntry, FlowKey, service_flags};
 
-use super::{Plane, rings};
+use super::{Plane, rings, site::Site};
 use crate::{
     edge::{grace::Ticket, neighbors::NextHop, pool::Extent},
-    model::Name,
+    model::{Name, Udp},
 };
 
 /// What a look at all remembered flows has shown.
@@ -41,7 +41,34 @@ pub(in crate::edge) enum Needless {
 impl Plane {
     /// Whether any flow may be remembered, or an id waits for that to be known.
     pub(in crate::edge) fn needs_sweep(&self) -> bool {
-        !self.flows_clean || self.bindings.any_resting() || self.services.any_resting()
+        !self.flows_clean
+            || self.bindings.any_resting()
+            || self.services.any_resting()
+            || self.tracks_udp()
+    }
+
+    /// Whether some service remembers its UDP flows all the time.
+    fn tracks_udp(&self) -> bool {
+        self.state.services.values().any(|spec| spec.udp == Udp::Tracked)
+    }
+
+    /// Why a tracked UDP flow need not be remembered, or its service.
+    pub(in crate::edge) fn judge_tracked(
+        &self,
+        key: &FlowKey,
+        entry: &FlowEntry,
+    ) -> Result<u16, Needless> {
+        let service = self.service_of(key).ok_or(Needless::NoService)?;
+        let tracked = self.live.services.get(usize::from(service)).flags & service_flags::TRACKED;
+        if tracked == 0 {
+            return Err(Needless::NoService);
+        }
+        if self.bindings.is_held(entry.backend) { Ok(service) } else { Err(Needless::NoBackend) }
+    }
+
+    /// Seconds of silence after which a UDP flow of this service is over.
+    pub(in crate::edge) fn udp_idle(&self, service: u16) -> u32 {
+        self.live.services.get(usize::from(service)).udp_idle
     }
 
     /// Why a flow need not be remembered, or the service it belongs to.
@@ -162,9 +189,18 @@ impl Plane {
         }
     }
 
-    /// Sets the secret of the flow hash.
-    pub(in crate::edge) fn set_flow_key(&mut self, flow_key: [u64; 2]) {
-        self.live.config.set(0, Config { flow_key, ..*self.live.config.get(0) });
+    /// Sets what is the same for all services.
+    pub(in crate::edge) fn set_site(&mut self, site: &Site) {
+        let Site { flow_key, answers, tunnel_v4, tunnel_v6 } = *site;
+        let config = Config {
+            flow_key,
+            answers,
+            tunnel_v4: tunnel_v4.0.octets(),
+            tunnel_v4_flow: tunnel_v4.1.to_be_bytes(),
+            tunnel_v6: tunnel_v6.octets(),
+            ..*self.live.config.get(0)
+        };
+        self.live.config.set(0, config);
         self.live.commit();
     }
 

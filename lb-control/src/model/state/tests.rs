@@ -3,20 +3,15 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Phase, Protocol, Share};
+use crate::model::{Phase, Share};
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
 fn spec(service: &str, address: &str, mode: Mode) -> ServiceSpec {
-    ServiceSpec {
-        name: name(service),
-        address: address.parse().unwrap(),
-        protocol: Protocol::Tcp,
-        mode,
-        ring_size: 101,
-    }
+    let address: Vip = address.parse().unwrap();
+    ServiceSpec { ring_size: 101, ..ServiceSpec::tcp(name(service), address, mode) }
 }
 
 fn put_service(service: &str, address: &str, mode: Mode) -> Change {
@@ -65,7 +60,7 @@ fn base() -> SwitchState {
 fn what_does_not_fit_is_refused_and_changes_nothing() {
     let table = [
         (put_service("web", "203.0.113.10:80", Mode::L2), "already the address of service `www`"),
-        (put_service("web", "203.0.113.30:0", Mode::L2), "cannot be the address"),
+        (put_service("web", "203.0.113.0/24:80", Mode::Nat), "is a prefix"),
         (put_service("web", "127.0.0.1:80", Mode::L2), "cannot be the address"),
         (put_service("web", "0.0.0.0:80", Mode::L2), "cannot be the address"),
         (put_service("web", "224.0.0.1:80", Mode::L2), "cannot be the address"),

@@ -8,6 +8,10 @@ fn service(policies: Vec<v1::Policy>) -> ServiceView {
             address: "203.0.113.10:80".to_owned(),
             protocol: v1::Protocol::Tcp.into(),
             mode: v1::Mode::L2.into(),
+            affinity: v1::Affinity::Flow.into(),
+            udp: v1::Udp::Stateless.into(),
+            udp_idle: 120,
+            echo: false,
             ring_size: 65_537,
         }),
         backends_active: 2,
@@ -112,7 +116,7 @@ gold  192.0.2.0/24,2001:db8::/32  any   10        2
 fn json_is_a_contract() {
     assert_eq!(
         serde_json::to_string(&service(Vec::new())).unwrap(),
-        r#"{"name":"www","address":"203.0.113.10:80","protocol":"tcp","mode":"l2","ring_size":65537,"backends_active":2,"backends_total":3,"moving":true,"policies":[]}"#
+        r#"{"name":"www","address":"203.0.113.10:80","protocol":"tcp","affinity":"flow","udp":"stateless","udp_idle_seconds":120,"answers_echo":false,"mode":"l2","ring_size":65537,"backends_active":2,"backends_total":3,"moving":true,"policies":[]}"#
     );
     assert_eq!(
         serde_json::to_string(&BackendView::from(backend("active"))).unwrap(),

@@ -128,7 +128,8 @@ fn next_hops_survive() {
     let mut site = Site::new(1000);
     site.apply(vec![put(0, Mode::L2), bind("www", &backend(0, 0), 1, Phase::Serve)]).unwrap();
     let address = "192.0.2.1".parse().unwrap();
-    let hop = NextHop { dst_mac: [2, 0, 0, 0, 0, 1], src_mac: [2, 0, 0, 0, 0, 2], ifindex: 3 };
+    let hop =
+        NextHop { dst_mac: [2, 0, 0, 0, 0, 1], src_mac: [2, 0, 0, 0, 0, 2], ifindex: 3, mtu: 1500 };
     site.plane().set_hops(&[(address, Some(hop))]);
     site.restart();
     assert_eq!(site.plane().hop(address), Some(&hop));

@@ -33,7 +33,7 @@ use crate::{
         sweep::{Sweeper, Tally, Ward},
     },
     model::{
-        Binding, BindingKey, Change, Delta, Mode, Name, Phase, Protocol, ServiceSpec, Stamp, Weight,
+        Binding, BindingKey, Change, Delta, Mode, Name, Phase, ServiceSpec, Stamp, Vip, Weight,
     },
 };
 
@@ -132,6 +132,7 @@ pub(super) struct Site {
     view: Memory,
     pub open: MemoryFlows,
     pub syns: MemoryFlows,
+    pub udp: MemoryFlows,
     counters: TestCounters,
     grace: Arc<TestGrace>,
     sweeper: Sweeper,
@@ -167,7 +168,12 @@ impl Site {
         let grace = Arc::new(TestGrace::default());
         let memory = || Memory::map(|name| files[name].as_fd(), ring_pool).unwrap();
         let mut plane = Plane::adopt(memory(), grace.clone(), |_| false).unwrap();
-        plane.set_flow_key([7, 8]);
+        plane.set_site(&crate::edge::plane::Site {
+            flow_key: [7, 8],
+            answers: 1000,
+            tunnel_v4: ("198.18.0.0".parse().unwrap(), 0x1_ffff),
+            tunnel_v6: "100::".parse().unwrap(),
+        });
         Self {
             plane: Mutex::new(plane),
             view: memory(),
@@ -175,6 +181,7 @@ impl Site {
             ring_pool,
             open: MemoryFlows::default(),
             syns: MemoryFlows::default(),
+            udp: MemoryFlows::default(),
             counters: TestCounters::default(),
             grace,
             sweeper: sweeper(),
@@ -196,7 +203,7 @@ impl Site {
 
     /// A new process takes over from one that was killed.
     pub(super) fn restart(&mut self) {
-        let flows = Flows { open: &self.open, syns: &self.syns };
+        let flows = Flows { open: &self.open, syns: &self.syns, udp: &self.udp };
         let named = flows.named().unwrap();
         let memory = Memory::map(|name| self.files[name].as_fd(), self.ring_pool).unwrap();
         let named = |id: u16| named[usize::from(id)];
@@ -212,7 +219,7 @@ impl Site {
         self.grace.wait(self.grace.begin());
         let ward = Ward {
             plane: &self.plane,
-            flows: Flows { open: &self.open, syns: &self.syns },
+            flows: Flows { open: &self.open, syns: &self.syns, udp: &self.udp },
             counters: &self.counters,
             grace: &*self.grace,
         };
@@ -268,7 +275,7 @@ impl Site {
         if row.ring_len == 0 {
             return None;
         }
-        let slot = hash::ring_slot(self.plane().flow_hash(flow), row.ring_len);
+        let slot = hash::ring_slot(self.plane().place_of(flow, &row), row.ring_len);
         let slot = self.view.rings.get((row.ring_offset + slot) as usize);
         let (current, settled) = (rings::current(slot), rings::settled(slot));
         let moving = row.flags & service_flags::MOVING != 0;
@@ -336,11 +343,8 @@ pub(super) fn name(text: &str) -> Name {
 
 pub(super) fn service(text: &str, address: &str, mode: Mode, ring_size: u32) -> Change {
     Change::PutService(ServiceSpec {
-        name: name(text),
-        address: address.parse().unwrap(),
-        protocol: Protocol::Tcp,
-        mode,
         ring_size,
+        ..ServiceSpec::tcp(name(text), address.parse::<Vip>().unwrap(), mode)
     })
 }
 

@@ -9,7 +9,7 @@ use tokio_stream::StreamExt as _;
 
 /// Where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// In the driver.
     Native,
     /// In the network stack.
@@ -17,7 +17,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Generic => "generic",
@@ -27,20 +27,23 @@ impl Place {
 
 /// An interface as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Interface {
+pub(crate) struct Interface {
     pub index: u32,
     /// Its Ethernet address, where it has one.
     pub mac: Option<[u8; 6]>,
+    /// Longest IP packet that it takes; 0 is not known.
+    pub mtu: u32,
     /// The XDP program on it, by id.
     pub program: Option<(u32, Place)>,
 }
 
 impl Interface {
-    pub(super) fn of(link: &LinkMessage) -> Self {
-        let mut found = Self { index: link.header.index, mac: None, program: None };
+    pub(crate) fn of(link: &LinkMessage) -> Self {
+        let mut found = Self { index: link.header.index, mac: None, mtu: 0, program: None };
         for attribute in &link.attributes {
             match attribute {
                 LinkAttribute::Address(address) => found.mac = address.as_slice().try_into().ok(),
+                LinkAttribute::Mtu(mtu) => found.mtu = *mtu,
                 LinkAttribute::Xdp(xdp) => found.program = program_of(xdp),
                 _ => {}
             }
@@ -68,7 +71,7 @@ fn program_of(xdp: &[LinkXdp]) -> Option<(u32, Place)> {
 ///
 /// # Errors
 /// When there is no such interface, or netlink fails.
-pub(super) fn look_up(name: &str) -> anyhow::Result<Interface> {
+pub(crate) fn look_up(name: &str) -> anyhow::Result<Interface> {
     // On a thread of its own: the caller may or may not be inside a runtime. It
     // stays in the caller's network namespace.
     let find = || {

@@ -1,5 +1,7 @@
 //! Attaching the program to interfaces, by links that outlive the process.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, anyhow, bail};
 use aya::programs::{
     ProgramError, Xdp, XdpMode as AyaMode,
@@ -10,23 +12,24 @@ use tracing::{info, warn};
 
 use super::{
     interfaces::{self, Interface, Place},
-    pins::{Pins, unpin},
+    pin::unpin,
 };
 use crate::config::XdpMode;
 
 /// Attaches `program` to an interface, or puts it in the place of the program
-/// that an earlier process attached, between two packets.
+/// that an earlier process attached, between two packets. `pinned` says where
+/// the link of an interface, by its index, is pinned.
 ///
 /// # Errors
 /// Says why it cannot be attached and what to do.
-pub(super) fn attach(
+pub(crate) fn attach(
     program: &mut Xdp,
-    pins: &Pins,
+    pinned: impl Fn(u32) -> PathBuf + Copy,
     name: &str,
     mode: XdpMode,
 ) -> anyhow::Result<Place> {
     let interface = interfaces::look_up(name)?;
-    if let Some(place) = replace(program, pins, name, &interface, mode)? {
+    if let Some(place) = replace(program, pinned, name, &interface, mode)? {
         return Ok(place);
     }
     if let Some((id, place)) = interface.program {
@@ -39,13 +42,13 @@ pub(super) fn attach(
         );
     }
     let place = match mode {
-        XdpMode::Native => create(program, pins, name, &interface, Place::Native)
+        XdpMode::Native => create(program, pinned, name, &interface, Place::Native)
             .map_err(|error| error.context(no_native(name)))?,
-        XdpMode::Generic => create(program, pins, name, &interface, Place::Generic)?,
-        XdpMode::Auto => match create(program, pins, name, &interface, Place::Native) {
+        XdpMode::Generic => create(program, pinned, name, &interface, Place::Generic)?,
+        XdpMode::Auto => match create(program, pinned, name, &interface, Place::Native) {
             Ok(place) => place,
             Err(error) => {
-                let place = create(program, pins, name, &interface, Place::Generic)?;
+                let place = create(program, pinned, name, &interface, Place::Generic)?;
                 warn!(
                     "interface {name}: the driver cannot run XDP programs ({error:#}); using \
                      generic mode, which is slower"
@@ -61,7 +64,7 @@ pub(super) fn attach(
 fn no_native(name: &str) -> String {
     format!(
         "the driver of interface {name} cannot run the XDP program: lower its MTU if it is large, \
-         or set `xdp = \"auto\"` in [edge]"
+         or set `xdp = \"auto\"`"
     )
 }
 
@@ -69,12 +72,12 @@ fn no_native(name: &str) -> String {
 /// still good.
 fn replace(
     program: &mut Xdp,
-    pins: &Pins,
+    pinned: impl Fn(u32) -> PathBuf + Copy,
     name: &str,
     interface: &Interface,
     mode: XdpMode,
 ) -> anyhow::Result<Option<Place>> {
-    let path = pins.link(interface.index);
+    let path = pinned(interface.index);
     let link = match PinnedLink::from_pin(&path) {
         Ok(link) => FdLink::from(link),
         Err(LinkError::SyscallError(error))
@@ -100,7 +103,7 @@ fn replace(
     if asked != place {
         bail!(
             "interface {name} carries our program in {} mode, which cannot be changed without \
-             losing packets: set `xdp = \"{}\"` in [edge], or run `sluice detach` first",
+             losing packets: set `xdp = \"{}\"`, or run `sluice detach` first",
             place.name(),
             place.name(),
         );
@@ -116,7 +119,7 @@ fn replace(
 /// Makes a link and pins it.
 fn create(
     program: &mut Xdp,
-    pins: &Pins,
+    pinned: impl Fn(u32) -> PathBuf + Copy,
     name: &str,
     interface: &Interface,
     place: Place,
@@ -137,7 +140,7 @@ fn create(
             place.name()
         )
     })?;
-    link.pin(pins.link(interface.index)).context("the link cannot be pinned")?;
+    link.pin(pinned(interface.index)).context("the link cannot be pinned")?;
     Ok(place)
 }
 
@@ -159,18 +162,4 @@ fn explain(error: ProgramError, name: &str, place: Place) -> anyhow::Error {
     let place = place.name();
     anyhow::Error::new(error)
         .context(format!("interface {name} does not take the program in {place} mode: {hint}"))
-}
-
-/// Detaches from interfaces that an earlier process served and we do not.
-///
-/// # Errors
-/// When a pin cannot be removed.
-pub(super) fn drop_others(pins: &Pins, ours: &[u32]) -> anyhow::Result<()> {
-    for (index, path) in pins.links()? {
-        if !ours.contains(&index) {
-            unpin(&path)?;
-            info!("detached from interface {index}, which is not configured any more");
-        }
-    }
-    Ok(())
 }

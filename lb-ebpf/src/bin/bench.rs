@@ -9,6 +9,7 @@
 
 use aya_ebpf::{
     bindings::xdp_action,
+    helpers::generated::bpf_xdp_adjust_head,
     macros::{map, xdp},
     maps::{Array, ProgramArray},
     programs::XdpContext,
@@ -21,9 +22,10 @@ const IPV6_FRAME: usize = 74;
 /// The frame that every packet begins as.
 #[map]
 static TEMPLATE: Array<[u8; IPV6_FRAME]> = Array::with_max_entries(1, 0);
-/// Flows; 1 for IPv6, 0 for IPv4; 1 where the client is the destination.
+/// Flows; 1 for IPv6, 0 for IPv4; 1 where the client is the destination; bytes
+/// of the frame, and bytes that the program under test puts before it.
 #[map]
-static SETTINGS: Array<[u32; 3]> = Array::with_max_entries(1, 0);
+static SETTINGS: Array<[u32; 5]> = Array::with_max_entries(1, 0);
 /// Packets so far.
 #[map]
 static COUNT: Array<u64> = Array::with_max_entries(1, 0);
@@ -40,9 +42,22 @@ pub fn bench(ctx: XdpContext) -> u32 {
     xdp_action::XDP_ABORTED
 }
 
+/// The least that a program under test does: what it puts before the frame
+/// has to be made room for.
 #[xdp]
-pub fn floor(_ctx: XdpContext) -> u32 {
+pub fn floor(ctx: XdpContext) -> u32 {
+    let room = SETTINGS.get(0).map_or(0, |settings| settings[4]);
+    if room != 0 && !move_head(&ctx, -(room as i32)) {
+        return xdp_action::XDP_ABORTED;
+    }
     xdp_action::XDP_TX
+}
+
+#[inline(always)]
+fn move_head(ctx: &XdpContext, bytes: i32) -> bool {
+    // SAFETY: the context is the one this program was given; frames are looked
+    // at anew afterwards.
+    unsafe { bpf_xdp_adjust_head(ctx.ctx, bytes) == 0 }
 }
 
 macro_rules! copy {
@@ -59,8 +74,15 @@ macro_rules! copy {
 #[inline(always)]
 fn restore(ctx: &XdpContext) -> Result<(), Short> {
     let template = TEMPLATE.get(0).ok_or(Short)?;
-    let [flows, v6, client_is_destination] = *SETTINGS.get(0).ok_or(Short)?;
+    let [flows, v6, client_is_destination, bytes, _] = *SETTINGS.get(0).ok_or(Short)?;
     let flow = next_flow(flows)?;
+    // What the last packet was put into.
+    // (The verifier takes sums of numbers here, but none with a pointer in it.)
+    let size = core::hint::black_box(Frame::new(ctx).size());
+    let surplus = size as i32 - bytes as i32;
+    if surplus != 0 && !move_head(ctx, surplus) {
+        return Err(Short);
+    }
     let frame = Frame::new(ctx);
     if v6 == 0 {
         let header = frame.header::<IPV4_FRAME>(0)?;

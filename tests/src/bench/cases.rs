@@ -1,4 +1,4 @@
-//! What is measured.
+//! What is measured: `KIND/MODE/FAMILY/flows=N/STATE`.
 
 use lb_common::abi::Reason;
 
@@ -6,11 +6,12 @@ use crate::packet::{Packet, Refusal, Server, Service, World, server, server6, tc
 
 /// Slots of each service's ring, and of the pool that holds a generation's rings.
 const RING: u32 = 65_537;
-pub(super) const RING_SLOTS: u32 = 10 * (RING + 1);
+pub(super) const RING_SLOTS: u32 = 2 * 10 * (RING + 1);
 /// Flows that can be remembered.
 pub(super) const ROOM: u32 = 262_144;
-const FLOWS: [u32; 2] = [1, 100_000];
-const REMEMBERED: &str = "moving, remembered";
+const FLOWS: [u32; 4] = [1, 10_000, 100_000, 1_000_000];
+/// What fits the table of remembered flows.
+const REMEMBERED: [u32; 3] = [1, 10_000, 100_000];
 
 /// One measurement.
 pub(super) struct Case {
@@ -23,94 +24,133 @@ pub(super) struct Case {
     pub(super) ipv6: bool,
     /// Flows differ in their destination.
     pub(super) to_client: bool,
+    /// Bytes that the program puts before the frame.
+    pub(super) overhead: u32,
     /// Why every packet leaves.
     pub(super) reason: Reason,
 }
+
+/// A forwarding mode, with the bytes that it puts before packets of a family.
+type Mode = (&'static str, fn(&str) -> Service, [u32; 2]);
+
+const MODES: [Mode; 4] = [
+    ("l2", Service::l2, [0, 0]),
+    ("nat", Service::nat, [0, 0]),
+    ("ipip", Service::ipip, [20, 40]),
+    ("gue", Service::gue, [28, 48]),
+];
 
 /// A family's addresses.
 struct Family {
     name: &'static str,
     client: &'static str,
     real: &'static str,
-    l2: &'static str,
-    nat: &'static str,
-    closed: &'static str,
-    moving: &'static str,
-    remembered: &'static str,
+    /// Of services; ports tell them apart.
+    vip: &'static str,
     other: &'static str,
 }
 
-const IPV4: Family = Family {
-    name: "IPv4",
-    client: "198.18.0.0:1024",
-    real: "10.0.0.1:8080",
-    l2: "203.0.113.10:80",
-    nat: "203.0.113.11:80",
-    closed: "203.0.113.12:80",
-    moving: "203.0.113.13:80",
-    remembered: "203.0.113.14:80",
-    other: "192.0.2.1:80",
-};
-const IPV6: Family = Family {
-    name: "IPv6",
-    client: "[2001:db8:c::]:1024",
-    real: "[fd00::65]:8080",
-    l2: "[2001:db8::10]:80",
-    nat: "[2001:db8::11]:80",
-    closed: "[2001:db8::12]:80",
-    moving: "[2001:db8::13]:80",
-    remembered: "[2001:db8::14]:80",
-    other: "[2001:db8::99]:80",
-};
+const FAMILIES: [Family; 2] = [
+    Family {
+        name: "v4",
+        client: "198.18.0.0:1024",
+        real: "10.0.0.1:8080",
+        vip: "203.0.113.10",
+        other: "192.0.2.1:80",
+    },
+    Family {
+        name: "v6",
+        client: "[2001:db8:c::]:1024",
+        real: "[fd00::65]:8080",
+        vip: "[2001:db8::10]",
+        other: "[2001:db8::99]:80",
+    },
+];
 
-/// A hundred servers behind five services in each family.
+/// Ports of services: at rest and moving by mode, then two of their own.
+const CLOSED: u16 = 90;
+const TRACKED: u16 = 91;
+
+impl Family {
+    /// The service of a mode, at rest or moving.
+    fn at(&self, mode: usize, moving: bool) -> String {
+        self.port(80 + 2 * mode as u16 + u16::from(moving))
+    }
+
+    fn port(&self, port: u16) -> String {
+        format!("{}:{port}", self.vip)
+    }
+}
+
+/// A hundred servers behind every service. Those that move have lost a tenth.
 pub(super) fn world() -> World {
     let v4: Vec<Server> = (1..=100).map(server).collect();
     let v6: Vec<Server> = (101..=200).map(server6).collect();
-    [(&IPV4, v4), (&IPV6, v6)].into_iter().fold(World::new(), |world, (family, servers)| {
-        let at_rest = |service: Service| service.ring(&servers, &servers, RING);
-        let moving = |service: Service| service.ring(&servers[50..], &servers[..50], RING);
+    FAMILIES.iter().zip([v4, v6]).fold(World::new(), |world, (family, servers)| {
+        let rest = |service: Service| service.ring(&servers, &servers, RING);
+        let moving = |service: Service| service.ring(&servers[10..], &servers, RING);
+        let modes = MODES.iter().enumerate();
+        let world = modes.fold(world, |world, (index, (_, make, _))| {
+            world
+                .service(rest(make(&family.at(index, false))))
+                .service(moving(make(&family.at(index, true))))
+        });
+        let all_move = Service::l2(&family.port(TRACKED));
         world
-            .service(at_rest(Service::l2(family.l2)))
-            .service(at_rest(Service::nat(family.nat)))
-            .service(at_rest(Service::l2(family.closed).refuses(Refusal::reset(1.0))))
-            .service(moving(Service::l2(family.moving)))
-            .service(moving(Service::l2(family.remembered)))
+            .service(rest(Service::l2(&family.port(CLOSED)).refuses(Refusal::reset(1.0))))
+            .service(all_move.ring(&servers[50..], &servers[..50], RING))
     })
 }
 
 /// Every kind of packet, in both families, at one flow and at many.
 pub(super) fn all() -> Vec<Case> {
     let mut cases = Vec::new();
-    for family in [&IPV4, &IPV6] {
-        let from_client = |to| tcp(family.client, to);
-        let reply = tcp(family.real, family.client).ack(1);
-        let kinds: [(&str, Packet, Reason); 8] = [
-            ("established, l2", from_client(family.l2).ack(1), Reason::ForwardEstablished),
-            ("established, nat", from_client(family.nat).ack(1), Reason::ForwardEstablished),
-            ("reply, nat", reply, Reason::ForwardReply),
-            ("new connection", from_client(family.l2).syn(), Reason::ForwardNew),
-            ("RST", from_client(family.closed).syn(), Reason::RefusedReset),
-            ("not ours", from_client(family.other).ack(1), Reason::NotOurs),
-            ("moving, untracked", from_client(family.moving).ack(1), Reason::ForwardEstablished),
-            (REMEMBERED, from_client(family.remembered).ack(1), Reason::ForwardEstablished),
-        ];
-        for (kind, packet, reason) in kinds {
-            let syn = || from_client(family.remembered).syn().bytes();
-            cases.extend(FLOWS.map(|flows| Case {
-                name: format!("{kind}, {}, {}", family.name, plural(flows)),
-                begin: (kind == REMEMBERED).then(syn),
+    for (index, family) in FAMILIES.iter().enumerate() {
+        let from_client = |to: &str| tcp(family.client, to);
+        let mut add = |kind: &str, flows: &[u32], packet: &Packet, state: &str, case: &Case| {
+            cases.extend(flows.iter().map(|&flows| Case {
+                name: format!("{kind}/{}/flows={flows}/{state}", family.name),
                 frame: packet.bytes(),
                 flows,
-                ipv6: family.name == IPV6.name,
-                to_client: reason == Reason::ForwardReply,
-                reason,
+                ipv6: family.name == "v6",
+                begin: case.begin.clone(),
+                ..*case
             }));
+        };
+        let plain = |reason| Case {
+            name: String::new(),
+            begin: None,
+            frame: Vec::new(),
+            flows: 1,
+            ipv6: false,
+            to_client: false,
+            overhead: 0,
+            reason,
+        };
+        for (mode, (name, _, overhead)) in MODES.iter().enumerate() {
+            for (moving, state) in [(false, "rest"), (true, "moving")] {
+                let to = family.at(mode, moving);
+                let way = |reason| Case { overhead: overhead[index], ..plain(reason) };
+                let ack = from_client(&to).ack(1);
+                let case = way(Reason::ForwardEstablished);
+                add(&format!("established/{name}"), &FLOWS, &ack, state, &case);
+                if !moving {
+                    let (syn, case) = (from_client(&to).syn(), way(Reason::ForwardNew));
+                    add(&format!("new/{name}"), &FLOWS, &syn, state, &case);
+                }
+            }
         }
+        let reply = tcp(family.real, family.client).ack(1);
+        let case = Case { to_client: true, ..plain(Reason::ForwardReply) };
+        add("reply/nat", &FLOWS, &reply, "rest", &case);
+        let refused = from_client(&family.port(CLOSED)).syn();
+        add("rst/l2", &FLOWS, &refused, "rest", &plain(Reason::RefusedReset));
+        let other = from_client(family.other).ack(1);
+        add("not-ours/none", &FLOWS, &other, "rest", &plain(Reason::NotOurs));
+        let remembered = from_client(&family.port(TRACKED));
+        let begin = Some(remembered.clone().syn().bytes());
+        let case = Case { begin, ..plain(Reason::ForwardEstablished) };
+        add("remembered/l2", &REMEMBERED, &remembered.ack(1), "moving", &case);
     }
     cases
-}
-
-fn plural(flows: u32) -> String {
-    if flows == 1 { "1 flow".into() } else { format!("{flows} flows") }
 }

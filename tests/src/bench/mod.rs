@@ -23,7 +23,7 @@ use self::{cases::Case, report::Row, wrapper::Wrapper};
 use crate::packet::{Program, routed};
 
 /// How often every case has its turn.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 9;
 /// Packets in one turn; a few milliseconds.
 const PACKETS: u32 = 100_000;
 

@@ -50,7 +50,9 @@ impl Wrapper {
         let mut template = [0; TEMPLATE];
         template[..frame.len()].copy_from_slice(frame);
         self.set("TEMPLATE", template)?;
-        self.set("SETTINGS", [case.flows, case.ipv6.into(), case.to_client.into()])?;
+        let bytes = frame.len() as u32;
+        let settings = [case.flows, case.ipv6.into(), case.to_client.into(), bytes, case.overhead];
+        self.set("SETTINGS", settings)?;
         let options =
             TestRunOptions { data_in: Some(frame), repeat: packets, ..Default::default() };
         let result = xdp(&self.ebpf, "bench")?.test_run(options)?;

@@ -1,7 +1,9 @@
 //! Every forwarding mode in both families.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail, ensure};
-use lab::{Lab, Service, gue, ipip, l2, nat};
+use lab::{Lab, Service, eventually, gue, ipip, l2, nat};
 
 #[test]
 fn l2_over_ipv4() -> Result<()> {
@@ -58,10 +60,12 @@ fn a_client_learns_what_fits_into_the_tunnel() -> Result<()> {
         let url = format!("http://{}/", lab.vip("www"));
         let args = ["--silent", "--fail", "--max-time", "10", "--header", &header, &url];
         lab.client().run("curl", &args)?.stdout()?;
-        lab.until(5, "the client to have been told", || match lab.reason("too_big")? {
-            0 => Ok(None),
-            told @ 1..=10 => Ok(Some(told)),
-            told => bail!("it was told {told} times"),
+        eventually(Duration::from_secs(5), "the client to have been told", || {
+            match lab.reason("too_big")? {
+                0 => Ok(None),
+                told @ 1..=10 => Ok(Some(told)),
+                told => bail!("it was told {told} times"),
+            }
         })?;
     }
     Ok(())

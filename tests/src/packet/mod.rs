@@ -15,12 +15,14 @@
 //! ```
 
 mod case;
+mod decap;
 mod frame;
 mod program;
 mod route;
 mod world;
 
 pub use case::{Case, case, check, play};
+pub use decap::Decapsulator;
 pub use frame::{
     EDGE_MAC, Packet, ROUTER_MAC, answer, checksum, icmp, icmp_answer, other, ping, tcp, udp,
 };

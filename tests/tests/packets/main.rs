@@ -6,6 +6,7 @@ mod admission;
 mod answers;
 mod budget;
 mod datagrams;
+mod decap;
 mod fragments;
 mod icmp;
 mod l2;

@@ -5,6 +5,7 @@
 
 mod admission;
 mod binding;
+mod datagrams;
 mod drain;
 mod errors;
 mod forwarding;

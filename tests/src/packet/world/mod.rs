@@ -98,9 +98,13 @@ impl World {
             classes: self.classes.len() as u32,
             class_dscp: [0; 64],
             answers: self.answers.unwrap_or(DEFAULT_ANSWERS),
-            features: features::ANY_PORT | features::NAT,
             ..Default::default()
         };
+        for service in &self.services {
+            let any_port = if service.address.port() == 0 { features::ANY_PORT } else { 0 };
+            let nat = if service.mode == mode::NAT { features::NAT } else { 0 };
+            config.features |= any_port | nat;
+        }
         let mut lengths: Vec<u8> = self.services.iter().map(|s| s.prefix_len).collect();
         lengths.retain(|&len| len != 128);
         lengths.sort_unstable_by(|a, b| b.cmp(a));

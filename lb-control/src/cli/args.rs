@@ -2,6 +2,7 @@
 
 mod daemons;
 mod operator;
+mod trace;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -14,6 +15,7 @@ pub use self::{
     operator::{
         AddArgs, CountersArgs, DropArgs, EventsArgs, GetArgs, RemoveArgs, Resource, WeightArgs,
     },
+    trace::TraceArgs,
     values::Bind,
 };
 
@@ -202,6 +204,18 @@ Examples:
   sluice counters --watch --interval 2s
   sluice counters --switch edge1 -o json")]
     Counters(CountersArgs),
+    /// Say what the edge on this host does with a packet, and why
+    #[command(after_help = "\
+Run it on the edge. The XDP program itself is asked, and counts and remembers
+nothing for it. A flow is a client's; replies of servers are not asked about.
+With --watch, packets as they pass, until interrupted.
+
+Examples:
+  sluice trace 198.51.100.7:40000 203.0.113.10:80 --config /etc/sluice/sluice.toml
+  sluice trace 198.51.100.7:40000 203.0.113.10:443 --protocol udp --new
+  sluice trace --watch --service www --sample 1
+  sluice trace --watch --source 198.51.100.0/24 --count 100 -o json")]
+    Trace(TraceArgs),
     /// Show what has happened
     #[command(after_help = "\
 Examples:

@@ -34,7 +34,7 @@ fn settings(global: &Global, command: &str) -> Result<(PathBuf, Settings), Failu
 }
 
 /// The file and its edge.
-fn edge_settings(
+pub(super) fn edge_settings(
     global: &Global,
     command: &str,
 ) -> Result<(PathBuf, Settings, EdgeSettings), Failure> {

@@ -47,6 +47,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Agent(args) => serve(global, daemon::agent(global, args)),
         Command::Detach => serve(global, daemon::detach(global)),
         Command::Check { file } => commands::check(file, out),
+        Command::Trace(args) => look(global, commands::trace(global, args, out)),
         Command::Version => commands::version(out),
         Command::Status => ask(global, async |client| commands::status(client, out).await),
         Command::Get(args) => ask(global, async |client| commands::get(client, args, out).await),
@@ -71,6 +72,12 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
 fn serve(global: &Global, role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     logging::start(global, "info")?;
     block_on(Builder::new_multi_thread(), role)
+}
+
+/// Runs what looks at this host.
+fn look(global: &Global, task: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    logging::start(global, "warn")?;
+    block_on(Builder::new_current_thread(), task)
 }
 
 /// Runs what asks the manager.

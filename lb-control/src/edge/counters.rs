@@ -145,13 +145,7 @@ impl CounterMaps {
 
     fn reason(&self, reason: Reason) -> io::Result<ReasonCount> {
         let [packets] = self.reasons.sum(reason as u32)?;
-        let fate = match reason.fate() {
-            Fate::Forward => "forward",
-            Fate::Reset => "reset",
-            Fate::Answer => "answer",
-            Fate::Drop => "drop",
-            Fate::Pass => "pass",
-        };
+        let fate = fate_name(reason.fate());
         Ok(ReasonCount { reason: reason.name().to_owned(), fate: fate.to_owned(), packets })
     }
 }
@@ -227,6 +221,17 @@ impl ClassTotals {
     fn total(&self, name: &Name, raw: &[u64; 2]) -> [u64; 2] {
         let offset = self.offsets.get(name).copied().unwrap_or_default();
         [raw[0].wrapping_add(offset[0]), raw[1].wrapping_add(offset[1])]
+    }
+}
+
+/// As tables and programs have it.
+pub(super) fn fate_name(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Forward => "forward",
+        Fate::Reset => "reset",
+        Fate::Answer => "answer",
+        Fate::Drop => "drop",
+        Fate::Pass => "pass",
     }
 }
 

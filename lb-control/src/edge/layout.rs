@@ -5,7 +5,7 @@ use aya::maps::{MapInfo, MapType};
 use lb_common::abi::{
     Backend, BackendCounters, CLASSES, ClassCounters, ClassRange, Config, FlowEntry, FlowKey,
     LOOKUP_BUCKET, LOOKUP_SLOTS, LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES, MAX_SERVICES, Name,
-    Policy, Reason, Service, ServiceCounters, maps, words,
+    Policy, Reason, Service, ServiceCounters, TRACES_BYTES, maps, words,
 };
 
 use crate::config::EdgeSettings;
@@ -73,7 +73,7 @@ impl Shape {
 }
 
 /// Every map that is pinned, with its shape.
-pub(super) fn shapes(settings: &EdgeSettings) -> [(&'static str, Shape); 17] {
+pub(super) fn shapes(settings: &EdgeSettings) -> [(&'static str, Shape); 19] {
     let of_cpu = MapType::PerCpuArray;
     let bucket = LOOKUP_BUCKET;
     [
@@ -96,6 +96,8 @@ pub(super) fn shapes(settings: &EdgeSettings) -> [(&'static str, Shape); 17] {
         (maps::SERVICE_COUNTERS, Shape::of::<u32, ServiceCounters>(of_cpu, MAX_SERVICES)),
         (maps::BACKEND_COUNTERS, Shape::of::<u32, BackendCounters>(of_cpu, MAX_BACKENDS)),
         (maps::CLASS_COUNTERS, Shape::of::<u32, ClassCounters>(of_cpu, CLASSES)),
+        (maps::WATCHER, Shape::of::<u32, u32>(MapType::ProgramArray, 1)),
+        (maps::TRACES, Shape::of::<(), ()>(MapType::RingBuf, TRACES_BYTES)),
         (maps::REASONS, Shape::of::<u32, u64>(of_cpu, Reason::ALL.len() as u32)),
     ]
 }

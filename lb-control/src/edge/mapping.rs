@@ -12,7 +12,7 @@ use std::{
 };
 
 use lb_common::abi::{
-    Backend, ClassRange, Config, FlowEntry, FlowKey, LookupSlot, Name, Policy, Service,
+    Backend, ClassRange, Config, FlowEntry, FlowKey, LookupSlot, Name, Policy, Service, Trace,
 };
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -30,8 +30,16 @@ macro_rules! plain {
     };
 }
 plain!(
-    u32, u64, Backend, ClassRange, Config, LookupSlot, Name, Policy, Service, FlowKey, FlowEntry
+    u32, u64, Backend, ClassRange, Config, LookupSlot, Name, Policy, Service, FlowKey, FlowEntry,
+    Trace
 );
+
+/// The value that these bytes are; `None` when they are too few.
+pub(super) fn decode<T: Plain>(bytes: &[u8]) -> Option<T> {
+    let bytes = bytes.get(..size_of::<T>())?;
+    // SAFETY: as many bytes as the type has, which is valid for any of them.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
 
 /// `len` values in shared memory.
 #[derive(Debug)]

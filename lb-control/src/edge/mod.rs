@@ -10,6 +10,7 @@
 //! | `neighbors` | next hops, from the kernel's tables |
 //! | `counters` | per-CPU counters, by name |
 //! | `session`, `remote` | one manager's session, in this process or over the network |
+//! | `trace` | what the program does with a packet, told by itself |
 //! | `object`, `layout`, `pins` | program, maps and links in the kernel |
 //! | `mapping`, `sys` | the only unsafe rooms: shared memory and raw system calls |
 
@@ -33,6 +34,7 @@ mod shared;
 mod sweep;
 mod sys;
 mod tables;
+pub mod trace;
 
 use std::{
     sync::Arc,

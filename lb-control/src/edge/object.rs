@@ -19,6 +19,9 @@ use crate::{
 /// The program's name in the object.
 const PROGRAM: &str = "sluice";
 
+/// The program's purpose to steer (`lb-ebpf/src/trace.rs`).
+const STEER: u32 = 0;
+
 /// The object file.
 ///
 /// # Errors
@@ -45,9 +48,22 @@ impl Loaded {
     /// # Errors
     /// Says what the kernel refused and what may help.
     pub(super) fn load(settings: &EdgeSettings, pins: &Path) -> anyhow::Result<Self> {
+        Self::load_for(settings, pins, STEER)
+    }
+
+    /// The same, for another purpose of the program.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(super) fn load_for(
+        settings: &EdgeSettings,
+        pins: &Path,
+        purpose: u32,
+    ) -> anyhow::Result<Self> {
         let object = object()?;
         let shapes = shapes(settings);
         let mut loader = EbpfLoader::new();
+        loader.override_global("PURPOSE", &purpose, true);
         for (name, shape) in &shapes {
             loader.map_pin_path(name, pins.join(name));
             // The object's own sizes stay where no setting says otherwise, so

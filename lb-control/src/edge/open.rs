@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use aya::{maps::PerCpuArray, util::KernelVersion};
-use lb_common::abi::maps;
+use lb_common::abi::{maps, words};
 use tracing::{info, warn};
 
 use super::{
@@ -110,6 +110,8 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
         )
     })?;
     let live = Some(plane.flow_key()).filter(|key| *key != [0, 0]);
+    // Somebody may have been killed while he watched.
+    plane.set_word(words::WATCH, 0);
     plane.set_site(&Site::new(settings, flow_key::load(&settings.flow_key, live)?));
     if adopting {
         zero_free(&plane, &counters).context("counters cannot be written")?;

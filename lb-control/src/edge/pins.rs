@@ -71,6 +71,12 @@ impl Pins {
         Ok(Some(Self { root: root.to_owned(), dir, _lock: lock }))
     }
 
+    /// Where an edge of this version has its pins, whoever holds the lock.
+    pub(super) fn current(root: &Path) -> Option<PathBuf> {
+        let dir = root.join(format!("v{ABI_VERSION}"));
+        dir.join(PROGRAM).exists().then_some(dir)
+    }
+
     /// Where maps are pinned.
     pub(super) fn dir(&self) -> &Path {
         &self.dir

@@ -14,5 +14,5 @@ mod not_ours;
 mod outlive;
 mod reports;
 mod roles;
+mod trace;
 mod untouched;
-mod weights;

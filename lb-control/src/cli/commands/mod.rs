@@ -7,6 +7,7 @@ mod events;
 mod get;
 mod names;
 mod status;
+mod trace;
 
 pub use self::{
     change::{add, drop, remove, weight},
@@ -15,6 +16,7 @@ pub use self::{
     events::events,
     get::get,
     status::status,
+    trace::trace,
 };
 use super::{Failure, output::Output};
 

@@ -218,7 +218,7 @@ pub(super) fn name_row(name: &Name) -> abi::Name {
     row
 }
 
-pub(super) fn name_of(row: &abi::Name) -> Option<Name> {
+pub(in crate::edge) fn name_of(row: &abi::Name) -> Option<Name> {
     let len = row.0.iter().position(|&byte| byte == 0)?;
     std::str::from_utf8(&row.0[..len]).ok()?.parse().ok()
 }

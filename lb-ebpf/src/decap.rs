@@ -65,7 +65,7 @@ fn process(ctx: &XdpContext) -> Reason {
     let Ok(outer) = ip::network(frame) else { return Reason::NotTunnelled };
     let Some(start) = inner_start(frame, &outer) else { return Reason::NotTunnelled };
     // SAFETY: the value is one byte, and only whether it is there counts.
-    if unsafe { SERVERS.get(&outer.dst.bytes()) }.is_none() {
+    if unsafe { SERVERS.get(outer.dst.bytes()) }.is_none() {
         return Reason::NotTunnelled;
     }
     match decapsulate(ctx, frame, &outer, start) {

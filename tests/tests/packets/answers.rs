@@ -11,7 +11,10 @@ use lb_common::abi::Reason::{
 
 use crate::{CLIENT, CLIENT6, VIP, VIP6};
 
-fn of(make: fn(&str) -> Service, mtu: u16) -> World {
+/// Makes a service of some mode.
+type Make = fn(&str) -> Service;
+
+fn of(make: Make, mtu: u16) -> World {
     let (v4, v6) = (server(1).mtu(mtu), server6(2).mtu(mtu));
     World::new()
         .service(make(VIP).tcp_and_udp().slot(&v4, &v4))
@@ -50,7 +53,7 @@ fn time_exceeded() {
 fn fragmentation_needed_and_packet_too_big() {
     let v4 = |bytes| tcp(CLIENT, VIP).ack(1).payload(&vec![0x5a; bytes - 40]);
     let v6 = |bytes| tcp(CLIENT6, VIP6).ack(1).payload(&vec![0xa5; bytes - 60]);
-    let modes: [(fn(&str) -> Service, [usize; 2]); 4] = [
+    let modes: [(Make, [usize; 2]); 4] = [
         (Service::l2, [0, 0]),
         (Service::nat, [0, 0]),
         (Service::ipip, [20, 40]),

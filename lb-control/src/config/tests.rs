@@ -49,7 +49,7 @@ fn unknown_names() {
         sluice.toml:3:8: unknown value `nit`: did you mean `nat`?
          3 | mode = "nit"
            |        ^^^^^
-           = valid here: l2, nat"#,
+           = valid here: l2, nat, ipip, gue"#,
     );
     refused(
         "[tls]\nwhat = 1\n",

@@ -164,7 +164,7 @@ fn udp(frame: Frame, l4: usize, len: u16, flow: u64, sum: Option<u64>) -> Result
 ///
 /// Its own checksums say the rest: an IPv4 header sums to zero, and what
 /// follows sums to the complement of its pseudo-header. `None` where they do
-/// not: UDP without a checksum, and extension headers.
+/// not: UDP without a checksum or with bytes after it, and extension headers.
 #[inline(always)]
 fn inner_sum(frame: Frame, packet: &Packet) -> Result<Option<u64>, Reason> {
     let follows = (packet.l4 - packet.l3) as u16;
@@ -174,8 +174,13 @@ fn inner_sum(frame: Frame, packet: &Packet) -> Result<Option<u64>, Reason> {
         (true, true) => ICMP,
         (true, false) => ICMPV6,
     };
-    if protocol == UDP && frame.header::<UDP_HEADER>(packet.l4)?.read::<u16, 6>() == 0 {
-        return Ok(None);
+    if protocol == UDP {
+        let udp = frame.header::<UDP_HEADER>(packet.l4)?;
+        // Of what follows the datagram in its packet (RFC 9868) it says nothing.
+        let longer = u64::from(u16::from_be(udp.read::<u16, 4>())) != length;
+        if longer || udp.read::<u16, 6>() == 0 {
+            return Ok(None);
+        }
     }
     let (src, dst) = if packet.quoted {
         // The outer ends of the message: of the pseudo-header they cancel out

@@ -17,6 +17,8 @@
 mod case;
 mod decap;
 mod frame;
+pub mod fuzz;
+pub mod model;
 mod program;
 mod route;
 mod world;

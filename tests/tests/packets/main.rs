@@ -11,6 +11,7 @@ mod fragments;
 mod icmp;
 mod l2;
 mod malformed;
+mod model;
 mod moving;
 mod nat;
 mod passed;

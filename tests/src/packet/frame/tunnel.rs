@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use lb_common::hash;
 
 use super::{Ip, Packet, Transport};
-use crate::packet::{Server, World, world::octets};
+use crate::packet::{
+    Server, World,
+    world::{FLOW_KEY, octets},
+};
 
 impl Packet {
     /// As the edge sends it to `server` in mode `ipip`.
@@ -36,7 +39,7 @@ impl Packet {
     fn wrapped_as(&self, world: &World, server: &Server, gue: bool, flow: &Packet) -> Packet {
         let inner = self.clone().sent_to(server);
         let payload = inner.ip_bytes();
-        let (port, label) = world.tunnel_entropy(flow);
+        let (source, port, label) = world.tunnel_end(flow.flow_hash(FLOW_KEY), server);
         let protocol = if self.src.is_ipv4() { 4 } else { 41 };
         // Over IPv4, GUE has no checksum; over IPv6 unless the packet has none.
         let summed = server.address().is_ipv6()
@@ -45,7 +48,7 @@ impl Packet {
         let transport = if gue { Transport::Udp(summed) } else { Transport::Other(protocol) };
         let v4 = server.address().is_ipv4();
         Packet {
-            src: SocketAddr::new(world.tunnel_source(flow, server), port),
+            src: SocketAddr::new(source, port),
             dst: SocketAddr::new(server.address().ip(), 6080),
             ip: Ip {
                 ttl: 64,

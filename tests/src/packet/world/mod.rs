@@ -22,9 +22,9 @@ pub use self::{
 use super::frame::Packet;
 
 /// The interface on which `BPF_PROG_TEST_RUN` lets frames come in: loopback.
-const INGRESS: u32 = 1;
+pub(super) const INGRESS: u32 = 1;
 /// Any key will do, as long as it is not the default.
-const FLOW_KEY: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
+pub(super) const FLOW_KEY: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
 
 /// A group of clients.
 #[derive(Clone, Debug)]
@@ -160,20 +160,20 @@ impl World {
         self.services.iter().filter(answers).any(|service| service.address_key() == *key)
     }
 
-    /// Where the edge sends a packet of this flow from, in a tunnel to `server`.
-    pub fn tunnel_source(&self, packet: &Packet, server: &Server) -> IpAddr {
-        let high = (packet.flow_hash(FLOW_KEY) >> 32) as u32;
-        if server.address.is_ipv4() {
+    /// Outer source, UDP port and flow label of tunnels to `server`, by flow hash.
+    pub(super) fn tunnel_end(&self, hash: u64, server: &Server) -> (IpAddr, u16, u32) {
+        let high = (hash >> 32) as u32;
+        let source = if server.address.is_ipv4() {
             IpAddr::V4(Ipv4Addr::from(u32::from_be_bytes([198, 18, 0, 0]) | high & 0x1_ffff))
         } else {
             IpAddr::V6(Ipv6Addr::from((0x0100_u128 << 112) | u128::from(high)))
-        }
+        };
+        (source, 0xc000 | (hash >> 48) as u16, high & 0xf_ffff)
     }
 
-    /// The UDP port and flow label that tunnels give it.
-    pub fn tunnel_entropy(&self, packet: &Packet) -> (u16, u32) {
-        let hash = packet.flow_hash(FLOW_KEY);
-        (0xc000 | (hash >> 48) as u16, (hash >> 32) as u32 & 0xf_ffff)
+    /// Where the edge sends a packet of this flow from, in a tunnel to `server`.
+    pub fn tunnel_source(&self, packet: &Packet, server: &Server) -> IpAddr {
+        self.tunnel_end(packet.flow_hash(FLOW_KEY), server).0
     }
 }
 

@@ -10,14 +10,14 @@ use crate::packet::frame::EDGE_MAC;
 /// A real server, as a binding of one service.
 #[derive(Clone, Debug)]
 pub struct Server {
-    pub(super) id: u16,
-    pub(super) address: SocketAddr,
-    state: u8,
-    reachable: bool,
-    interface: u32,
-    mtu: u16,
+    pub(in crate::packet) id: u16,
+    pub(in crate::packet) address: SocketAddr,
+    pub(in crate::packet) state: u8,
+    pub(in crate::packet) reachable: bool,
+    pub(in crate::packet) interface: u32,
+    pub(in crate::packet) mtu: u16,
     /// What names it in QUIC connection ids.
-    pub(super) quic: Vec<u8>,
+    pub(in crate::packet) quic: Vec<u8>,
 }
 
 /// Binding `id`, `10.0.0.<id>:8080`, on the interface that frames come in by.

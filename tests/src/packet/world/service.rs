@@ -16,14 +16,14 @@ const UDP_IDLE: u32 = 120;
 /// A service with its ring.
 #[derive(Clone, Debug)]
 pub struct Service {
-    pub(super) address: SocketAddr,
+    pub(in crate::packet) address: SocketAddr,
     /// Of the IPv4-mapped form.
-    pub(super) prefix_len: u8,
-    pub(super) protocol: u8,
-    pub(super) mode: u8,
+    pub(in crate::packet) prefix_len: u8,
+    pub(in crate::packet) protocol: u8,
+    pub(in crate::packet) mode: u8,
     flags: u16,
-    pub(super) server_id_len: u8,
-    pub(super) servers: Vec<Server>,
+    pub(in crate::packet) server_id_len: u8,
+    pub(in crate::packet) servers: Vec<Server>,
     /// Binding ids, current and settled.
     pub(in crate::packet) slots: Vec<[u16; 2]>,
     refusals: Vec<(u32, Refusal)>,
@@ -134,12 +134,16 @@ impl Service {
         self
     }
 
-    pub(super) fn has(&self, flag: u16) -> bool {
+    pub(in crate::packet) fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
+    pub(in crate::packet) fn is_tunnel(&self) -> bool {
+        self.mode == mode::IPIP || self.mode == mode::GUE
+    }
+
     /// IP protocols that it takes.
-    pub(super) fn protocols(&self) -> Vec<u8> {
+    pub(in crate::packet) fn protocols(&self) -> Vec<u8> {
         if self.protocol == TCP_AND_UDP { vec![TCP, UDP] } else { vec![self.protocol] }
     }
 

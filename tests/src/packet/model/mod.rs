@@ -1,0 +1,153 @@
+//! What the XDP program must do, written down once more: slowly, and as plainly
+//! as the design says it. Nothing here comes from the program, and nothing is
+//! clever; only the keyed hashes are shared, since they are a definition.
+//!
+//! | room | what is in it |
+//! | --- | --- |
+//! | [`parse`] | bytes to what they say |
+//! | [`steer`] | the decision, and the remembered flows |
+//! | [`write`] | the frame as it leaves |
+//!
+//! What depends on the kernel (the way of a `nat` backend's replies) or on time
+//! (how long a flow is remembered, how many ICMP answers a second) is left out.
+
+mod parse;
+mod steer;
+mod write;
+
+use std::{collections::HashMap, net::IpAddr};
+
+use lb_common::abi::{Fate, Reason};
+
+use self::{
+    parse::{Parsed, Quote},
+    steer::Way,
+};
+use super::{Action, Exit, World};
+
+/// Addresses, ports and protocol of a flow, as its client's packets name them.
+type Flow = (IpAddr, IpAddr, u16, u16, u8);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    backend: u16,
+    closing: bool,
+}
+
+/// A packet whose flow is known.
+#[derive(Clone, Debug)]
+struct Packet {
+    l3: usize,
+    l4: usize,
+    src: IpAddr,
+    dst: IpAddr,
+    src_port: u16,
+    dst_port: u16,
+    protocol: u8,
+    /// TCP flags; 0 for anything else.
+    flags: u8,
+    tos: u8,
+    ttl: u8,
+    ip_len: usize,
+    /// Bytes after the TCP header.
+    payload: usize,
+    /// Where the ports are that an ICMP error quotes.
+    quote: Option<usize>,
+}
+
+impl Packet {
+    fn flow(&self) -> Flow {
+        (self.src, self.dst, self.src_port, self.dst_port, self.protocol)
+    }
+}
+
+/// The model, with what it remembers from packet to packet.
+#[derive(Debug, Default)]
+pub struct Model {
+    open: HashMap<Flow, Entry>,
+    syns: HashMap<Flow, Entry>,
+    udp: HashMap<Flow, Entry>,
+}
+
+impl Model {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What becomes of a frame in this world.
+    pub fn send(&mut self, world: &World, frame: &[u8]) -> Exit {
+        let mut out = frame.to_vec();
+        let (reason, action) = match self.decide(world, &mut out) {
+            Ok(exit) => exit,
+            Err(reason) => {
+                out = frame.to_vec();
+                (reason, if reason.fate() == Fate::Pass { Action::Pass } else { Action::Drop })
+            }
+        };
+        Exit { action, reasons: vec![reason], frame: out }
+    }
+
+    fn decide(&mut self, world: &World, frame: &mut Vec<u8>) -> Result<(Reason, Action), Reason> {
+        let packet = match parse::parse(frame) {
+            Parsed::Pass(reason) => return Err(reason),
+            Parsed::Portless(dst, reason) => {
+                return Err(if steer::is_ours(world, dst) { reason } else { Reason::NotOurs });
+            }
+            Parsed::Packet(packet) => packet,
+            Parsed::Icmp(network) => match parse::message(frame, &network) {
+                Quote::Cut if steer::is_ours(world, network.dst) => {
+                    return Err(Reason::MalformedIcmp);
+                }
+                Quote::Cut => return Err(Reason::NotOurs),
+                Quote::Other => return Err(Reason::OtherProtocol),
+                Quote::Echo if steer::echoes(world, network.dst) => {
+                    write::echo(frame, &network);
+                    return Ok((Reason::Echo, Action::Transmit));
+                }
+                Quote::Echo => return Err(Reason::OtherProtocol),
+                Quote::Error(packet) if packet.dst == network.dst => packet,
+                Quote::Error(_) => return Err(Reason::NotOurs),
+            },
+        };
+        match self.steer(world, frame, &packet) {
+            Ok(way) => forward(world, frame, &packet, &way),
+            Err(reason) if reason.fate() != Fate::Reset => Err(reason),
+            Err(reason) if packet.protocol == 6 && packet.quote.is_none() => {
+                write::reset(frame, &packet)?;
+                Ok((reason, Action::Transmit))
+            }
+            Err(reason) => {
+                let (kind, code) = if packet.src.is_ipv4() { (3, 3) } else { (1, 4) };
+                write::error(frame, &packet, kind, code, 0)?;
+                Ok((reason, Action::Transmit))
+            }
+        }
+    }
+}
+
+fn forward(
+    world: &World,
+    frame: &mut Vec<u8>,
+    packet: &Packet,
+    way: &Way,
+) -> Result<(Reason, Action), Reason> {
+    if packet.ttl <= 1 {
+        let kind = if packet.src.is_ipv4() { 11 } else { 3 };
+        write::error(frame, packet, kind, 0, 0)?;
+        return Ok((Reason::TtlExpired, Action::Transmit));
+    }
+    let overhead = write::overhead(way);
+    let mtu = usize::from(way.server.mtu);
+    if mtu != 0 && packet.ip_len + overhead > mtu {
+        let (kind, code) = if packet.src.is_ipv4() { (3, 4) } else { (2, 0) };
+        write::error(frame, packet, kind, code, (mtu - overhead) as u32)?;
+        return Ok((Reason::TooBig, Action::Transmit));
+    }
+    write::forward(world, frame, packet, way);
+    let action = if way.server.interface == super::world::INGRESS {
+        Action::Transmit
+    } else {
+        Action::Redirect
+    };
+    Ok((way.reason, action))
+}

@@ -7,6 +7,7 @@ mod bpf;
 mod build;
 mod debian;
 mod demo;
+mod fuzz;
 mod labs;
 mod run;
 mod setup;
@@ -44,6 +45,11 @@ enum Command {
     /// Measure the data path and the time from a command to its being live, as root
     #[command(after_help = "Example:\n  # cargo xtask bench")]
     Bench,
+    /// Send random packets through the XDP program and a model of it, as root
+    #[command(
+        after_help = "Examples:\n  # cargo xtask fuzz\n  # cargo xtask fuzz --seed 7 --packets 1000000"
+    )]
+    Fuzz(FuzzArgs),
     /// Put labs up and take them down, as root
     #[command(subcommand)]
     Lab(LabCommand),
@@ -66,6 +72,16 @@ struct TestArgs {
     /// Run only tests whose name holds this
     #[arg(requires = "step")]
     filter: Option<String>,
+}
+
+#[derive(Args)]
+struct FuzzArgs {
+    /// Decides every packet [default: the time]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many
+    #[arg(long, default_value_t = 10_000_000)]
+    packets: u64,
 }
 
 #[derive(Args)]
@@ -102,6 +118,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::command(args.step, args.filter.as_deref()),
         Command::Demo(args) => demo::command(args.keep),
         Command::Bench => bench::command(),
+        Command::Fuzz(args) => fuzz::command(args.seed, args.packets),
         Command::Lab(LabCommand::Up { servers, mode }) => labs::up(servers, mode),
         Command::Lab(LabCommand::Down) => labs::down(),
         Command::Lab(LabCommand::List) => labs::list(),

@@ -373,6 +373,8 @@ fn examples_hold_and_show_the_defaults() {
         }
         if let Some(agent) = &mut full.agent {
             agent.name.take().unwrap();
+            let bare: DecapSettings = toml::from_str("interfaces = [\"eth0\"]").unwrap();
+            assert_eq!(agent.decap.take(), Some(bare));
         }
         assert_eq!(full, settings, "{name}");
     }

@@ -215,10 +215,11 @@ fn check_host() -> anyhow::Result<()> {
             missing.join(" and ")
         );
     }
-    let oldest = KernelVersion::new(5, 15, 0);
+    // bpf_xdp_load_bytes came with 5.18; 6.1 is the next long-term kernel.
+    let oldest = KernelVersion::new(6, 1, 0);
     let kernel = KernelVersion::current().map_err(|error| anyhow::anyhow!("{error}"))?;
     if kernel < oldest {
-        bail!("this kernel is too old for the XDP edge: Linux 5.15 or newer is needed");
+        bail!("this kernel is too old for the XDP edge: Linux 6.1 or newer is needed");
     }
     Ok(())
 }

@@ -136,7 +136,7 @@ fn create(
     let link: FdLink = take(program, id)?.try_into().map_err(|_| {
         anyhow!(
             "interface {name}: the kernel made no link in {} mode, so the program could not \
-             outlive this process: Linux 5.15 or newer is needed",
+             outlive this process: Linux 6.1 or newer is needed",
             place.name()
         )
     })?;

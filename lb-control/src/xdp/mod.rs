@@ -33,7 +33,7 @@ pub(crate) fn explain(error: ProgramError) -> anyhow::Error {
              CAP_NET_ADMIN and CAP_PERFMON"
         }
         _ => {
-            "the kernel refused the XDP program: it may be older than Linux 5.15, or this is a \
+            "the kernel refused the XDP program: it may be older than Linux 6.1, or this is a \
              defect; please report it with the text below"
         }
     };

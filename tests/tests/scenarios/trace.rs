@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Lab, ipip, l2};
+use lab::{Lab, eventually, ipip, l2};
 use serde_json::Value;
 
 /// What the edge would do with a packet of this client.
@@ -47,7 +47,10 @@ fn it_counts_and_remembers_nothing() -> Result<()> {
     // An agent's server with no connection comes to rest after a while: only
     // a connection that is open keeps the service moving for sure.
     let mut crowd = lab.crowd("www", 40)?;
-    let (begun, forwarded) = (lab.counter("www", "new_connections")?, lab.reason("forward_new")?);
+    let (begun, forwarded) = eventually(Duration::from_secs(10), "its counters to tell", || {
+        let now = (lab.counter("www", "new_connections")?, lab.reason("forward_new")?);
+        Ok((now == (40, 40)).then_some(now))
+    })?;
     lab.sluice(&["weight", "www", &first, "0"])?.stdout()?;
     let mut moving = 0;
     for port in 1..8 {
@@ -85,10 +88,12 @@ fn packets_are_watched_and_steered_as_before() -> Result<()> {
     let config = lab.directory().join("sluice.toml");
     let config = config.to_str().context("UTF-8")?;
     let args =
-        ["trace", "--watch", "--service", "www", "--for", "4s", "--config", config, "-o", "json"];
+        ["trace", "--watch", "--service", "www", "--for", "8s", "--config", config, "-o", "json"];
     let watched = thread::scope(|scope| -> Result<String> {
         let watch = scope.spawn(|| lab.sluice(&args)?.stdout());
-        thread::sleep(Duration::from_millis(1500));
+        // It says nothing before the first packet, and a busy machine takes
+        // its time to load a program.
+        thread::sleep(Duration::from_secs(4));
         lab.get_many("www", 50)?.all_answered()?;
         watch.join().expect("the watcher ends")
     })?;

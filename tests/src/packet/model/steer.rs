@@ -216,7 +216,7 @@ impl Target<'_> {
             policy::BY_CLIENT => hash::client(FLOW_KEY, [(client >> 64) as u64, client as u64]),
             _ => self.flow,
         };
-        if hash::admission(FLOW_KEY, subject, world.epoch) >= rule.threshold {
+        if hash::admission(subject, world.epoch) >= rule.threshold {
             return Ok(());
         }
         let silent = rule.verdict == policy::SILENT;

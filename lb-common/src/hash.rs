@@ -86,9 +86,16 @@ pub const fn ring_slot(hash: u64, ring_len: u32) -> u32 {
 
 /// The 32-bit number that an admission threshold is compared with: a function
 /// of who asks (`subject`: a flow hash or a client hash) and the epoch.
+///
+/// The subject is keyed already, and the ring slot is made of its other half.
+/// So the finalizer of MurmurHash3 is enough to ask each epoch anew: it maps
+/// numbers to numbers one to one, which keeps shares exact.
 #[inline(always)]
-pub const fn admission(key: [u64; 2], subject: u64, epoch: u64) -> u64 {
-    siphash13(key, [subject, epoch ^ 0x6164_6d69_7373_696f]) >> 32
+pub const fn admission(subject: u64, epoch: u64) -> u64 {
+    let mut x = (subject >> 32) as u32 ^ epoch as u32;
+    x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);
+    x = (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35);
+    (x ^ (x >> 16)) as u64
 }
 
 /// Keyed hash of a client address, for policies that decide by client.

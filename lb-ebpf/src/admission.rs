@@ -38,7 +38,7 @@ pub fn admit(
             } else {
                 flow
             };
-            let decision = hash::admission(config.flow_key, subject, word(words::EPOCH));
+            let decision = hash::admission(subject, word(words::EPOCH));
             trace::note(|t| {
                 t.admission = decision as u32;
                 t.threshold = policy.threshold;

@@ -7,13 +7,15 @@
 
 use aya_ebpf::{bindings::BPF_ANY, helpers::generated::bpf_ktime_get_coarse_ns};
 use lb_common::abi::{
-    FlowEntry, FlowKey, Service, backend_state, flow_state, owner, service_flags, words,
+    FlowEntry, FlowKey, HANDSHAKE_WINDOW, Reason, Service, backend_state, flow_state, owner,
+    service_flags, words,
 };
 
 use crate::{
     count,
+    frame::Frame,
     maps::{FLOWS, SYN_FLOWS, UDP_FLOWS},
-    parse::Packet,
+    parse::{Packet, TCP, TCP_HEADER},
     tables::{Generation, Slot, word},
     trace,
 };
@@ -27,6 +29,37 @@ pub enum Opening {
     Known(u32),
     /// A connection that begins with this SYN.
     New,
+}
+
+/// A packet as the tables of flows see it.
+pub struct Segment {
+    pub key: FlowKey,
+    /// Sequence number; 0 where there is none.
+    seq: u32,
+}
+
+impl Segment {
+    #[inline(always)]
+    pub fn of(frame: Frame, packet: &Packet) -> Result<Self, Reason> {
+        let seq = if packet.protocol == TCP && !packet.quoted {
+            u32::from_be(frame.header::<TCP_HEADER>(packet.l4)?.read::<u32, 4>())
+        } else {
+            0
+        };
+        Ok(Self { key: key(packet), seq })
+    }
+
+    /// Whether it can be of the connection that began with this entry's SYN.
+    /// Anybody can send a SYN in another's name, but hardly guess where that
+    /// one's connection stands.
+    #[inline(always)]
+    fn belongs(&self, entry: &FlowEntry, packet: &Packet) -> bool {
+        let ahead = self.seq.wrapping_sub(entry.begun);
+        entry.state != flow_state::OPEN
+            || packet.protocol != TCP
+            || packet.quoted
+            || ahead <= HANDSHAKE_WINDOW
+    }
 }
 
 /// The key of a packet's flow.
@@ -59,10 +92,10 @@ pub fn carries(generation: Generation, backend: u32) -> bool {
 /// Looks at a SYN: it follows an open entry, so that a spoofed or repeated one
 /// moves no connection; an entry that has seen FIN or RST begins anew.
 #[inline(always)]
-pub fn open(generation: Generation, key: &FlowKey) -> Opening {
-    let (entry, lifetime, who) = match FLOWS.get_ptr_mut(key) {
+pub fn open(generation: Generation, segment: &Segment) -> Opening {
+    let (entry, lifetime, who) = match FLOWS.get_ptr_mut(&segment.key) {
         Some(entry) => (entry, u32::MAX, owner::REMEMBERED),
-        None => match SYN_FLOWS.get_ptr_mut(key) {
+        None => match SYN_FLOWS.get_ptr_mut(&segment.key) {
             Some(entry) => (entry, SYN_LIFETIME_SECONDS, owner::BEGUN),
             None => return Opening::New,
         },
@@ -80,6 +113,7 @@ pub fn open(generation: Generation, key: &FlowKey) -> Opening {
     }
     if !trace::is_asked() {
         entry.last_seen = now;
+        entry.begun = segment.seq;
     }
     trace::note(|t| t.owner = who);
     Opening::Known(backend)
@@ -90,7 +124,8 @@ pub fn open(generation: Generation, key: &FlowKey) -> Opening {
 /// With no room left it goes to the settled backend, where that still takes
 /// connections, so that nothing need be remembered.
 #[inline(always)]
-pub fn begin(generation: Generation, service: u32, key: &FlowKey, slot: Slot) -> u32 {
+pub fn begin(generation: Generation, service: u32, segment: &Segment, slot: Slot) -> u32 {
+    let key = &segment.key;
     let at_risk = slot.current != slot.settled;
     if at_risk && word(words::FLOWS_FULL) != 0 && takes_new(generation, slot.settled) {
         count::service(service, |s| s.not_remembered += 1);
@@ -100,7 +135,7 @@ pub fn begin(generation: Generation, service: u32, key: &FlowKey, slot: Slot) ->
     }
     if at_risk && !trace::is_asked() {
         // An LRU map makes room; a failure leaves the flow to `settled`.
-        let _ = SYN_FLOWS.insert(key, entry(slot.current), BPF_ANY.into());
+        let _ = SYN_FLOWS.insert(key, entry(slot.current, segment.seq), BPF_ANY.into());
         let _ = FLOWS.remove(key);
         count::service(service, |s| s.remembered += 1);
     } else if !at_risk {
@@ -111,8 +146,8 @@ pub fn begin(generation: Generation, service: u32, key: &FlowKey, slot: Slot) ->
 }
 
 #[inline(always)]
-fn entry(backend: u32) -> FlowEntry {
-    FlowEntry { backend: backend as u16, state: flow_state::OPEN, last_seen: seconds() }
+fn entry(backend: u32, begun: u32) -> FlowEntry {
+    FlowEntry { backend: backend as u16, state: flow_state::OPEN, last_seen: seconds(), begun }
 }
 
 /// A connection that begins anew must not follow what was remembered of the
@@ -133,7 +168,8 @@ fn takes_new(generation: Generation, backend: u32) -> bool {
 /// The owner of a packet that opens nothing: the remembered backend if there
 /// is one, else the settled one.
 #[inline(always)]
-pub fn owner(key: &FlowKey, packet: &Packet, slot: Slot) -> u32 {
+pub fn owner(segment: &Segment, packet: &Packet, slot: Slot) -> u32 {
+    let key = &segment.key;
     let touches = !packet.quoted && !trace::is_asked();
     if let Some(entry) = FLOWS.get_ptr_mut(key) {
         trace::note(|t| t.owner = owner::REMEMBERED);
@@ -148,13 +184,16 @@ pub fn owner(key: &FlowKey, packet: &Packet, slot: Slot) -> u32 {
         return u32::from(entry.backend);
     }
     if let Some(entry) = SYN_FLOWS.get_ptr_mut(key) {
-        trace::note(|t| t.owner = owner::BEGUN);
         // SAFETY: see `open`.
-        let seen = unsafe { *entry };
-        if touches {
-            promote(key, packet, seen);
+        let entry = unsafe { &mut *entry };
+        if segment.belongs(entry, packet) {
+            trace::note(|t| t.owner = owner::BEGUN);
+            let backend = u32::from(entry.backend);
+            if touches {
+                promote(key, packet, entry);
+            }
+            return backend;
         }
-        return u32::from(seen.backend);
     }
     if slot.current != slot.settled && touches {
         count::backend(slot.settled, |b| b.untracked += 1);
@@ -174,13 +213,16 @@ fn speak(entry: &mut FlowEntry, now: u32) {
 
 /// The first packet after a SYN: the connection is real (or over).
 #[inline(always)]
-fn promote(key: &FlowKey, packet: &Packet, seen: FlowEntry) {
+fn promote(key: &FlowKey, packet: &Packet, entry: &mut FlowEntry) {
     let state = if packet.closes() { flow_state::CLOSING } else { flow_state::OPEN };
-    let entry = FlowEntry { backend: seen.backend, state, last_seen: seconds() };
-    // Where the table is full the entry stays among the SYNs, from which it
-    // can be evicted; the control side raises the alarm before it comes to that.
-    if FLOWS.insert(key, entry, BPF_ANY.into()).is_ok() {
+    let open = FlowEntry { state, last_seen: seconds(), ..*entry };
+    if FLOWS.insert(key, open, BPF_ANY.into()).is_ok() {
         let _ = SYN_FLOWS.remove(key);
+    } else {
+        // It stays where it can be evicted; the control side raises the alarm
+        // before it comes to that.
+        entry.state = if packet.closes() { state } else { flow_state::CROWDED_OUT };
+        speak(entry, open.last_seen);
     }
 }
 
@@ -213,7 +255,7 @@ pub fn tracked(
 pub fn track(key: &FlowKey, backend: u32) {
     if !trace::is_asked() {
         // An LRU map makes room.
-        let _ = UDP_FLOWS.insert(key, entry(backend), BPF_ANY.into());
+        let _ = UDP_FLOWS.insert(key, entry(backend, 0), BPF_ANY.into());
     }
     trace::note(|t| t.owner = owner::CURRENT);
 }

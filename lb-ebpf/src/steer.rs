@@ -8,7 +8,7 @@ use lb_common::{
 
 use crate::{
     admission, count,
-    flows::{self, Opening},
+    flows::{self, Opening, Segment},
     frame::Frame,
     parse::{Packet, TCP, quic},
     services,
@@ -136,11 +136,14 @@ fn choose(
     let slot = ring_slot(service, place)?;
     match part(frame, packet, service) {
         Part::Continues => {
-            Ok((owner(generation, frame, packet, target, slot), established(packet)))
+            Ok((owner(generation, frame, packet, target, slot)?, established(packet)))
         }
         Part::Opens => {
             let moving = flows::moving(service);
-            if moving && let Some(backend) = known(generation, frame, packet, target, slot) {
+            let segment = Segment::of(frame, packet)?;
+            if moving
+                && let Some(backend) = known(generation, frame, packet, target, &segment, slot)
+            {
                 return Ok((backend, Reason::ForwardEstablished));
             }
             let policed = service.flags & service_flags::POLICED != 0;
@@ -149,7 +152,7 @@ fn choose(
                 return Err(Reason::NoBackend);
             }
             let backend = if moving {
-                flows::begin(generation, id, &flows::key(packet), slot)
+                flows::begin(generation, id, &segment, slot)
             } else {
                 trace::note(|t| t.owner = owner::CURRENT);
                 slot.current
@@ -179,18 +182,24 @@ fn established(packet: &Packet) -> Reason {
 
 /// The owner of a packet that opens nothing.
 #[inline(always)]
-fn owner(generation: Generation, frame: Frame, packet: &Packet, target: Target, slot: Slot) -> u32 {
+fn owner(
+    generation: Generation,
+    frame: Frame,
+    packet: &Packet,
+    target: Target,
+    slot: Slot,
+) -> Result<u32, Reason> {
     if let Some(backend) = named(generation, frame, packet, target)
         && flows::carries(generation, backend)
     {
         trace::note(|t| t.owner = owner::SERVER_ID);
-        return backend;
+        return Ok(backend);
     }
     if flows::moving(target.service) {
-        return flows::owner(&flows::key(packet), packet, slot);
+        return Ok(flows::owner(&Segment::of(frame, packet)?, packet, slot));
     }
     trace::note(|t| t.owner = owner::SETTLED);
-    slot.settled
+    Ok(slot.settled)
 }
 
 /// The backend of a connection that seems to begin, but is known: its first
@@ -202,9 +211,10 @@ fn known(
     frame: Frame,
     packet: &Packet,
     target: Target,
+    segment: &Segment,
     slot: Slot,
 ) -> Option<u32> {
-    if let Opening::Known(backend) = flows::open(generation, &flows::key(packet)) {
+    if let Opening::Known(backend) = flows::open(generation, segment) {
         return Some(backend);
     }
     // A first flight names nobody but by chance, and then hardly the one

@@ -19,9 +19,12 @@ pub mod flow_state {
     pub const OPEN: u16 = 0;
     /// A FIN or RST was seen; a SYN begins it anew.
     pub const CLOSING: u16 = 1;
+    /// As [`OPEN`], among the flows seen only by their SYN: its handshake is
+    /// complete, but it found no room in the table proper.
+    pub const CROWDED_OUT: u16 = 2;
 }
 
-/// What is remembered of a flow; 8 bytes.
+/// What is remembered of a flow; 12 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowEntry {
@@ -31,4 +34,11 @@ pub struct FlowEntry {
     pub state: u16,
     /// Seconds of the coarse monotonic clock at the last packet.
     pub last_seen: u32,
+    /// Sequence number of the last SYN; 0 for UDP.
+    pub begun: u32,
 }
+
+/// Sequence numbers after that of its SYN in which the rest of a handshake
+/// lies: its ACK, or what an initial window holds (RFC 6928 says 10 segments;
+/// some send a hundred) should the ACK be lost.
+pub const HANDSHAKE_WINDOW: u32 = 1 << 18;

@@ -23,7 +23,7 @@ pub use config::{
     MAX_PREFIX_LENGTHS, features, words,
 };
 pub use counters::{BackendCounters, ClassCounters, ServiceCounters};
-pub use flow::{FlowEntry, FlowKey, flow_state};
+pub use flow::{FlowEntry, FlowKey, HANDSHAKE_WINDOW, flow_state};
 pub use reason::{Fate, Reason};
 pub use tables::{
     Backend, ClassRange, LookupKey, LookupSlot, Name, Policy, Service, TCP_AND_UDP, backend_state,

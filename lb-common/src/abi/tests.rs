@@ -15,7 +15,7 @@ fn sizes_are_the_documented_ones() {
     assert_eq!(size_of::<Name>(), 64);
     assert_eq!(size_of::<Config>(), 592);
     assert_eq!(size_of::<FlowKey>(), 40);
-    assert_eq!(size_of::<FlowEntry>(), 8);
+    assert_eq!(size_of::<FlowEntry>(), 12);
     assert_eq!(size_of::<ServiceCounters>(), 56);
     assert_eq!(size_of::<BackendCounters>(), 48);
     assert_eq!(size_of::<ClassCounters>(), 16);
@@ -32,7 +32,7 @@ fn fields_leave_no_padding() {
     assert_eq!(8 + 1 + 1 + 6, size_of::<Policy>());
     assert_eq!(16 + 6 * 4 + 4 + 4 + 16 + 16 + 512, size_of::<Config>());
     assert_eq!(16 + 16 + 2 + 2 + 1 + 3, size_of::<FlowKey>());
-    assert_eq!(2 + 2 + 4, size_of::<FlowEntry>());
+    assert_eq!(2 + 2 + 4 + 4, size_of::<FlowEntry>());
     assert_eq!(
         8 * 2 + 16 * 2 + 2 * 2 + 4 + 8 + 4 * 4 + 8 + 2 * 2 + 4 * 4 + 2 + 6 + 4,
         size_of::<Trace>()

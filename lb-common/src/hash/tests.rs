@@ -49,3 +49,23 @@ fn buckets_are_in_range_and_agree() {
         }
     }
 }
+
+#[test]
+fn admission_is_even_and_asks_each_epoch_and_slot_anew() {
+    let flow = |n: u32| {
+        let [a, b, c, d] = n.to_be_bytes();
+        flow_v4([1, 2], [10, a, b, c], [10, 0, 0, 2], [d, 7], [0, 80], 6)
+    };
+    let flows = 1 << 18;
+    let refused = |n: u32, epoch: u64| admission(flow(n), epoch) < 1 << 30;
+    let share = |chosen: &dyn Fn(u32) -> bool| {
+        (0..flows).filter(|&n| chosen(n)).count() as f64 / f64::from(flows)
+    };
+    let near = |share: f64, wanted: f64| (share - wanted).abs() < 0.005;
+    assert!(near(share(&|n| refused(n, 7)), 0.25));
+    // As if independent: a quarter of a quarter, half of a quarter.
+    for epoch in [0, 6, 8, 1_000_000] {
+        assert!(near(share(&|n| refused(n, 7) && refused(n, epoch)), 0.0625), "{epoch}");
+    }
+    assert!(near(share(&|n| refused(n, 7) && ring_slot(flow(n), 2) == 0), 0.125));
+}

@@ -209,7 +209,8 @@ impl Sweeper {
         key: &FlowKey,
         entry: &FlowEntry,
     ) -> u32 {
-        if which == Table::Syns || entry.state == flow_state::CLOSING {
+        let half_open = which == Table::Syns && entry.state == flow_state::OPEN;
+        if half_open || entry.state == flow_state::CLOSING {
             LINGER
         } else if key.protocol == UDP {
             plane.udp_idle(service)
@@ -331,7 +332,7 @@ impl Seen {
     fn note(&mut self, service: u16, entry: &FlowEntry) {
         self.services.insert(service);
         self.tally.remembered += 1;
-        if entry.state == flow_state::OPEN {
+        if entry.state != flow_state::CLOSING {
             *self.tally.open.entry(entry.backend).or_default() += 1;
         }
     }

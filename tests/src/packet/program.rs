@@ -15,7 +15,7 @@ use aya::{
 };
 use lb_common::abi::{
     BackendCounters, CLASSES, ClassCounters, LOOKUP_SLOTS, MAX_BACKENDS, MAX_CLASS_RANGES,
-    MAX_SERVICES, Reason, ServiceCounters, copy_base, maps, words,
+    MAX_SERVICES, Reason, ServiceCounters, copy_base, flow_state, maps, words,
 };
 use memmap2::{MmapMut, MmapOptions};
 
@@ -26,6 +26,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("SLUICE_OBJECTS"
 /// Ring slots for each of the two copies, where a test does not say.
 const RING_POOL: u32 = 65_538;
 const FLOWS: u32 = 4096;
+
+/// A `FlowEntry` as bytes.
+type Entry = [u8; 12];
 
 /// What the program returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -226,18 +229,18 @@ impl Program {
     fn look_up(&self, key: &[u8; 40]) -> Option<Remembered> {
         let tables = [(maps::FLOWS, true), (maps::SYN_FLOWS, false), (maps::UDP_FLOWS, true)];
         tables.into_iter().find_map(|(map, promoted)| {
-            let flows: HashMap<&MapData, [u8; 40], [u8; 8]> =
+            let flows: HashMap<&MapData, [u8; 40], Entry> =
                 self.ebpf.map(map)?.try_into().expect("a hash map");
             let [b0, b1, s0, s1, ..] = flows.get(key, 0).ok()?;
             let (backend, state) = (u16::from_ne_bytes([b0, b1]), u16::from_ne_bytes([s0, s1]));
-            Some(Remembered { backend, closing: state != 0, promoted })
+            Some(Remembered { backend, closing: state == flow_state::CLOSING, promoted })
         })
     }
 
     /// Flows in all tables.
     pub fn remembered_flows(&self) -> usize {
         let count = |map| {
-            let flows: HashMap<&MapData, [u8; 40], [u8; 8]> =
+            let flows: HashMap<&MapData, [u8; 40], Entry> =
                 self.ebpf.map(map).expect("in the object").try_into().expect("a hash map");
             flows.keys().count()
         };
@@ -248,7 +251,7 @@ impl Program {
     pub fn forget(&mut self) {
         for map in [maps::FLOWS, maps::SYN_FLOWS, maps::UDP_FLOWS] {
             let map = self.ebpf.map_mut(map).expect("in the object");
-            let mut flows: HashMap<&mut MapData, [u8; 40], [u8; 8]> =
+            let mut flows: HashMap<&mut MapData, [u8; 40], Entry> =
                 map.try_into().expect("a hash map");
             let keys: Vec<_> = flows.keys().filter_map(Result::ok).collect();
             for key in keys {

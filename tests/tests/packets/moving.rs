@@ -154,6 +154,48 @@ fn a_spoofed_syn_moves_no_live_connection() {
 }
 
 #[test]
+fn a_spoofed_syn_takes_no_connection_that_nobody_remembers() {
+    let mut program = load();
+    let first = change(server(2), server(1));
+    let live = |seq: u32| flow().seq(seq).ack(1);
+    play(
+        &mut program,
+        [
+            belongs("a connection older than the change", &first, live(1_000_000), 1),
+            begins("a stranger's SYN", &first, flow().syn().seq(5), 2),
+            belongs("the connection goes on", &first, live(1_000_001), 1),
+            belongs("and on", &first, live(1_000_900), 1),
+            belongs("another stranger's SYN", &first, flow().syn().seq(u32::MAX), 2),
+            belongs("the connection goes on", &first, live(1_000_901), 1),
+            belongs("its end", &first, flow().seq(1_000_902).fin().ack(1), 1),
+        ],
+    );
+    let begun = Remembered { backend: 2, closing: false, promoted: false };
+    assert_eq!(remembered(&program), Some(begun));
+}
+
+#[test]
+fn what_follows_a_syn_is_near_it() {
+    let first = change(server(2), server(1));
+    for (name, begun, seq, owner) in [
+        ("the ACK", 7, 8, 2),
+        ("the last segment of a large initial window", 7, 7 + 262_144, 2),
+        ("one beyond it", 7, 8 + 262_144, 1),
+        ("one before the SYN", 7, 6, 1),
+        ("the ACK, where numbers wrap", u32::MAX, 0, 2),
+        ("data, where numbers wrap", u32::MAX - 9, 1_000, 2),
+    ] {
+        play(
+            &mut load(),
+            [
+                begins("SYN", &first, flow().syn().seq(begun), 2),
+                belongs(name, &first, flow().seq(seq).ack(1), owner),
+            ],
+        );
+    }
+}
+
+#[test]
 fn a_syn_after_fin_or_rst_begins_anew() {
     for (name, end) in [("FIN", flow().fin().ack(2)), ("RST", flow().rst())] {
         let mut program = load();
@@ -173,7 +215,7 @@ fn a_syn_after_fin_or_rst_begins_anew() {
             &mut program,
             [
                 begins("the port is used again", &second, flow().syn().seq(99), 3),
-                belongs("its ACK", &second, flow().ack(100), 3),
+                belongs("its ACK", &second, flow().seq(100).ack(1), 3),
             ],
         );
         let open = Remembered { backend: 3, closing: false, promoted: true };

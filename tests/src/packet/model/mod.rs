@@ -32,6 +32,8 @@ type Flow = (IpAddr, IpAddr, u16, u16, u8);
 struct Entry {
     backend: u16,
     closing: bool,
+    /// Sequence number of the SYN.
+    begun: u32,
 }
 
 /// A packet whose flow is known.
@@ -46,6 +48,8 @@ struct Packet {
     protocol: u8,
     /// TCP flags; 0 for anything else.
     flags: u8,
+    /// TCP sequence number; 0 for anything else.
+    seq: u32,
     tos: u8,
     ttl: u8,
     ip_len: usize,

@@ -139,6 +139,7 @@ fn transport(frame: &[u8], mut packet: Packet) -> Parsed {
                 return malformed;
             }
             packet.flags = bytes[13];
+            packet.seq = u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
             packet.payload = length - header;
         }
         (17, _) => {
@@ -215,6 +216,7 @@ fn packet(
         dst_port: 0,
         protocol,
         flags: 0,
+        seq: 0,
         tos,
         ttl,
         ip_len,

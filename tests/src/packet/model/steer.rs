@@ -119,8 +119,12 @@ impl Model {
         }
         let key = packet.flow();
         if moving {
-            let entry = self.open.get(&key).or_else(|| self.syns.get(&key));
+            let entry = match self.open.get_mut(&key) {
+                Some(entry) => Some(entry),
+                None => self.syns.get_mut(&key),
+            };
             if let Some(entry) = entry.filter(|e| !e.closing && carries(service, e.backend)) {
+                entry.begun = packet.seq;
                 return Ok((entry.backend, Reason::ForwardEstablished));
             }
             if let Some(id) = named().filter(|&id| id == settled && carries(service, id)) {
@@ -142,7 +146,8 @@ impl Model {
             if world.flows_full && takes_new {
                 return Ok((settled, Reason::ForwardNew));
             }
-            self.syns.insert(key, Entry { backend: current, closing: false });
+            let entry = Entry { backend: current, closing: false, begun: packet.seq };
+            self.syns.insert(key, entry);
         }
         Ok((current, Reason::ForwardNew))
     }
@@ -156,6 +161,12 @@ impl Model {
             return entry.backend;
         }
         let Some(&entry) = self.syns.get(&key) else { return settled };
+        let ahead = packet.seq.wrapping_sub(entry.begun);
+        let own_words = packet.protocol == 6 && packet.quote.is_none();
+        if own_words && ahead > 262_144 {
+            // Of another connection than the one that this SYN asked for.
+            return settled;
+        }
         if packet.quote.is_none() {
             self.syns.remove(&key);
             self.open.insert(key, Entry { closing: closes, ..entry });
@@ -190,7 +201,8 @@ impl Model {
         if current == 0 {
             return Err(Reason::NoBackend);
         }
-        self.udp.insert(packet.flow(), Entry { backend: current, closing: false });
+        let entry = Entry { backend: current, closing: false, begun: 0 };
+        self.udp.insert(packet.flow(), entry);
         Ok((current, Reason::ForwardNew))
     }
 }
@@ -216,7 +228,7 @@ impl Target<'_> {
             policy::BY_CLIENT => hash::client(FLOW_KEY, [(client >> 64) as u64, client as u64]),
             _ => self.flow,
         };
-        if hash::admission(FLOW_KEY, subject, world.epoch) >= rule.threshold {
+        if hash::admission(subject, world.epoch) >= rule.threshold {
             return Ok(());
         }
         let silent = rule.verdict == policy::SILENT;

@@ -213,7 +213,7 @@ fn the_table_of_flows_is_reported_full_and_not_full_again() {
     site.apply(vec![put(0, Phase::Drain), put(1, Phase::Serve)]).unwrap();
     let second = id(&site, 1);
     for number in 0..9_600 {
-        let entry = FlowEntry { backend: second, state: 0, last_seen: site.now.get() };
+        let entry = FlowEntry { backend: second, state: 0, last_seen: site.now.get(), begun: 0 };
         site.open.lock().insert(flow(number, VIP), entry);
     }
     let tally = site.sweep(1);
@@ -232,7 +232,8 @@ fn a_flow_that_speaks_while_it_is_forgotten_is_put_back() {
     let second = site.packet(&flow(1, VIP), Kind::Syn).unwrap();
     site.packet(&flow(1, VIP), Kind::Ack);
     site.apply(vec![put(1, Phase::Drain), put(2, Phase::Serve)]).unwrap();
-    let spoke = FlowEntry { backend: second, state: 0, last_seen: site.now.get() + IDLE + 1 };
+    let now = site.now.get() + IDLE + 1;
+    let spoke = FlowEntry { backend: second, state: 0, last_seen: now, begun: 0 };
     *site.open.meanwhile.lock().unwrap() = Some(spoke);
     let tally = site.sweep(IDLE + 1);
     assert_eq!((tally.remembered, tally.open[&second]), (1, 1));

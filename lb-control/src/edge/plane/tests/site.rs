@@ -310,7 +310,8 @@ impl Site {
         self.syns.lock().remove(flow);
         self.open.lock().remove(flow);
         if current != settled {
-            let entry = FlowEntry { backend: current, state: 0, last_seen: self.now.get() };
+            let entry =
+                FlowEntry { backend: current, last_seen: self.now.get(), ..Default::default() };
             self.syns.lock().insert(*flow, entry);
         }
         current

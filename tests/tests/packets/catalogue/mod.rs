@@ -4,6 +4,7 @@
 //! It is one list, so that what it lacks can be told.
 
 mod answers;
+mod checksums;
 mod extensions;
 mod modes;
 mod options;

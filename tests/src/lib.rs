@@ -23,6 +23,7 @@ pub mod bench;
 mod builder;
 mod client;
 mod command;
+mod counters;
 mod crowd;
 mod host;
 mod kernel;

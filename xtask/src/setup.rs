@@ -23,6 +23,7 @@ const LAB: &[Tool] = &[
     Tool { program: "nginx", package: "nginx-light" },
     Tool { program: "curl", package: "curl" },
     Tool { program: "wrk", package: "wrk" },
+    Tool { program: "tshark", package: "tshark" },
 ];
 
 /// `cargo xtask setup`

@@ -12,18 +12,26 @@ pub struct Case {
     name: String,
     world: World,
     frame: Vec<u8>,
+    headroom: bool,
     exit: Option<Exit>,
 }
 
 /// Begins a row; one of the methods below completes it.
 pub fn case(name: impl Into<String>, world: &World, packet: &Packet) -> Case {
-    Case { name: name.into(), world: world.clone(), frame: packet.bytes(), exit: None }
+    let (name, world, frame) = (name.into(), world.clone(), packet.bytes());
+    Case { name, world, frame, headroom: true, exit: None }
 }
 
 impl Case {
     /// Changes bytes of the frame on its way in, lengths and checksums included.
     pub fn mangled(mut self, mangle: impl FnOnce(&mut Vec<u8>)) -> Self {
         mangle(&mut self.frame);
+        self
+    }
+
+    /// By a driver that leaves no room to put anything before the frame.
+    pub fn without_headroom(mut self) -> Self {
+        self.headroom = false;
         self
     }
 
@@ -59,10 +67,36 @@ impl Case {
         self
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// For which the frame must leave.
+    ///
+    /// # Panics
+    /// When the row does not say.
+    pub fn reason(&self) -> Reason {
+        self.expected().reasons[0]
+    }
+
+    fn expected(&self) -> &Exit {
+        self.exit.as_ref().expect("the row says what comes of the frame")
+    }
+
+    /// Runs the frame through the program, in the row's own world.
+    pub fn send(&self, program: &mut Program) -> Exit {
+        program.commit(&self.world);
+        if self.headroom {
+            program.send(&self.frame)
+        } else {
+            program.send_without_headroom(&self.frame)
+        }
+    }
+
     /// What went otherwise than it must, for people.
     fn run(&self, program: &mut Program) -> Option<String> {
-        let expected = self.exit.as_ref().expect("the row says what comes of the frame");
-        let seen = program.send(&self.frame);
+        let expected = self.expected();
+        let seen = self.send(program);
         if seen == *expected {
             return None;
         }
@@ -103,7 +137,6 @@ pub fn check(cases: impl IntoIterator<Item = Case>) {
     let mut program = Program::load().expect("the program loads");
     let failures = cases.into_iter().filter_map(|case| {
         program.forget();
-        program.commit(&case.world);
         case.run(&mut program)
     });
     report(failures.collect());
@@ -116,11 +149,7 @@ pub fn check(cases: impl IntoIterator<Item = Case>) {
 /// With all rows that went otherwise.
 #[track_caller]
 pub fn play(program: &mut Program, cases: impl IntoIterator<Item = Case>) {
-    let failures = cases.into_iter().filter_map(|case| {
-        program.commit(&case.world);
-        case.run(program)
-    });
-    report(failures.collect());
+    report(cases.into_iter().filter_map(|case| case.run(program)).collect());
 }
 
 #[track_caller]

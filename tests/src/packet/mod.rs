@@ -21,6 +21,7 @@ pub mod fuzz;
 pub mod model;
 mod program;
 mod route;
+mod tshark;
 mod world;
 
 pub use case::{Case, case, check, play};
@@ -30,4 +31,5 @@ pub use frame::{
 };
 pub use program::{Action, Exit, Program, Remembered};
 pub use route::{GATEWAY_MAC, UPLINK_MAC, forwarding, routed};
+pub use tshark::wrong_checksums;
 pub use world::{Refusal, Server, Service, World, nobody, server, server6};

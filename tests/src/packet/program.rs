@@ -26,6 +26,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("SLUICE_OBJECTS"
 /// Ring slots for each of the two copies, where a test does not say.
 const RING_POOL: u32 = 65_538;
 const FLOWS: u32 = 4096;
+/// Of the 256 bytes before a frame, these and the kernel's own 40 leave too few
+/// for anything that goes there.
+const METADATA: usize = 208;
 
 /// A `FlowEntry` as bytes.
 type Entry = [u8; 12];
@@ -179,7 +182,18 @@ impl Program {
 
     /// Runs the program once over a frame of at least 14 bytes.
     pub fn send(&mut self, frame: &[u8]) -> Exit {
-        let (action, frame) = self.run(frame);
+        let exit = self.run(frame);
+        self.account(exit)
+    }
+
+    /// As [`send`](Self::send), of a driver that leaves hardly any room before
+    /// the frame: metadata is in the way.
+    pub fn send_without_headroom(&mut self, frame: &[u8]) -> Exit {
+        let (action, frame) = self.run_behind(METADATA, frame);
+        self.account((action, frame[METADATA..].to_vec()))
+    }
+
+    fn account(&mut self, (action, frame): (Action, Vec<u8>)) -> Exit {
         let counts = self.reasons();
         let before = std::mem::replace(&mut self.counts, counts);
         let pairs = Reason::ALL.iter().zip(before.iter().zip(&self.counts));
@@ -191,9 +205,23 @@ impl Program {
 
     /// As [`send`](Self::send), without a look at the counters.
     pub fn run(&self, frame: &[u8]) -> (Action, Vec<u8>) {
-        let mut out = vec![0; frame.len() + 256];
-        let options =
-            TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..Default::default() };
+        self.run_behind(0, frame)
+    }
+
+    /// Behind so many bytes of metadata, which come out before the frame.
+    fn run_behind(&self, metadata: usize, frame: &[u8]) -> (Action, Vec<u8>) {
+        let mut out = vec![0; metadata + frame.len() + 256];
+        let data = [&vec![0; metadata], frame].concat();
+        // `struct xdp_md`: the frame's beginning and end, counted from the
+        // metadata's beginning, and what nobody sets here.
+        let context = [metadata as u32, data.len() as u32, 0, 0, 0, 0];
+        let context: Vec<u8> = context.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let options = TestRunOptions {
+            data_in: Some(&data),
+            data_out: Some(&mut out),
+            ctx_in: (metadata != 0).then_some(&context),
+            ..Default::default()
+        };
         let result = self.xdp().test_run(options).expect("the kernel runs the program");
         out.truncate(result.data_size_out as usize);
         let action = match result.return_value {

@@ -5,6 +5,7 @@
 mod admission;
 mod answers;
 mod budget;
+mod catalogue;
 mod datagrams;
 mod decap;
 mod fragments;

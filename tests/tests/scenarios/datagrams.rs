@@ -14,13 +14,13 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use lab::{Lab, Service, gue, l2, nat};
 
-const UDP: &str = "protocol = \"tcp+udp\"";
+pub(crate) const UDP: &str = "protocol = \"tcp+udp\"";
 
 /// Servers that answer every datagram with their name, until dropped.
-struct Names(Arc<AtomicBool>);
+pub(crate) struct Names(Arc<AtomicBool>);
 
 impl Names {
-    fn start(lab: &Lab, at: impl Fn(usize) -> SocketAddr) -> Result<Self> {
+    pub(crate) fn start(lab: &Lab, at: impl Fn(usize) -> SocketAddr) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         for (index, server) in lab.servers().iter().enumerate() {
             let address = at(index);
@@ -47,7 +47,7 @@ impl Drop for Names {
 }
 
 /// Flows of one client, each from a port of its own.
-fn flows(lab: &Lab, service: &str, count: usize) -> Result<Vec<UdpSocket>> {
+pub(crate) fn flows(lab: &Lab, service: &str, count: usize) -> Result<Vec<UdpSocket>> {
     let vip = lab.vip(service);
     let any = if vip.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let open = || -> Result<UdpSocket> {
@@ -60,7 +60,7 @@ fn flows(lab: &Lab, service: &str, count: usize) -> Result<Vec<UdpSocket>> {
 }
 
 /// Who answers each flow.
-fn ask(flows: &[UdpSocket]) -> Result<Vec<String>> {
+pub(crate) fn ask(flows: &[UdpSocket]) -> Result<Vec<String>> {
     let answer = |socket: &UdpSocket| {
         socket.send(b"who?")?;
         let mut bytes = [0; 64];

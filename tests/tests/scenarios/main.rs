@@ -5,6 +5,7 @@
 
 mod admission;
 mod binding;
+mod checksums;
 mod datagrams;
 mod drain;
 mod errors;

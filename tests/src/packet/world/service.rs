@@ -74,6 +74,11 @@ impl Service {
         Self::new(address, mode::GUE)
     }
 
+    /// In a mode that the program does not know.
+    pub fn of_unknown_mode(address: &str) -> Self {
+        Self::new(address, u8::MAX)
+    }
+
     /// Port 0 is any port.
     fn new(address: &str, mode: u8) -> Self {
         let address = address.parse().unwrap_or_else(|_| panic!("`{address}` is no address"));

@@ -5,6 +5,7 @@
 
 mod admission;
 mod binding;
+mod breaking;
 mod datagrams;
 mod drain;
 mod errors;

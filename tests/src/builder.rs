@@ -24,6 +24,7 @@ pub struct Builder {
     services: Vec<Service>,
     manager: String,
     edge: String,
+    agent: String,
     tables: String,
 }
 
@@ -37,6 +38,7 @@ impl Default for Builder {
             services: Vec::new(),
             manager: String::new(),
             edge: String::new(),
+            agent: String::new(),
             tables: String::new(),
         }
     }
@@ -94,6 +96,14 @@ impl Builder {
         self
     }
 
+    /// One more line of each server's `[agent]`.
+    #[must_use]
+    pub fn agent(mut self, line: &str) -> Self {
+        self.agent.push_str(line);
+        self.agent.push('\n');
+        self
+    }
+
     /// More tables, such as `[[class]]`.
     #[must_use]
     pub fn tables(mut self, toml: &str) -> Self {
@@ -135,6 +145,7 @@ impl Builder {
             services,
             manager_extra: self.manager,
             edge_extra: self.edge,
+            agent_extra: self.agent,
             tables: self.tables,
         };
         let mut lab = Lab::new(site, network, servers, settings);

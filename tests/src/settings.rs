@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) manager_extra: String,
     /// More lines of `[edge]`.
     pub(crate) edge_extra: String,
+    /// More lines of `[agent]`.
+    pub(crate) agent_extra: String,
     /// More tables.
     pub(crate) tables: String,
 }
@@ -90,9 +92,10 @@ impl Settings {
     /// For `sluice agent` on `server`, bound to every service of its families.
     pub(crate) fn write_agent(&self, site: &Site, server: &Host) -> Result<PathBuf> {
         let mut toml = format!(
-            "[agent]\nname = \"{}\"\nmanager = \"{}\"\ninterval = \"100ms\"\n",
+            "[agent]\nname = \"{}\"\nmanager = \"{}\"\ninterval = \"100ms\"\n{}",
             server.name(),
-            self.manager
+            self.manager,
+            self.agent_extra
         );
         if self.services.iter().any(|placed| placed.service.is_tunnel()) {
             writeln!(

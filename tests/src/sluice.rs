@@ -21,7 +21,7 @@ pub struct Backend {
     /// `pending`, `active`, `draining`, `down`, `unknown`.
     pub state: String,
     pub connections: u64,
-    /// Draining, and no connection is left.
+    /// Removed, and no switch sends its server anything any more.
     pub removable: bool,
 }
 

@@ -7,7 +7,7 @@ mod leave;
 mod session;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs, io,
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -26,12 +26,13 @@ use tracing::{info, warn};
 
 use self::{
     check::Health,
+    connections::{Census, Meant},
     leave::{BindState, Leave},
 };
 use crate::{
     config::{AgentBind, AgentSettings, TlsSettings},
     decap::Decap,
-    model::Name,
+    model::{Name, ServerEnd},
     transport::{self, Backoff},
 };
 
@@ -142,8 +143,15 @@ struct Agent {
     states: Vec<BindState>,
     /// The checks' words, in the settings' order.
     health: watch::Receiver<Vec<Health>>,
-    /// Connections by local port, as last counted.
-    connections: BTreeMap<u16, u64>,
+    /// Where each bind's connections end, as the manager last said, in the
+    /// settings' order.
+    ends: Vec<Option<ServerEnd>>,
+    /// Connections of each bind, as last counted.
+    census: Census,
+    /// Why connections cannot be closed was said already.
+    cannot_close: bool,
+    /// The manager gives a session up after this silence.
+    patience: Duration,
     /// Of the last heartbeat.
     sequence: u64,
     /// The manager has answered since this was last looked at.
@@ -170,7 +178,10 @@ impl Agent {
             settings: settings.clone(),
             states: vec![BindState::default(); settings.binds.len()],
             health,
-            connections: BTreeMap::new(),
+            ends: vec![None; settings.binds.len()],
+            census: Census::default(),
+            cannot_close: false,
+            patience: Duration::MAX,
             sequence: 0,
             welcomed: false,
             leave: None,
@@ -178,19 +189,42 @@ impl Agent {
         })
     }
 
-    /// Counts the connections of every port bound; returns their sum.
+    /// Counts the connections of every bind; returns how many there are.
     async fn observe(&mut self) -> anyhow::Result<u64> {
-        let binds = &self.settings.binds;
-        let ports: BTreeSet<u16> = binds.iter().map(|bind| bind.address.port()).collect();
-        let count = move || -> io::Result<BTreeMap<u16, u64>> {
-            let counted = |port| Ok((port, connections::count(port)?));
-            ports.into_iter().map(counted).collect()
+        let meant = |(bind, end): (&AgentBind, &Option<ServerEnd>)| match end {
+            Some(end) => Meant::End(end.clone()),
+            None => Meant::Port(bind.address.port()),
         };
-        self.connections = spawn_blocking(count).await?.context(
+        let meant: Vec<_> = self.settings.binds.iter().zip(&self.ends).map(meant).collect();
+        self.census = spawn_blocking(move || connections::count(&meant)).await?.context(
             "the kernel does not tell how many connections it holds: \
                  load its modules inet_diag and tcp_diag",
         )?;
-        Ok(self.connections.values().sum())
+        Ok(self.census.all)
+    }
+
+    /// Closes the server's side of connections that the switches break; says
+    /// how many.
+    async fn close(&mut self, end: ServerEnd) -> anyhow::Result<u64> {
+        if !self.settings.close {
+            return Ok(0);
+        }
+        let error = match spawn_blocking(move || connections::close(&end)).await? {
+            Ok(closed) => return Ok(closed),
+            Err(error) => error,
+        };
+        if !std::mem::replace(&mut self.cannot_close, true) {
+            let remedy = match error.kind() {
+                io::ErrorKind::PermissionDenied => "give the agent CAP_NET_ADMIN",
+                io::ErrorKind::Unsupported => "its kernel has no CONFIG_INET_DIAG_DESTROY",
+                _ => "it will be tried again",
+            };
+            warn!(
+                "connections that the switches break stay open on this server until it notices \
+                 itself: {error}: {remedy} (or set `close = false` in [agent])"
+            );
+        }
+        Ok(0)
     }
 
     /// The addresses that packets for this server are sent to.
@@ -209,7 +243,7 @@ impl Agent {
         info!(
             "leaving: no new connections from now on; waiting up to {} for {} connection(s) to end",
             humantime::format_duration(deadline),
-            self.connections.values().sum::<u64>()
+            self.census.all
         );
         self.leave = Some(Leave::new(deadline));
     }

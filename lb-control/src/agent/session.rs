@@ -1,8 +1,13 @@
 //! One session with the manager: from hello to the stream's end.
 
-use std::{fs, pin::pin, thread, time::Duration};
+use std::{
+    fs,
+    pin::pin,
+    thread,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use tokio::{
     select,
     sync::mpsc::{self, error::TrySendError},
@@ -16,9 +21,10 @@ use tracing::{debug, info, warn};
 use super::{Agent, BindState};
 use crate::{
     config::TlsSettings,
+    model::ServerEnd,
     proto::v1::{
-        AgentHello, AgentMessage, AgentReply, BackendReport, BindRequest, Heartbeat,
-        Leave as LeaveMessage, agent_message, agent_reply, agents_client::AgentsClient,
+        self, AgentHello, AgentMessage, AgentReply, BackendReport, BindRequest, ConnectionsClosed,
+        Heartbeat, Leave as LeaveMessage, agent_message, agent_reply, agents_client::AgentsClient,
     },
     transport,
 };
@@ -39,6 +45,8 @@ pub(super) async fn run(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let manager = agent.settings.manager.clone();
+    // Until this session's welcome.
+    agent.patience = Duration::MAX;
     let (outgoing, messages) = mpsc::channel(QUEUE);
     outgoing.send(hello(agent)).await?;
     if agent.leave.is_some() {
@@ -67,12 +75,14 @@ pub(super) async fn run(
     let mut beats = interval(agent.settings.interval);
     beats.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut health = agent.health.clone();
+    let mut last_beat = Instant::now();
     loop {
         select! {
             _ = beats.tick() => {
+                check_running(agent, last_beat)?;
+                last_beat = Instant::now();
                 beat(agent, &outgoing).await?;
-                let connections = agent.connections.values().sum();
-                if agent.may_go(connections, false) {
+                if agent.may_go(agent.census.all, false) {
                     drop(outgoing);
                     goodbye(replies).await;
                     return Ok(());
@@ -82,7 +92,11 @@ pub(super) async fn run(
             Ok(()) = health.changed() => beat(agent, &outgoing).await?,
             reply = replies.message() => {
                 let reply = reply.map_err(|status| lost(&manager, &status))?;
-                take(agent, reply.context("the manager closed the session")?);
+                check_running(agent, last_beat)?;
+                let reply = reply.context("the manager closed the session")?;
+                if let Some(answer) = take(agent, reply).await? {
+                    outgoing.try_send(answer).context("the manager does not read")?;
+                }
             }
             () = shutdown.cancelled(), if agent.leave.is_none() => {
                 agent.begin_leave();
@@ -90,6 +104,15 @@ pub(super) async fn run(
             }
         }
     }
+}
+
+/// What the manager said is void where this process has not run for so long
+/// that the manager has given the session up: connections that it wanted
+/// closed then may be others now.
+fn check_running(agent: &Agent, last_beat: Instant) -> anyhow::Result<()> {
+    let gap = last_beat.elapsed();
+    ensure!(gap < agent.patience, "no heartbeat was sent for {gap:?}: the session is over");
+    Ok(())
 }
 
 /// How long the manager may take to end its side of a session that is over.
@@ -140,13 +163,13 @@ async fn beat(agent: &mut Agent, outgoing: &mpsc::Sender<AgentMessage>) -> anyho
     }
     let load = load();
     let words = agent.health.borrow().clone();
-    let reports = agent.settings.binds.iter().zip(words);
-    let backends = reports.map(|(bind, word)| BackendReport {
+    let reports = agent.settings.binds.iter().zip(words).zip(&agent.census.each);
+    let backends = reports.map(|((bind, word), &connections)| BackendReport {
         service: bind.service.to_string(),
         backend: bind.address.to_string(),
         healthy: word.healthy,
         cause: word.cause,
-        connections: agent.connections.get(&bind.address.port()).copied().unwrap_or(0),
+        connections,
         load,
     });
     let heartbeat = Heartbeat { sequence: agent.sequence + 1, backends: backends.collect() };
@@ -166,10 +189,12 @@ fn load() -> f64 {
     minute.unwrap_or(0.0) / cpus as f64
 }
 
-fn take(agent: &mut Agent, reply: AgentReply) {
+/// Acts on what the manager says; returns what is to be answered.
+async fn take(agent: &mut Agent, reply: AgentReply) -> anyhow::Result<Option<AgentMessage>> {
     match reply.kind {
         Some(agent_reply::Kind::Welcome(welcome)) => {
             agent.welcomed = true;
+            agent.patience = Duration::from_millis(welcome.timeout_ms.into());
             info!(
                 "connected to {} as {}; it waits {} ms for a heartbeat",
                 agent.settings.manager, agent.name, welcome.timeout_ms
@@ -179,11 +204,28 @@ fn take(agent: &mut Agent, reply: AgentReply) {
             set(agent, &refused.service, &refused.backend, BindState::Refused, &refused.reason);
         }
         Some(agent_reply::Kind::Notice(notice)) => {
+            if let Some(index) = agent.index_of(&notice.service, &notice.backend) {
+                agent.ends[index] = notice.end.map(server_end).transpose()?;
+            }
             let state = BindState::Told(notice.state);
             set(agent, &notice.service, &notice.backend, state, &notice.reason);
         }
+        Some(agent_reply::Kind::Close(v1::CloseConnections { service, backend, end })) => {
+            let end = server_end(end.context("the manager does not say what to close")?)?;
+            let connections = agent.close(end).await?;
+            if connections > 0 {
+                info!("closed {connections} connection(s) of {service}/{backend}");
+            }
+            let closed = ConnectionsClosed { service, backend, connections };
+            return Ok(Some(message(agent_message::Kind::Closed(closed))));
+        }
         None => {}
     }
+    Ok(None)
+}
+
+fn server_end(end: v1::ServerEnd) -> anyhow::Result<ServerEnd> {
+    ServerEnd::try_from(end).context("the manager says where connections end")
 }
 
 /// Notes what the manager says of a bind; one line for each change.

@@ -24,7 +24,8 @@ use super::{check::tests::web_server, *};
 use crate::{
     config::AgentCheck,
     proto::v1::{
-        AgentHello, AgentMessage, AgentReply, BindRefused, BindingNotice, Heartbeat, Welcome,
+        AgentHello, AgentMessage, AgentReply, BindRefused, BindingNotice, CloseConnections,
+        Heartbeat, ServerEnd, Welcome,
         agent_message::Kind,
         agent_reply,
         agents_server::{Agents, AgentsServer},
@@ -49,10 +50,14 @@ impl Session {
 
     /// The first message, answered with a welcome.
     async fn hello(&mut self) -> AgentHello {
+        self.hello_within(60_000).await
+    }
+
+    async fn hello_within(&mut self, timeout_ms: u32) -> AgentHello {
         let Kind::Hello(hello) = self.next().await else {
             panic!("a session begins with a hello");
         };
-        self.reply(agent_reply::Kind::Welcome(Welcome { timeout_ms: 1000 }));
+        self.reply(agent_reply::Kind::Welcome(Welcome { timeout_ms }));
         hello
     }
 
@@ -86,6 +91,7 @@ impl Session {
             backend: backend.to_string(),
             state: state.to_owned(),
             reason: String::new(),
+            end: None,
         }));
     }
 }
@@ -138,6 +144,7 @@ impl Stage {
             manager,
             interval: Duration::from_millis(20),
             leave_deadline: PATIENCE,
+            close: true,
             decap: None,
             binds: vec![AgentBind {
                 service: "www".parse().unwrap(),
@@ -272,37 +279,63 @@ async fn leaves_without_a_manager() {
 }
 
 #[tokio::test]
-async fn counts_what_the_kernel_holds() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    assert_eq!(connections::count(address.port()).unwrap(), 0);
-    let (mut clients, mut servers) = (Vec::new(), Vec::new());
-    for number in 1..=40 {
-        clients.push(TcpStream::connect(address).await.unwrap());
-        servers.push(listener.accept().await.unwrap());
-        assert_eq!(connections::count(address.port()).unwrap(), number);
-    }
-    // Over IPv6, IPv4 clients included.
-    let dual = TcpListener::bind("[::]:0").await.unwrap();
-    let port = dual.local_addr().unwrap().port();
-    let v4 = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let v6 = TcpStream::connect(("::1", port)).await.unwrap();
-    assert_eq!(connections::count(port).unwrap(), 2);
-    drop((v4, v6));
-    // The server is done with them, though the clients have not closed yet.
-    drop(servers);
-    none_left(address.port()).await;
-    // Nor does what is left in TIME_WAIT count.
-    drop(clients);
-    none_left(address.port()).await;
+async fn counts_where_the_manager_says_that_connections_end() {
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let backend = SocketAddr::from(([127, 0, 0, 1], port));
+    let _clients = (
+        TcpStream::connect(backend).await.unwrap(),
+        TcpStream::connect(("127.0.0.2", port)).await.unwrap(),
+    );
+    let mut stage = Stage::new(backend, None).await;
+    let mut session = stage.session().await;
+    session.hello().await;
+    // Of the check's own connections there may be one more.
+    session.heartbeat_with(|beat| beat.backends[0].connections >= 2).await;
+    session.reply(agent_reply::Kind::Notice(BindingNotice {
+        service: "www".to_owned(),
+        backend: backend.to_string(),
+        state: "active".to_owned(),
+        reason: String::new(),
+        end: Some(ServerEnd { local: format!("127.0.0.2:{port}"), except: Vec::new() }),
+    }));
+    session.heartbeat_with(|beat| beat.backends[0].connections == 1).await;
 }
 
-/// A FIN takes its time to be acknowledged.
-async fn none_left(port: u16) {
-    let gone = async {
-        while connections::count(port).unwrap() > 0 {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(PATIENCE, gone).await.expect("no connection left");
+#[tokio::test]
+async fn every_request_to_close_is_answered() {
+    let backend = web_server(Arc::new(AtomicU16::new(200))).await;
+    let mut stage = Stage::new(backend, None).await;
+    let mut session = stage.session().await;
+    session.hello().await;
+    for _ in 0..3 {
+        session.reply(agent_reply::Kind::Close(CloseConnections {
+            service: "www".to_owned(),
+            backend: backend.to_string(),
+            end: Some(ServerEnd { local: "203.0.113.10:80".to_owned(), except: Vec::new() }),
+        }));
+    }
+    for _ in 0..3 {
+        let closed = loop {
+            match session.next().await {
+                Kind::Closed(closed) => break closed,
+                _ => continue,
+            }
+        };
+        assert_eq!((closed.service.as_str(), closed.connections), ("www", 0));
+        assert_eq!(closed.backend, backend.to_string());
+    }
+}
+
+/// What the manager said before it gave the session up must not be acted on.
+#[tokio::test]
+async fn one_that_did_not_run_for_too_long_begins_anew() {
+    let backend = web_server(Arc::new(AtomicU16::new(200))).await;
+    let mut stage = Stage::new(backend, None).await;
+    let mut first = stage.session().await;
+    // Heartbeats are 20 ms apart: it is always too late.
+    first.hello_within(1).await;
+    let mut second = stage.session().await;
+    second.hello().await;
+    second.heartbeat_with(|beat| beat.sequence > 3).await;
 }

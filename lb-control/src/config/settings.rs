@@ -199,6 +199,11 @@ pub struct AgentSettings {
     /// How long an orderly stop waits for connections to end. Default 60 s.
     #[serde(default = "leave", with = "duration")]
     pub leave_deadline: Duration,
+    /// Whether connections that the switches break are closed on this server
+    /// too, which needs CAP_NET_ADMIN. Not where other agents on this host bind
+    /// it to the same service. Default true.
+    #[serde(default = "close")]
+    pub close: bool,
     /// Where tunnelled packets of modes `ipip` and `gue` come in.
     pub decap: Option<DecapSettings>,
     /// What to bind.
@@ -233,6 +238,9 @@ fn decap_pin() -> PathBuf {
     "/sys/fs/bpf/sluice-decap".into()
 }
 
+fn close() -> bool {
+    true
+}
 fn interval() -> Duration {
     Duration::from_millis(250)
 }

@@ -1,6 +1,9 @@
 //! Sessions of agents.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     Core, Event, Output, Peer, SessionId,
@@ -46,6 +49,9 @@ impl Core {
                 self.heartbeat(&name, heartbeat)
             }
             (FromAgent::Leave { cause }, Some(Peer::Agent(name))) => self.leave(&name, &cause),
+            (FromAgent::Closed { key, connections }, Some(Peer::Agent(name))) => {
+                self.server_closed(&name, &key, connections)
+            }
             (_, Some(Peer::Agent(name))) => {
                 // The connection's end, so that what it vouched for is released.
                 self.close(session, "an agent says hello once".to_owned());
@@ -161,6 +167,8 @@ impl Core {
         if let Some(record) = self.bindings.get_mut(key) {
             record.agent = Some(name.clone());
             record.boot = Some(boot);
+            // An older session's answer will not come any more.
+            record.closing = false;
         }
         if is_new {
             self.enter(key, State::Pending, "waiting for its health to be verified");
@@ -199,7 +207,8 @@ impl Core {
             claim.connections = Some(connections);
             if self.bindings.get(&key).and_then(|record| record.agent.as_ref()) == Some(name) {
                 self.evaluate(&key);
-                self.note_connections(&key, connections == 0);
+                self.note_drain(&key);
+                self.close_server_side(&key);
             } else if !leaving {
                 self.claim(name, &key, false);
             }
@@ -258,6 +267,7 @@ impl Core {
         self.clock.cancel(&Timer::Silence(name.clone()));
         self.publish_agent(kind, cause.to_owned());
         let owned = self.owned(name);
+        let idle: BTreeSet<_> = owned.iter().filter(|key| self.none_left(key)).cloned().collect();
         let Some(agent) = self.agents.remove(name) else {
             return;
         };
@@ -269,7 +279,7 @@ impl Core {
                 // A lost server's connections are not kept longer than any lost server's.
                 let until = until.min(self.now + self.settings.down_grace);
                 self.enter(&key, State::Draining { until }, cause);
-            } else if agent.binds.get(&key).is_some_and(|claim| claim.connections == Some(0)) {
+            } else if idle.contains(&key) {
                 self.retire(&key, &format!("{cause}; no connection is left"));
             }
         }

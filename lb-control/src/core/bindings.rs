@@ -61,6 +61,11 @@ impl State {
         }
     }
 
+    /// Whether its connections are reset.
+    pub(super) fn is_breaking(&self) -> bool {
+        matches!(self, Self::Down(Stage::Breaking { .. }) | Self::Broken { .. })
+    }
+
     /// When the state ends by itself.
     fn until(&self) -> Option<Duration> {
         match self {
@@ -103,6 +108,11 @@ pub(super) struct Record {
     pub(super) version: u64,
     /// Draining, live on every switch, and without a connection since then.
     pub(super) quiet_since: Option<Duration>,
+    /// Draining: packets that the switches had sent to it when they last sent
+    /// one, and when that was.
+    pub(super) spoke: Option<(u64, Duration)>,
+    /// Its agent was asked to close connections and has not answered.
+    pub(super) closing: bool,
 }
 
 impl Record {
@@ -117,6 +127,8 @@ impl Record {
             weight: 0,
             version: 0,
             quiet_since: None,
+            spoke: None,
+            closing: false,
         }
     }
 }
@@ -159,6 +171,9 @@ impl Core {
         let event = state.event();
         record.state = state;
         record.quiet_since = None;
+        record.spoke = None;
+        // One that has had all that time to answer is silent or gone.
+        record.closing &= record.state.is_breaking();
         reason.clone_into(&mut record.reason);
         self.sync_probe(key);
         self.refresh(key);
@@ -166,6 +181,7 @@ impl Core {
             self.tell(kind, key, reason.to_owned());
         }
         self.notify(key);
+        self.close_server_side(key);
     }
 
     /// Forgets a binding.
@@ -176,8 +192,8 @@ impl Core {
         if let Some(session) =
             record.agent.as_ref().and_then(|name| Some(self.agents.get(name)?.session))
         {
-            let message =
-                ToAgent::Notice { key: key.clone(), state: "removed", reason: reason.to_owned() };
+            let (key, reason, end) = (key.clone(), reason.to_owned(), self.server_end(key));
+            let message = ToAgent::Notice { key, state: "removed", reason, end };
             self.out.push(Output::ToAgent { session, message });
         }
         if let Some(probe) = record.probe {
@@ -223,12 +239,13 @@ impl Core {
 
     /// Acts on what is known of a binding's health.
     pub(super) fn evaluate(&mut self, key: &BindingKey) {
-        let Some(record) = self.bindings.get_mut(key) else {
+        let Some(record) = self.bindings.get(key) else {
             return;
         };
         let state = record.state.clone();
         match (state, self.verdict(key)) {
             (State::Active, Verdict::Healthy) => {}
+            (_, Verdict::Healthy) if self.is_being_closed(key) => {}
             (_, Verdict::Healthy) => self.enter(key, State::Active, "healthy"),
             (State::Active | State::Unknown(_), Verdict::Unhealthy(cause)) => {
                 self.down(key, &cause)
@@ -348,8 +365,9 @@ impl Core {
             State::Broken { .. } => "down",
             _ => record.state.name(),
         };
-        let message = ToAgent::Notice { key: key.clone(), state, reason: record.reason.clone() };
-        self.out.push(Output::ToAgent { session: agent.session, message });
+        let (session, reason, end) = (agent.session, record.reason.clone(), self.server_end(key));
+        let message = ToAgent::Notice { key: key.clone(), state, reason, end };
+        self.out.push(Output::ToAgent { session, message });
     }
 
     /// Publishes an event of one binding.

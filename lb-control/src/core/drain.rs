@@ -4,22 +4,22 @@
 use std::time::Duration;
 
 use super::{Core, bindings::State};
-use crate::model::{BindingKey, Name};
+use crate::model::{BackendCount, BindingKey, Name, Udp};
 
 /// How long there must have been no connection. A connection whose handshake
 /// was under way when the drain became live is in no count yet.
 const SETTLE: Duration = Duration::from_secs(1);
 
 impl Core {
-    /// Somebody who can know says whether a binding has connections.
-    pub(super) fn note_connections(&mut self, key: &BindingKey, none_left: bool) {
+    /// Somebody who can know has spoken of a binding's connections.
+    pub(super) fn note_drain(&mut self, key: &BindingKey) {
         let Some(record) = self.bindings.get(key) else {
             return;
         };
         if !matches!(record.state, State::Draining { .. }) {
             return;
         }
-        let quiet = none_left && self.live_everywhere(record.version);
+        let quiet = self.live_everywhere(record.version) && self.none_left(key);
         let (now, reason) = (self.now, format!("{}; no connection is left", record.reason));
         let Some(record) = self.bindings.get_mut(key) else {
             return;
@@ -30,7 +30,7 @@ impl Core {
         }
     }
 
-    /// A switch's counters came: they speak for bindings without an agent.
+    /// A switch's counters came.
     pub(super) fn note_counters(&mut self, switch: &Name) {
         let Some(counters) = self.switches.get(switch).and_then(|switch| switch.counters.as_ref())
         else {
@@ -38,35 +38,79 @@ impl Core {
         };
         let draining = |key: &&BindingKey| {
             let record = self.bindings.get(key);
-            record.is_some_and(|r| r.agent.is_none() && matches!(r.state, State::Draining { .. }))
+            record.is_some_and(|record| matches!(record.state, State::Draining { .. }))
         };
         let keys: Vec<_> =
             counters.backends.iter().map(|count| &count.key).filter(draining).cloned().collect();
         for key in keys {
-            let none_left = self.switches_forgot(&key);
-            self.note_connections(&key, none_left);
+            self.note_packets(&key);
+            self.note_drain(&key);
         }
+    }
+
+    /// Notes when a switch last sent packets to a draining binding.
+    fn note_packets(&mut self, key: &BindingKey) {
+        let packets = self.counts(key).flatten().map(|count| count.packets).sum();
+        let now = self.now;
+        if let Some(record) = self.bindings.get_mut(key)
+            && record.spoke.is_none_or(|(before, _)| before != packets)
+        {
+            record.spoke = Some((packets, now));
+        }
+    }
+
+    /// Whether a draining binding has no connection left: of TCP as its agent
+    /// counts them, or else the switches; of UDP as the switches do.
+    pub(super) fn none_left(&self, key: &BindingKey) -> bool {
+        let (Some(record), Some(spec)) = (self.bindings.get(key), self.spec(key)) else {
+            return false;
+        };
+        let claim = || self.agents.get(record.agent.as_ref()?)?.binds.get(key);
+        let tcp = || match self.server_end(key).and_then(|_| claim()) {
+            Some(claim) => claim.connections == Some(0),
+            None => self.switches_forgot(key),
+        };
+        let udp = || match spec.udp {
+            // The backend's flows have moved.
+            Udp::Stateless => true,
+            Udp::Tracked => self.counts(key).all(|c| c.is_some_and(|c| c.remembered_flows == 0)),
+            // A server id leads to the backend with nothing remembered.
+            Udp::Quic => record.spoke.is_some_and(|(_, since)| {
+                self.now - since >= Duration::from_secs(spec.udp_idle.into())
+            }),
+        };
+        (!spec.protocol.has_tcp() || tcp()) && (!spec.protocol.has_udp() || udp())
     }
 
     /// Every switch says that no flow can belong to a draining binding: its
     /// service is at rest again and remembers none. While a service moves,
     /// connections that nobody remembers may still be the binding's.
     fn switches_forgot(&self, key: &BindingKey) -> bool {
-        let Some(version) = self.bindings.get(key).map(|record| record.version) else {
-            return false;
+        let moving = |service: &Name| {
+            let counters = self.switches.values().filter_map(|switch| switch.counters.as_ref());
+            let mut counts = counters.flat_map(|counters| &counters.services);
+            counts.any(|count| count.service == *service && count.moving)
         };
-        self.switches.values().all(|switch| {
-            let Some(counters) = switch.counters.as_ref() else {
-                return false;
-            };
-            let moving =
-                counters.services.iter().any(|count| count.service == key.service && count.moving);
-            let flows = counters
-                .backends
-                .iter()
-                .find(|count| count.key == *key)
-                .map(|c| c.remembered_flows);
-            switch.counted >= version && !moving && flows == Some(0)
+        !moving(&key.service)
+            && self.counts(key).all(|count| count.is_some_and(|c| c.remembered_flows == 0))
+    }
+
+    /// What each switch has counted of a binding; None where it has not counted
+    /// since the binding became what it is.
+    fn counts(&self, key: &BindingKey) -> impl Iterator<Item = Option<&BackendCount>> {
+        let version = self.bindings.get(key).map_or(u64::MAX, |record| record.version);
+        self.switches.values().map(move |switch| {
+            let counters = switch.counters.as_ref().filter(|_| switch.counted >= version)?;
+            counters.backends.iter().find(|count| count.key == *key)
+        })
+    }
+
+    /// Whether no switch sends a removed binding's server anything any more.
+    pub(super) fn is_removable(&self, key: &BindingKey) -> bool {
+        self.bindings.get(key).is_some_and(|record| match record.state {
+            State::Draining { .. } => record.quiet_since.is_some(),
+            State::Broken { .. } => !record.closing && self.live_everywhere(record.version),
+            _ => false,
         })
     }
 

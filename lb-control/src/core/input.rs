@@ -64,7 +64,7 @@ pub enum Command {
         force: bool,
         /// How long existing connections may go on.
         deadline: Option<Duration>,
-        /// Answer only when it is gone.
+        /// Answer only when its server can be taken away.
         wait: bool,
     },
     SetWeight {

@@ -12,6 +12,7 @@
 //! | `adopt` | bindings found on a switch that nobody vouches for |
 //! | `health` | probes, and the verdict over all who vouch for a binding |
 //! | `drain` | when a draining binding has no connection left |
+//! | `closing` | the server's side of connections that are broken |
 //! | `operator` | commands; `requests` waits until they are live and answers |
 //! | `switches` | what each switch holds, and the delta that brings it to desired |
 //! | `clock` | what falls due when |
@@ -20,6 +21,7 @@ mod adopt;
 mod agents;
 mod bindings;
 mod clock;
+mod closing;
 mod counters;
 mod drain;
 mod health;

@@ -121,7 +121,7 @@ impl Core {
             }
             Some(_) => format!("{key} is broken: its connections are reset"),
         };
-        let goal = if wait { Goal::Gone(key.clone()) } else { Goal::Live(self.version) };
+        let goal = if wait { Goal::Removable(key.clone()) } else { Goal::Live(self.version) };
         Ok((goal, message))
     }
 

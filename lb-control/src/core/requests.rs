@@ -20,8 +20,8 @@ pub(super) enum Goal {
     Live(u64),
     /// A binding serves.
     Active(BindingKey),
-    /// A binding is gone.
-    Gone(BindingKey),
+    /// A binding's server can be taken away.
+    Removable(BindingKey),
 }
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) struct Waiting {
 
 impl Core {
     pub(super) fn wait(&mut self, request: RequestId, goal: Goal, message: String) {
-        if !matches!(goal, Goal::Gone(_)) {
+        if !matches!(goal, Goal::Removable(_)) {
             self.clock.set(Timer::Patience(request), self.now + PATIENCE);
         }
         let waiting = Waiting {
@@ -80,11 +80,16 @@ impl Core {
     fn reached(&mut self, request: RequestId, waiting: &mut Waiting) -> bool {
         match &waiting.goal {
             Goal::Live(_) => {}
-            Goal::Gone(key) => {
-                waiting.message = match self.bindings.get(key) {
-                    Some(_) if self.intent.removals.contains_key(key) => return false,
-                    Some(_) => format!("{key} was brought back meanwhile"),
-                    None => format!("{key} is gone"),
+            Goal::Removable(key) => {
+                waiting.message = match self.bindings.get(key).map(|record| &record.state) {
+                    None => format!("{key} is gone: its server can be taken away"),
+                    Some(_) if !self.intent.removals.contains_key(key) => {
+                        format!("{key} was brought back meanwhile")
+                    }
+                    Some(State::Broken { .. }) if self.is_removable(key) => {
+                        format!("{key} is broken: its server can be taken away")
+                    }
+                    Some(_) => return false,
                 };
                 waiting.goal = Goal::Live(self.version);
                 self.clock.set(Timer::Patience(request), self.now + PATIENCE);

@@ -53,7 +53,8 @@ pub struct BackendView {
     pub age: Duration,
     pub agent: Option<Name>,
     pub connections: u64,
-    /// Draining, and no connection is left.
+    /// Removed, and no switch sends its server anything any more: no connection
+    /// is left, or what was left is broken.
     pub removable: bool,
     /// Left until a drain breaks what remains.
     pub deadline_left: Option<Duration>,
@@ -151,7 +152,7 @@ impl Core {
             age: now.saturating_sub(record.since),
             agent: record.agent.clone(),
             connections: claim.and_then(|claim| claim.connections).unwrap_or(flows),
-            removable: record.quiet_since.is_some(),
+            removable: self.is_removable(key),
             deadline_left,
         }
     }

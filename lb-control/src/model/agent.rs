@@ -1,8 +1,8 @@
 //! What passes between an agent and the manager, as `sluice.v1.Agents` says it.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use super::{BindingKey, Name, Weight};
+use super::{BindingKey, Name, Vip, Weight};
 
 /// An agent's first word.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +54,11 @@ pub enum FromAgent {
     Leave {
         cause: String,
     },
+    /// The answer to [`ToAgent::Close`]: so many were closed.
+    Closed {
+        key: BindingKey,
+        connections: u64,
+    },
 }
 
 /// From the manager to an agent.
@@ -63,6 +68,25 @@ pub enum ToAgent {
     Welcome { timeout: Duration },
     /// The bind cannot be honoured; the session goes on for the others.
     Refused { key: BindingKey, reason: String },
-    /// The state of one of its bindings changed.
-    Notice { key: BindingKey, state: &'static str, reason: String },
+    /// The state of one of its bindings changed. `end` is where its TCP
+    /// connections end, if they can be told from others.
+    Notice { key: BindingKey, state: &'static str, reason: String, end: Option<ServerEnd> },
+    /// Its connections are being broken: close the server's side too, once,
+    /// and answer. The binding does not serve again before the answer.
+    Close { key: BindingKey, end: ServerEnd },
+}
+
+/// Where connections of a binding end on its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerEnd {
+    pub local: Vip,
+    /// Parts of it that are other services'.
+    pub except: Vec<Vip>,
+}
+
+impl ServerEnd {
+    /// Whether a connection with this local address is meant.
+    pub fn holds(&self, local: SocketAddr) -> bool {
+        self.local.takes(local) && !self.except.iter().any(|other| other.takes(local))
+    }
 }

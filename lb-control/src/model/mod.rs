@@ -11,7 +11,9 @@ mod state;
 mod switch;
 mod vip;
 
-pub use agent::{AgentBinding, AgentHello, BackendReport, FromAgent, Heartbeat, ToAgent};
+pub use agent::{
+    AgentBinding, AgentHello, BackendReport, FromAgent, Heartbeat, ServerEnd, ToAgent,
+};
 pub use binding::{Binding, BindingKey, Phase, Weight};
 pub use class::{ClassSpec, DEFAULT_CLASS, Policy, Prefix, PrefixError, Scope, Share, Verdict};
 pub use counters::{BackendCount, ClassCount, Counters, ReasonCount, ServiceCount};

@@ -71,6 +71,10 @@ impl Protocol {
         self == other || self == Self::TcpAndUdp || other == Self::TcpAndUdp
     }
 
+    pub fn has_tcp(self) -> bool {
+        self != Self::Udp
+    }
+
     pub fn has_udp(self) -> bool {
         self != Self::Tcp
     }

@@ -73,6 +73,20 @@ impl Vip {
         let (first, last) = self.prefix.range();
         self.is_ipv4() == ip.is_ipv4() && (first..=last).contains(&single)
     }
+
+    /// Whether packets to this address and port come here.
+    pub fn takes(&self, to: SocketAddr) -> bool {
+        self.holds(to.ip()) && self.port().is_none_or(|port| port == to.port())
+    }
+
+    /// Whether it takes packets that would otherwise be `other`'s: the longer
+    /// prefix comes first, and then a port before any port.
+    pub fn narrows(&self, other: &Self) -> bool {
+        let overlap = (self.holds(other.ip()) || other.holds(self.ip()))
+            && (self.port == 0 || other.port == 0 || self.port == other.port);
+        let rank = |vip: &Self| (vip.mapped_len(), vip.port().is_some());
+        overlap && rank(self) > rank(other)
+    }
 }
 
 impl From<SocketAddr> for Vip {
@@ -176,6 +190,32 @@ mod tests {
         }
         let error = "203.0.113.10/24:80".parse::<Vip>().unwrap_err().to_string();
         assert!(error.contains("write 203.0.113.0/24"), "{error}");
+    }
+
+    #[test]
+    fn the_more_specific_one_takes_a_packet() {
+        let narrows = |a: &str, b: &str| a.parse::<Vip>().unwrap().narrows(&b.parse().unwrap());
+        for (narrow, wide) in [
+            ("203.0.113.10:80", "203.0.113.10:*"),
+            ("203.0.113.10:80", "203.0.113.0/24:80"),
+            // Any port of an address comes before a port of a prefix.
+            ("203.0.113.10:*", "203.0.113.0/24:80"),
+            ("203.0.113.0/24:80", "203.0.113.0/24:*"),
+            ("203.0.113.128/25:*", "203.0.113.0/24:80"),
+            ("[2001:db8::1]:80", "[::]/0:80"),
+        ] {
+            assert!(narrows(narrow, wide) && !narrows(wide, narrow), "{narrow} {wide}");
+        }
+        for (one, other) in [
+            ("203.0.113.10:80", "203.0.113.10:443"),
+            ("203.0.113.10:80", "203.0.113.0/24:443"),
+            ("203.0.113.10:*", "203.0.113.11:*"),
+            ("203.0.113.0/24:*", "198.51.100.0/25:*"),
+            ("0.0.0.0/0:80", "[::]/0:80"),
+            ("203.0.113.10:80", "203.0.113.10:80"),
+        ] {
+            assert!(!narrows(one, other) && !narrows(other, one), "{one} {other}");
+        }
     }
 
     #[test]

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::{
     v1,
-    wire::{WireError, each, key, name, required, text, weight},
+    wire::{WireError, each, key, name, parse, required, text, weight},
 };
-use crate::model::{AgentBinding, AgentHello, BackendReport, FromAgent, Heartbeat, ToAgent};
+use crate::model::{
+    AgentBinding, AgentHello, BackendReport, FromAgent, Heartbeat, ServerEnd, ToAgent,
+};
 
 /// Heartbeat intervals that make sense, in milliseconds.
 const INTERVAL: std::ops::RangeInclusive<u32> = 10..=60_000;
@@ -23,6 +25,10 @@ impl TryFrom<v1::AgentMessage> for FromAgent {
                 Self::Heartbeat(heartbeat.try_into().map_err(within("heartbeat"))?)
             }
             Kind::Leave(leave) => Self::Leave { cause: text(leave.cause) },
+            Kind::Closed(closed) => Self::Closed {
+                key: key(&closed.service, &closed.backend).map_err(within("closed"))?,
+                connections: closed.connections,
+            },
         })
     }
 }
@@ -92,6 +98,11 @@ impl From<FromAgent> for v1::AgentMessage {
                 backends: heartbeat.reports.into_iter().map(v1::BackendReport::from).collect(),
             }),
             FromAgent::Leave { cause } => Kind::Leave(v1::Leave { cause }),
+            FromAgent::Closed { key, connections } => Kind::Closed(v1::ConnectionsClosed {
+                service: key.service.to_string(),
+                backend: key.backend.to_string(),
+                connections,
+            }),
         };
         Self { kind: Some(kind) }
     }
@@ -132,14 +143,40 @@ impl From<ToAgent> for v1::AgentReply {
                 backend: key.backend.to_string(),
                 reason,
             }),
-            ToAgent::Notice { key, state, reason } => Kind::Notice(v1::BindingNotice {
+            ToAgent::Notice { key, state, reason, end } => Kind::Notice(v1::BindingNotice {
                 service: key.service.to_string(),
                 backend: key.backend.to_string(),
                 state: state.to_owned(),
                 reason,
+                end: end.map(v1::ServerEnd::from),
+            }),
+            ToAgent::Close { key, end } => Kind::Close(v1::CloseConnections {
+                service: key.service.to_string(),
+                backend: key.backend.to_string(),
+                end: Some(end.into()),
             }),
         };
         Self { kind: Some(kind) }
+    }
+}
+
+impl From<ServerEnd> for v1::ServerEnd {
+    fn from(end: ServerEnd) -> Self {
+        Self {
+            local: end.local.to_string(),
+            except: end.except.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::ServerEnd> for ServerEnd {
+    type Error = WireError;
+
+    fn try_from(end: v1::ServerEnd) -> Result<Self, WireError> {
+        Ok(Self {
+            local: parse("local", &end.local)?,
+            except: end.except.iter().map(|vip| parse("except", vip)).collect::<Result<_, _>>()?,
+        })
     }
 }
 

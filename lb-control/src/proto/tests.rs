@@ -6,8 +6,8 @@ use crate::{
     model::{
         Affinity, AgentBinding, AgentHello, BackendCount, BackendReport, Binding, BindingKey,
         Change, ClassCount, ClassSpec, Counters, Delta, FromAgent, FromSwitch, Heartbeat, Hello,
-        Mode, Phase, Policy, Protocol, ReasonCount, Scope, ServiceCount, ServiceSpec, Share, Stamp,
-        SwitchState, ToSwitch, Udp, Verdict, Vip,
+        Mode, Phase, Policy, Protocol, ReasonCount, Scope, ServerEnd, ServiceCount, ServiceSpec,
+        Share, Stamp, SwitchState, ToAgent, ToSwitch, Udp, Verdict, Vip,
     },
 };
 
@@ -166,6 +166,33 @@ fn what_an_agent_says_survives_the_wire() {
         reports: vec![report(Ok(())), report(Err("HTTP 503".to_owned()))],
     }));
     round_trip::<_, v1::AgentMessage>(FromAgent::Leave { cause: "told to".to_owned() });
+    let closed = FromAgent::Closed { key: key("www", "192.0.2.1:80"), connections: 7 };
+    round_trip::<_, v1::AgentMessage>(closed);
+}
+
+#[test]
+fn what_an_agent_is_told_survives_the_wire() {
+    use v1::agent_reply::Kind;
+    let key = key("www", "192.0.2.1:80");
+    let end = ServerEnd {
+        local: "203.0.113.0/24:*".parse().unwrap(),
+        except: vec!["203.0.113.10:80".parse().unwrap(), "203.0.113.128/25:*".parse().unwrap()],
+    };
+    let close = ToAgent::Close { key: key.clone(), end: end.clone() };
+    let notice =
+        |end| ToAgent::Notice { key: key.clone(), state: "down", reason: "x".to_owned(), end };
+    let kind = |message: ToAgent| v1::AgentReply::from(message).kind.unwrap();
+    let back = |end: Option<v1::ServerEnd>| end.map(|end| ServerEnd::try_from(end).unwrap());
+    let Kind::Close(close) = kind(close) else { panic!() };
+    assert_eq!((close.service.as_str(), close.backend.as_str()), ("www", "192.0.2.1:80"));
+    assert_eq!(back(close.end), Some(end.clone()));
+    for end in [Some(end), None] {
+        let Kind::Notice(notice) = kind(notice(end.clone())) else { panic!() };
+        assert_eq!((notice.state.as_str(), back(notice.end)), ("down", end));
+    }
+    let wrong = v1::ServerEnd { local: "203.0.113.10".to_owned(), except: Vec::new() };
+    let error = ServerEnd::try_from(wrong).unwrap_err().to_string();
+    assert!(error.starts_with("local: `203.0.113.10` is not ADDRESS:PORT"), "{error}");
 }
 
 fn hello(change: impl FnOnce(&mut v1::EdgeHello)) -> String {

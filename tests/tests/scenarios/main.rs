@@ -6,6 +6,7 @@
 mod admission;
 mod binding;
 mod checksums;
+mod breaking;
 mod datagrams;
 mod drain;
 mod errors;

@@ -59,7 +59,7 @@ pub struct RemoveArgs {
     /// How long existing connections may go on [default: the manager's drain_deadline]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub deadline: Option<Duration>,
-    /// Return only when it is gone
+    /// Return only when the server can be taken away
     #[arg(long)]
     pub wait: bool,
 }

@@ -52,7 +52,7 @@ pub async fn remove(client: &Client, args: &RemoveArgs, out: &mut Output) -> Res
     if !args.wait {
         return change(client, &named, call, out).await;
     }
-    // The manager decides how long that can take, and answers when it is gone.
+    // The manager decides how long that can take, and answers when the server can go.
     let reply = select! {
         reply = client.call_within(None, call) => reply,
         never = progress(client, args) => match never {},

@@ -43,6 +43,7 @@ fn settings(
             name: args.name.clone(),
             manager: String::new(),
             interval: args.interval.unwrap_or(Duration::from_millis(250)),
+            close: true,
             decap: None,
             leave_deadline: args.leave_deadline.unwrap_or(Duration::from_secs(60)),
             binds: args

@@ -50,7 +50,7 @@ pub struct BackendView {
     /// Address and port.
     pub address: String,
     pub weight: u32,
-    /// `pending`, `active`, `draining`, `down` or `unknown`.
+    /// `pending`, `active`, `draining`, `down`, `broken` or `unknown`.
     pub state: String,
     /// Why it is in this state.
     pub reason: Option<String>,
@@ -59,7 +59,8 @@ pub struct BackendView {
     /// The agent that vouches for it; `null`: the manager's own probes do.
     pub agent: Option<String>,
     pub connections: u64,
-    /// Draining, and no connection is left.
+    /// Removed, and no switch sends its server anything any more: no connection
+    /// is left, or what was left is broken.
     pub removable: bool,
     /// While draining: until what remains is reset.
     pub deadline_left_seconds: Option<f64>,

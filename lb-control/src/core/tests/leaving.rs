@@ -172,54 +172,6 @@ fn a_static_backend_survives_its_agent() {
 }
 
 #[test]
-fn without_an_agent_the_switches_say_when_a_drain_is_over() {
-    use crate::model::{BackendCount, Counters, ServiceCount};
-    let mut world = serving();
-    let binding = "api/192.0.2.50:8443";
-    let count = |moving, remembered_flows| {
-        let service = ServiceCount {
-            service: name("api"),
-            new_connections: 0,
-            refused_reset: 0,
-            refused_silent: 0,
-            no_backend: 0,
-            broken: 0,
-            remembered: 0,
-            not_remembered: 0,
-            moving,
-        };
-        let backend = BackendCount {
-            key: key(binding),
-            packets: 0,
-            bytes: 0,
-            reply_packets: 0,
-            reply_bytes: 0,
-            new_connections: 0,
-            remembered_flows,
-            reachable: true,
-        };
-        Counters { services: vec![service], backends: vec![backend], ..Counters::default() }
-    };
-    world.feed_counters("edge", count(false, 0));
-    world.remove(binding);
-    for (moving, flows) in [(true, 0), (false, 2), (false, 0)] {
-        world.pass(seconds(2));
-        assert_eq!(world.state(binding), "draining");
-        world.feed_counters("edge", count(moving, flows));
-    }
-    world.pass(seconds(2));
-    world.feed_counters("edge", count(false, 0));
-    assert_eq!((world.state(binding), world.on("edge", binding)), ("gone", None));
-}
-
-impl World {
-    fn feed_counters(&mut self, switch: &str, counters: crate::model::Counters) {
-        let session = self.switches[switch].session.expect("a connected switch");
-        self.feed(Input::Switch { session, message: FromSwitch::Counters(counters) });
-    }
-}
-
-#[test]
 fn an_agent_that_leaves_asks_for_nothing_more() {
     let mut world = serving();
     let other = "api/192.0.2.50:8443";

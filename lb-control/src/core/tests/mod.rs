@@ -1,6 +1,8 @@
 //! Scenarios: a core, and a small world of agents, switches, backends and a
 //! disk around it that do what the real ones would.
 
+mod closing;
+mod draining;
 mod leaving;
 mod operating;
 mod peers;
@@ -54,8 +56,8 @@ mode = "nat"
 health = { probe = "none" }
 "#;
 
-fn settings() -> CoreSettings {
-    let settings = config::parse(CONFIG, Path::new("test.toml")).expect("a valid file");
+fn settings(config: &str) -> CoreSettings {
+    let settings = config::parse(config, Path::new("test.toml")).expect("a valid file");
     CoreSettings::try_from(&settings).expect("valid settings")
 }
 

@@ -139,14 +139,40 @@ fn force_cuts_a_drain_short() {
 }
 
 #[test]
-fn a_waiting_removal_is_answered_when_the_binding_is_gone() {
+fn a_waiting_removal_is_answered_when_the_server_can_be_taken_away() {
+    let wait = |force| Command::Remove { key: key(WEB), force, deadline: None, wait: true };
     let mut world = serving();
-    let request =
-        world.command(Command::Remove { key: key(WEB), force: false, deadline: None, wait: true });
-    world.pass(seconds(79));
+    let request = world.command(wait(false));
+    world.pass(seconds(59));
     assert!(!world.replies.contains_key(&request), "no patience runs out while it drains");
-    world.pass(seconds(1));
-    assert_eq!(world.reply(request).message, "www/192.0.2.1:80 is gone");
+    assert!(!world.view(WEB).removable);
+    world.set_agent("web-1", |agent| agent.connections = 0);
+    world.pass(Duration::from_millis(900));
+    assert!(world.view(WEB).removable, "no connection is left, and nobody is in a hurry");
+    assert!(!world.replies.contains_key(&request));
+    world.pass(Duration::from_millis(150));
+    let message = &world.reply(request).message;
+    assert_eq!(message, "www/192.0.2.1:80 is gone: its server can be taken away");
+
+    let mut world = serving();
+    let (first, second) = (world.command(wait(false)), world.command(wait(true)));
+    for request in [first, second] {
+        let message = &world.reply(request).message;
+        assert_eq!(message, "www/192.0.2.1:80 is broken: its server can be taken away");
+    }
+
+    let mut world = serving();
+    world.switches.get_mut("edge").unwrap().held = true;
+    world.set_agent("web-1", |agent| agent.slow = true);
+    let request = world.command(wait(true));
+    world.pass(seconds(5));
+    assert!(!world.replies.contains_key(&request), "the switch may still send it packets");
+    world.release("edge");
+    world.pass(seconds(5));
+    assert!(!world.replies.contains_key(&request), "its agent is closing connections");
+    let session = world.agents["web-1"].session;
+    world.feed(super::world::closed(session, key(WEB), 3));
+    assert!(world.reply(request).message.contains("can be taken away"));
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(super) struct FakeAgent {
     pub(super) connections: u64,
     /// It no longer heartbeats.
     pub(super) silent: bool,
+    /// It leaves it unanswered when it is asked to close connections.
+    pub(super) slow: bool,
 }
 
 /// A switch, as the world plays it.

@@ -17,6 +17,7 @@ enum Step {
     Silence(usize),
     Leave(usize),
     HangUp(usize),
+    Slow { agent: usize, slow: bool },
     Server { binding: usize, dead: bool },
     Switch { switch: usize, connected: bool },
     Wipe(usize),
@@ -41,7 +42,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(agent, healthy, connections)| Step::Health { agent, healthy, connections }),
         1 => agent.clone().prop_map(Step::Silence),
         1 => agent.clone().prop_map(Step::Leave),
-        1 => agent.prop_map(Step::HangUp),
+        1 => agent.clone().prop_map(Step::HangUp),
+        1 => (agent, any::<bool>()).prop_map(|(agent, slow)| Step::Slow { agent, slow }),
         2 => (binding.clone(), any::<bool>()).prop_map(|(binding, dead)| Step::Server { binding, dead }),
         2 => (switch.clone(), any::<bool>())
             .prop_map(|(switch, connected)| Step::Switch { switch, connected }),
@@ -84,6 +86,11 @@ impl World {
                 self.hang_up(AGENTS[agent]);
             }
             Step::Leave(_) | Step::HangUp(_) => {}
+            Step::Slow { agent, slow } => {
+                if let Some(agent) = self.agents.get_mut(AGENTS[agent]) {
+                    agent.slow = slow;
+                }
+            }
             Step::Server { binding, dead: true } => self.kill(BINDINGS[binding]),
             Step::Server { binding, dead: false } => self.revive(BINDINGS[binding]),
             Step::Switch { switch, connected } => {
@@ -135,10 +142,12 @@ impl World {
                 core.known.bindings.contains_key(key),
                 "{key} is not in the table of known ones"
             );
+            let serves = held.is_some_and(|held| held.phase == Phase::Serve);
             if core.verdict(key) == health::Verdict::Healthy {
-                let serves = held.is_some_and(|held| held.phase == Phase::Serve);
-                assert!(serves, "{key} is vouched for and healthy: {record:?}");
+                let waits = core.is_being_closed(key);
+                assert!(serves || waits, "{key} is vouched for and healthy: {record:?}");
             }
+            assert!(!(serves && record.closing), "{key}: new connections may be closed");
             if record.state == bindings::State::Active {
                 assert!(core.vouched(key), "{key} serves and nobody vouches for it: {record:?}");
             }

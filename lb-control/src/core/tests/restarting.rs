@@ -205,7 +205,7 @@ fn an_intent_that_no_longer_fits_the_file_is_kept_and_shown() {
 
 #[test]
 fn a_file_that_contradicts_itself_is_an_error() {
-    let mut settings = settings();
+    let mut settings = settings(CONFIG);
     let www = settings.services[&name("www")].spec.address;
     settings.services.get_mut(&name("api")).unwrap().spec.address = www;
     let error = Core::new(settings, Intent::default()).unwrap_err().to_string();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    key, name,
+    CONFIG, key, name,
     peers::{FakeAgent, FakeSwitch},
     seconds, settings,
 };
@@ -60,9 +60,21 @@ impl World {
         world
     }
 
+    /// A manager with these services, when the learning period is over.
+    pub(super) fn serving(config: &str) -> Self {
+        let mut world = Self::configured(config, Intent { term: 1, ..Intent::default() });
+        world.connect("edge");
+        world.pass(seconds(6));
+        world
+    }
+
     pub(super) fn start(intent: Intent) -> Self {
+        Self::configured(CONFIG, intent)
+    }
+
+    fn configured(config: &str, intent: Intent) -> Self {
         let mut world = Self {
-            core: Core::new(settings(), intent.clone()).expect("a valid configuration"),
+            core: Core::new(settings(config), intent.clone()).expect("a valid configuration"),
             now: Duration::ZERO,
             last: 0,
             agents: BTreeMap::new(),
@@ -116,7 +128,13 @@ impl World {
 
     pub(super) fn act(&mut self, output: Output) -> Option<Input> {
         match output {
-            Output::ToAgent { session, message } => self.told.push((session, message)),
+            Output::ToAgent { session, message } => {
+                self.told.push((session, message.clone()));
+                let ToAgent::Close { key, .. } = message else { return None };
+                let asked = |agent: &&FakeAgent| agent.session == session;
+                let agent = self.agents.values().find(asked)?;
+                return (!agent.slow && !agent.silent).then(|| closed(session, key, 7));
+            }
             Output::ToSwitch { session, message: ToSwitch::Apply(delta) } => {
                 return self.deliver(session, delta);
             }
@@ -209,6 +227,7 @@ impl World {
                 health: Ok(()),
                 connections: 3,
                 silent: false,
+                slow: false,
             },
         );
         let hello = AgentHello {
@@ -375,4 +394,9 @@ impl World {
             other => panic!("not refused: {other:?}"),
         }
     }
+}
+
+/// An agent's answer when it was asked to close connections.
+pub(super) fn closed(session: SessionId, key: BindingKey, connections: u64) -> Input {
+    Input::Agent { session, message: FromAgent::Closed { key, connections } }
 }

@@ -5,8 +5,12 @@ use anyhow::Result;
 use crate::{build, run::openly, setup};
 
 /// `cargo xtask bench`
-pub fn command() -> Result<()> {
+pub fn command(filter: Option<&str>) -> Result<()> {
     setup::require_root("bench")?;
     let mut bench = build::cargo("bench")?;
-    openly("measuring", bench.args(["--bench", "packets"]))
+    bench.args(["--bench", "packets"]);
+    if let Some(filter) = filter {
+        bench.args(["--", filter]);
+    }
+    openly("measuring", &mut bench)
 }

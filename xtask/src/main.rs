@@ -43,8 +43,10 @@ enum Command {
     #[command(after_help = "Examples:\n  # cargo xtask demo\n  # cargo xtask demo --keep")]
     Demo(DemoArgs),
     /// Measure the data path and the time from a command to its being live, as root
-    #[command(after_help = "Example:\n  # cargo xtask bench")]
-    Bench,
+    #[command(after_help = "Examples:\n  # cargo xtask bench\n  # cargo xtask bench commits\n  \
+                      # cargo xtask bench packets/established/ipip\n\n\
+                      What is measured is called GROUP/NAME; the groups are `packets` and `commits`.")]
+    Bench(BenchArgs),
     /// Send random packets through the XDP program and a model of it, as root
     #[command(
         after_help = "Examples:\n  # cargo xtask fuzz\n  # cargo xtask fuzz --seed 7 --packets 1000000"
@@ -71,6 +73,12 @@ struct TestArgs {
     step: Option<test::Step>,
     /// Run only tests whose name holds this
     #[arg(requires = "step")]
+    filter: Option<String>,
+}
+
+#[derive(Args)]
+struct BenchArgs {
+    /// Measure only what has this in its name
     filter: Option<String>,
 }
 
@@ -117,7 +125,7 @@ fn main() -> ExitCode {
         Command::Build(args) => build::command(args.release),
         Command::Test(args) => test::command(args.step, args.filter.as_deref()),
         Command::Demo(args) => demo::command(args.keep),
-        Command::Bench => bench::command(),
+        Command::Bench(args) => bench::command(args.filter.as_deref()),
         Command::Fuzz(args) => fuzz::command(args.seed, args.packets),
         Command::Lab(LabCommand::Up { servers, mode }) => labs::up(servers, mode),
         Command::Lab(LabCommand::Down) => labs::down(),

@@ -35,8 +35,12 @@ const SERVERS: u8 = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Measures in this thread's network namespace, on the interface `uplink`.
-pub(super) fn measure() -> Result<Vec<Commit>> {
+/// What is changed.
+pub(super) const CHANGES: [&str; 3] =
+    ["one weight of 100", "100 weights of 100", "a share that is refused"];
+
+/// Measures these in this thread's network namespace, on the interface `uplink`.
+pub(super) fn measure(changes: &[&'static str]) -> Result<Vec<Commit>> {
     // A mount namespace of its own, so that what is pinned goes away with it.
     unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace; this needs root")?;
     let none: Option<&str> = None;
@@ -51,7 +55,7 @@ pub(super) fn measure() -> Result<Vec<Commit>> {
         "flow_key": directory.path().join("flow.key"),
     }))?;
     introduce_servers()?;
-    let commits = Runtime::new()?.block_on(session(&settings));
+    let commits = Runtime::new()?.block_on(session(&settings, changes));
     // Without this the directory could not be removed.
     umount(&pins)?;
     commits
@@ -70,7 +74,7 @@ fn introduce_servers() -> Result<()> {
     Ok(())
 }
 
-async fn session(settings: &EdgeSettings) -> Result<Vec<Commit>> {
+async fn session(settings: &EdgeSettings, changes: &[&'static str]) -> Result<Vec<Commit>> {
     let edge = Edge::open(settings)?;
     let shutdown = CancellationToken::new();
     let maintained = tokio::spawn({
@@ -85,16 +89,10 @@ async fn session(settings: &EdgeSettings) -> Result<Vec<Commit>> {
     let mut everything = vec![Change::PutService(service()?)];
     everything.extend((1..=SERVERS).map(|n| bind(n, 100)));
     manager.commit(everything).await?;
-    let commits = vec![
-        manager.repeat("one weight of 100", |n| vec![bind(7, 50 + n as u16 % 2)]).await?,
-        manager
-            .repeat("100 weights of 100", |n| {
-                let weight = |server: u8| 50 + (n as u16 + u16::from(server)) % 3;
-                (1..=SERVERS).map(|server| bind(server, weight(server))).collect()
-            })
-            .await?,
-        manager.repeat("a share that is refused", |n| vec![refuse(n)]).await?,
-    ];
+    let mut commits = Vec::new();
+    for &change in changes {
+        commits.push(manager.repeat(change).await?);
+    }
     drop(manager);
     serving.await??;
     shutdown.cancel();
@@ -128,19 +126,25 @@ impl Manager {
         }
     }
 
-    async fn repeat(
-        &mut self,
-        change: &str,
-        changes: impl Fn(u32) -> Vec<Change>,
-    ) -> Result<Commit> {
+    async fn repeat(&mut self, change: &str) -> Result<Commit> {
         let mut times = Vec::new();
         for n in 0..COMMITS {
             tokio::time::sleep(PAUSE).await;
-            times.push(self.commit(changes(n)).await?);
+            times.push(self.commit(changes(change, n)).await?);
         }
         times.sort();
         let at = |percent: usize| times[(times.len() - 1) * percent / 100];
         Ok(Commit { change: change.into(), p50: at(50), p99: at(99) })
+    }
+}
+
+/// The changes of one commit, each time others.
+fn changes(change: &str, n: u32) -> Vec<Change> {
+    let weight = |server: u8| 50 + (n as u16 + u16::from(server)) % 3;
+    match change {
+        "one weight of 100" => vec![bind(7, weight(7))],
+        "100 weights of 100" => (1..=SERVERS).map(|server| bind(server, weight(server))).collect(),
+        _ => vec![refuse(n)],
     }
 }
 

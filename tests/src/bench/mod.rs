@@ -27,19 +27,46 @@ const ROUNDS: usize = 9;
 /// Packets in one turn; a few milliseconds.
 const PACKETS: u32 = 100_000;
 
+/// What is to be measured: whatever is called `GROUP/NAME` with this text in it.
+#[derive(Clone, Debug)]
+pub struct Filter(String);
+
+impl Filter {
+    /// An empty text is in every name.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    fn takes(&self, group: &str, name: &str) -> bool {
+        format!("{group}/{name}").contains(&self.0)
+    }
+}
+
 /// Measures, prints tables and writes them under `target/bench`.
 ///
 /// # Errors
-/// Without root, when the kernel refuses a program, or when a packet does not
-/// take the way that its case is about.
-pub fn run() -> Result<()> {
-    let rows = routed(measure)?;
-    let commits = routed(commits::measure)?;
+/// When nothing is called so, without root, when the kernel refuses a program,
+/// or when a packet does not take the way that its case is about.
+pub fn run(filter: &Filter) -> Result<()> {
+    let mut cases = cases::all();
+    cases.retain(|case| filter.takes("packets", &case.name));
+    let changes: Vec<_> =
+        commits::CHANGES.into_iter().filter(|name| filter.takes("commits", name)).collect();
+    ensure!(
+        !cases.is_empty() || !changes.is_empty(),
+        "nothing that is measured has `{}` in its name, such as `packets/established/l2` or \
+         `commits/{}`",
+        filter.0,
+        commits::CHANGES[0]
+    );
+    let rows = if cases.is_empty() { Vec::new() } else { routed(|| measure(cases))? };
+    let commits =
+        if changes.is_empty() { Vec::new() } else { routed(|| commits::measure(&changes))? };
     report::print(&rows, &commits);
     report::write(&rows, &commits)
 }
 
-fn measure() -> Result<Vec<Row>> {
+fn measure(cases: Vec<Case>) -> Result<Vec<Row>> {
     // One core, so that caches stay warm.
     let mut core = CpuSet::new();
     core.set(0)?;
@@ -49,7 +76,6 @@ fn measure() -> Result<Vec<Row>> {
     program.commit(&cases::world());
     let mut measured = Wrapper::around(Some(program.xdp()))?;
     let mut floor = Wrapper::around(None)?;
-    let cases = cases::all();
     for case in &cases {
         measured.begin(case)?;
     }

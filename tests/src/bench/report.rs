@@ -23,12 +23,20 @@ pub(super) struct Commit {
 }
 
 pub(super) fn print(rows: &[Row], commits: &[Commit]) {
-    let width = rows.iter().map(|row| row.case.len()).max().unwrap_or(0);
-    println!("{:width$}  {:>6}  {:>6}  {:>10}", "ns for each packet", "", "floor", "difference");
+    let names = rows.iter().map(|row| &row.case).chain(commits.iter().map(|c| &c.change));
+    let width = names.map(String::len).chain([26]).max().unwrap_or(0);
+    if !rows.is_empty() {
+        println!(
+            "{:width$}  {:>6}  {:>6}  {:>10}",
+            "ns for each packet", "", "floor", "difference"
+        );
+    }
     for Row { case, ns, floor_ns } in rows {
         println!("{case:width$}  {ns:6.0}  {floor_ns:6.0}  {:10.0}", ns - floor_ns);
     }
-    println!("\n{:width$}  {:>6}  {:>6}", "µs until a change is live", "p50", "p99");
+    if !commits.is_empty() {
+        println!("\n{:width$}  {:>6}  {:>6}", "µs until a change is live", "p50", "p99");
+    }
     for Commit { change, p50, p99 } in commits {
         println!("{change:width$}  {:6}  {:6}", p50.as_micros(), p99.as_micros());
     }
@@ -36,25 +44,25 @@ pub(super) fn print(rows: &[Row], commits: &[Commit]) {
 
 /// Writes, under `target/bench`, `results.json`, a list of
 /// `{"case", "ns", "floor_ns"}`, and `commits.json`, a list of
-/// `{"change", "p50_ns", "p99_ns"}`.
+/// `{"change", "p50_ns", "p99_ns"}`; what was not measured stays as it is.
 pub(super) fn write(rows: &[Row], commits: &[Commit]) -> Result<()> {
-    let rows = rows
-        .iter()
-        .map(|Row { case, ns, floor_ns }| json!({"case": case, "ns": ns, "floor_ns": floor_ns}));
-    let commits = commits.iter().map(|Commit { change, p50, p99 }| {
+    let row =
+        |Row { case, ns, floor_ns }: &Row| json!({"case": case, "ns": ns, "floor_ns": floor_ns});
+    let commit = |Commit { change, p50, p99 }: &Commit| {
         let [p50, p99] = [p50, p99].map(|time| time.as_nanos() as u64);
         json!({"change": change, "p50_ns": p50, "p99_ns": p99})
-    });
+    };
+    let rows: Vec<_> = rows.iter().map(row).collect();
+    let commits: Vec<_> = commits.iter().map(commit).collect();
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
     fs::create_dir_all(&directory)?;
-    for (name, list) in [("results.json", json_list(rows)?), ("commits.json", json_list(commits)?)]
-    {
+    for (name, list) in [("results.json", rows), ("commits.json", commits)] {
+        if list.is_empty() {
+            continue;
+        }
+        let list = serde_json::to_string_pretty(&list)? + "\n";
         let file = directory.join(name);
         fs::write(&file, list).with_context(|| format!("writing {}", file.display()))?;
     }
     Ok(())
-}
-
-fn json_list(items: impl Iterator<Item = serde_json::Value>) -> Result<String> {
-    Ok(serde_json::to_string_pretty(&items.collect::<Vec<_>>())? + "\n")
 }

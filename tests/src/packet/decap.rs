@@ -9,13 +9,13 @@ use aya::{
         HashMap, PerCpuArray,
         lpm_trie::{Key, LpmTrie},
     },
-    programs::{ProgramInfo, TestRun as _, TestRunOptions, Xdp},
+    programs::{TestRun as _, TestRunOptions, Xdp},
 };
 use lb_common::abi::decap::{Reason, maps};
 
 use super::{Action, world::octets};
 
-static OBJECT: &[u8] =
+pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("SLUICE_OBJECTS"), "/sluice-decap"));
 
 /// The program and its maps.
@@ -52,14 +52,6 @@ impl Decapsulator {
             map.insert(&Key::new(len, octets(addr)), 1, 0)?;
         }
         Ok(())
-    }
-
-    /// What the kernel says of it.
-    ///
-    /// # Errors
-    /// Of bpf(2).
-    pub fn info(&self) -> Result<ProgramInfo> {
-        Ok(self.xdp().info()?)
     }
 
     fn xdp(&self) -> &Xdp {

@@ -22,6 +22,7 @@ pub mod model;
 mod program;
 mod route;
 mod tshark;
+mod verifier;
 mod world;
 
 pub use case::{Case, case, check, play};
@@ -32,4 +33,5 @@ pub use frame::{
 pub use program::{Action, Exit, Program, Remembered};
 pub use route::{GATEWAY_MAC, UPLINK_MAC, forwarding, routed};
 pub use tshark::wrong_checksums;
+pub use verifier::{Walk, walk_edge, walk_server};
 pub use world::{Refusal, Server, Service, World, nobody, server, server6};

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, Map, MapData, PerCpuArray},
-    programs::{ProgramInfo, TestRun as _, TestRunOptions, Xdp},
+    programs::{TestRun as _, TestRunOptions, Xdp},
 };
 use lb_common::abi::{
     BackendCounters, CLASSES, ClassCounters, LOOKUP_SLOTS, MAX_BACKENDS, MAX_CLASS_RANGES,
@@ -21,7 +21,8 @@ use memmap2::{MmapMut, MmapOptions};
 
 use super::world::{World, octets};
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("SLUICE_OBJECTS"), "/sluice-xdp"));
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("SLUICE_OBJECTS"), "/sluice-xdp"));
 
 /// Ring slots for each of the two copies, where a test does not say.
 const RING_POOL: u32 = 65_538;
@@ -120,14 +121,6 @@ impl Program {
             ring_pool,
             counts: vec![0; Reason::ALL.len()],
         })
-    }
-
-    /// The loaded program, for what the kernel says of it.
-    ///
-    /// # Errors
-    /// Of bpf(2).
-    pub fn info(&self) -> Result<ProgramInfo> {
-        Ok(self.xdp().info()?)
     }
 
     /// The loaded program.

@@ -5,8 +5,8 @@
 
 mod admission;
 mod binding;
-mod checksums;
 mod breaking;
+mod checksums;
 mod datagrams;
 mod drain;
 mod errors;

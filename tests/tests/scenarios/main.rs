@@ -6,6 +6,7 @@
 mod admission;
 mod binding;
 mod datagrams;
+mod doctor;
 mod drain;
 mod errors;
 mod forwarding;

@@ -10,6 +10,7 @@
 //! | [`edge`] | the XDP edge: program, maps, commits, next hops |
 //! | [`agent`] | beside an application server |
 //! | [`decap`] | the servers' end of tunnels: program, maps, addresses |
+//! | [`doctor`] | why nothing arrives at an edge or a server |
 //! | [`config`] | the TOML file |
 //! | [`cli`] | the command line |
 //! | [`proto`] | the gRPC contracts and their conversion to the model |
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod decap;
+pub mod doctor;
 pub mod edge;
 pub mod manager;
 pub mod model;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     Answers, Builder, Client, Crowd, Download, Host, Process,
     network::Network,
-    nginx,
+    nginx, pass,
     registry::Site,
     service::{Placed, VIP_PORT},
     settings::Settings,
@@ -138,6 +138,12 @@ impl Lab {
     pub fn download(&self, service: &str) -> Result<Download> {
         let number = self.downloads.fetch_add(1, Ordering::Relaxed);
         Download::start(self.client(), self.vip(service), self.site.dir.join("file"), number)
+    }
+
+    /// Puts an XDP program of somebody else on a host's interface: it passes
+    /// everything.
+    pub fn attach_foreign(&self, host: &Host) -> Result<()> {
+        pass::attach(host.netns(), "eth0", &self.site.bpffs())
     }
 
     /// Starts the web server of a server, and waits until it takes connections.

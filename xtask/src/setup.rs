@@ -19,6 +19,7 @@ const LAB: &[Tool] = &[
     Tool { program: "ethtool", package: "ethtool" },
     Tool { program: "ping", package: "iputils-ping" },
     Tool { program: "setpriv", package: "util-linux" },
+    Tool { program: "sysctl", package: "procps" },
     Tool { program: "bpftool", package: "bpftool" },
     Tool { program: "nginx", package: "nginx-light" },
     Tool { program: "curl", package: "curl" },

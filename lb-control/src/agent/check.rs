@@ -71,7 +71,7 @@ pub(super) async fn run(bind: AgentBind, index: usize, words: watch::Sender<Vec<
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        judge.take(once(checked_at(&bind), &bind.check).await);
+        judge.take(check_once(&bind).await);
         words.send_if_modified(|words| {
             let changed = words[index] != judge.health;
             words[index].clone_from(&judge.health);
@@ -80,7 +80,11 @@ pub(super) async fn run(bind: AgentBind, index: usize, words: watch::Sender<Vec<
     }
 }
 
-/// One check; the error says what was seen instead.
+/// One check of a bind; the error says what was seen instead.
+pub(crate) async fn check_once(bind: &AgentBind) -> Result<(), String> {
+    once(checked_at(bind), &bind.check).await
+}
+
 /// Where the server is checked: at its own port, or the one that is set.
 fn checked_at(bind: &AgentBind) -> SocketAddr {
     SocketAddr::new(bind.address.ip(), bind.check.port.unwrap_or(bind.address.port()))

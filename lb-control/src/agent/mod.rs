@@ -24,6 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub(crate) use self::check::check_once;
 use self::{
     check::Health,
     connections::{Census, Meant},

@@ -1,6 +1,7 @@
 //! The command line's shape: its help is the reference.
 
 mod daemons;
+mod doctor;
 mod operator;
 mod trace;
 mod values;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::values::duration;
 pub use self::{
     daemons::{AgentArgs, EdgeArgs},
+    doctor::DoctorArgs,
     operator::{
         AddArgs, CountersArgs, DropArgs, EventsArgs, GetArgs, RemoveArgs, Resource, WeightArgs,
     },
@@ -30,7 +32,7 @@ pub use self::{
     arg_required_else_help = true,
     after_help = "\
 Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 the manager cannot
-be reached, 4 not live on every switch in time.
+be reached, 4 not live on every switch in time, 5 doctor has found a problem.
 
 Examples:
   sluice run --config /etc/sluice/sluice.toml
@@ -216,6 +218,21 @@ Examples:
   sluice trace --watch --service www --sample 1
   sluice trace --watch --source 198.51.100.0/24 --count 100 -o json")]
     Trace(TraceArgs),
+    /// Say why nothing arrives: look at this host, and name the remedies
+    #[command(after_help = "\
+Run it as root, on an edge with its configuration, on a server with the agent's
+configuration or flags. Without either it looks at what it finds in the kernel.
+It changes nothing. It asks on the link who has the VIPs and the backends, does
+the agent's checks once, and calls the manager.
+
+A problem keeps packets from arriving, a warning may; a note is worth knowing.
+Exit status: 0 without a problem, 5 with one, others as in `sluice --help`.
+
+Examples:
+  sluice doctor --config /etc/sluice/sluice.toml
+  sluice doctor --manager 192.0.2.1:7400 --bind www=10.0.0.11:80 --check-http /health
+  sluice doctor --all -o json")]
+    Doctor(DoctorArgs),
     /// Show what has happened
     #[command(after_help = "\
 Examples:

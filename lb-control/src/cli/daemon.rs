@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    agent::agent,
+    agent::{agent, settings as agent_settings},
     edge::{detach, edge},
     run::{manager, run},
 };

@@ -25,6 +25,9 @@ pub enum Failure {
     /// Accepted, but not live on every switch, or not answered in time.
     #[error("{0}")]
     NotLive(String),
+    /// Doctor has found a problem, and has told of it.
+    #[error("problems were found")]
+    Sick,
 }
 
 impl Failure {
@@ -35,6 +38,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
             Self::NotLive(_) => 4,
+            Self::Sick => 5,
         }
     }
 
@@ -42,7 +46,7 @@ impl Failure {
     /// with the file's own name, as compilers and editors have it.
     pub fn message(&self) -> Option<String> {
         match self {
-            Self::Closed => None,
+            Self::Closed | Self::Sick => None,
             Self::Config(error) => Some(error.to_string()),
             _ => Some(format!("sluice: {self}")),
         }

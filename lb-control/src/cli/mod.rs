@@ -47,6 +47,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Agent(args) => serve(global, daemon::agent(global, args)),
         Command::Detach => serve(global, daemon::detach(global)),
         Command::Check { file } => commands::check(file, out),
+        Command::Doctor(args) => look(global, commands::doctor(global, args, out)),
         Command::Trace(args) => look(global, commands::trace(global, args, out)),
         Command::Version => commands::version(out),
         Command::Status => ask(global, async |client| commands::status(client, out).await),

@@ -78,6 +78,7 @@ fn statuses_are_a_contract() {
         (Failure::Usage(text()), 2),
         (Failure::Unreachable(text()), 3),
         (Failure::NotLive(text()), 4),
+        (Failure::Sick, 5),
     ];
     for (failure, status) in statuses {
         assert_eq!(failure.status(), status, "{failure:?}");

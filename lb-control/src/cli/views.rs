@@ -4,6 +4,7 @@
 
 mod change;
 mod counters;
+mod doctor;
 mod events;
 mod lists;
 mod status;
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub use self::{
     change::{ChangeView, OutcomeView},
     counters::{CountersView, WatchView},
+    doctor::DoctorView,
     events::EventView,
     lists::{BackendView, ClassView, PolicyView, ServiceView, SwitchView},
     status::StatusView,

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod maps;
+pub mod survey;
 
 use std::{
     collections::BTreeSet,

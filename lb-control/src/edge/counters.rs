@@ -37,7 +37,7 @@ impl<const N: usize> PerCpu<N> {
     }
 
     /// Sums over all CPUs.
-    fn sum(&self, index: u32) -> io::Result<[u64; N]> {
+    pub(super) fn sum(&self, index: u32) -> io::Result<[u64; N]> {
         let values = lock(&self.0).get(&index, 0).map_err(io_error)?;
         let mut sum = [0; N];
         for of_cpu in values.iter() {

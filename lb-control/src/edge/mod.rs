@@ -10,6 +10,7 @@
 //! | `neighbors` | next hops, from the kernel's tables |
 //! | `counters` | per-CPU counters, by name |
 //! | `session`, `remote` | one manager's session, in this process or over the network |
+//! | `survey` | what an edge has in the kernel, for somebody who only looks |
 //! | `trace` | what the program does with a packet, told by itself |
 //! | `object`, `layout`, `pins` | program, maps and links in the kernel |
 //! | `mapping`, `sys` | the only unsafe rooms: shared memory and raw system calls |
@@ -31,6 +32,7 @@ mod pool;
 pub mod remote;
 mod session;
 mod shared;
+pub mod survey;
 mod sweep;
 mod sys;
 mod tables;

@@ -1,13 +1,12 @@
 //! Starting an edge, and removing everything one has left.
 
 use std::{
-    fs,
     os::fd::AsFd as _,
     sync::{Arc, Mutex},
 };
 
-use anyhow::{Context as _, bail};
-use aya::{maps::PerCpuArray, util::KernelVersion};
+use anyhow::Context as _;
+use aya::maps::PerCpuArray;
 use lb_common::abi::{maps, words};
 use tracing::{info, warn};
 
@@ -27,7 +26,7 @@ use super::{
 use crate::{
     config::EdgeSettings,
     xdp::{
-        attach,
+        attach, host,
         interfaces::{self, Place},
         pin::unpin,
     },
@@ -35,7 +34,7 @@ use crate::{
 
 /// See [`Edge::open`](super::Edge::open).
 pub(super) fn open(settings: &EdgeSettings) -> anyhow::Result<Shared> {
-    check_host()?;
+    host::check()?;
     for name in &settings.interfaces {
         interfaces::look_up(name)?;
     }
@@ -199,54 +198,4 @@ pub fn detach(settings: &EdgeSettings) -> anyhow::Result<()> {
             .with_context(|| format!("link {} cannot be detached", path.display()))?;
     }
     pins.remove()
-}
-
-/// Capabilities that an edge needs, by their bit (linux/capability.h).
-const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (39, "CAP_BPF")];
-/// Held in place of any of the above by older set-ups.
-const CAP_SYS_ADMIN: u32 = 21;
-
-fn check_host() -> anyhow::Result<()> {
-    let status = fs::read_to_string("/proc/self/status").context("/proc cannot be read")?;
-    let missing = missing_capabilities(&status);
-    if !missing.is_empty() {
-        bail!(
-            "an XDP edge needs {}: run it as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
-            missing.join(" and ")
-        );
-    }
-    // bpf_xdp_load_bytes came with 5.18; 6.1 is the next long-term kernel.
-    let oldest = KernelVersion::new(6, 1, 0);
-    let kernel = KernelVersion::current().map_err(|error| anyhow::anyhow!("{error}"))?;
-    if kernel < oldest {
-        bail!("this kernel is too old for the XDP edge: Linux 6.1 or newer is needed");
-    }
-    Ok(())
-}
-
-fn missing_capabilities(status: &str) -> Vec<&'static str> {
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-    // Where /proc does not tell, the kernel will.
-    let has = |bit: u32| effective.is_none_or(|effective| effective >> bit & 1 == 1);
-    let lacks = |&(bit, name): &(u32, &'static str)| {
-        let enough = has(bit) || (name == "CAP_BPF" && has(CAP_SYS_ADMIN));
-        (!enough).then_some(name)
-    };
-    NEEDED.iter().filter_map(lacks).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn missing_capabilities_are_named() {
-        let status = |bits: u64| format!("Name:\tx\nCapEff:\t{bits:016x}\n");
-        assert_eq!(missing_capabilities(&status(0)), ["CAP_NET_ADMIN", "CAP_BPF"]);
-        assert_eq!(missing_capabilities(&status(1 << 12)), ["CAP_BPF"]);
-        assert!(missing_capabilities(&status(1 << 12 | 1 << 39)).is_empty());
-        assert!(missing_capabilities(&status(1 << 12 | 1 << 21)).is_empty());
-        assert!(missing_capabilities("").is_empty());
-    }
 }

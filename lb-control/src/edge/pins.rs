@@ -37,6 +37,16 @@ pub(super) struct Pins {
     _lock: Option<File>,
 }
 
+/// A pinned map that cannot be adopted.
+#[derive(Debug)]
+pub(super) struct Misfit {
+    pub map: &'static str,
+    /// In what it differs, as the rest of a sentence.
+    pub difference: String,
+    /// The line of `[edge]` with which it would fit.
+    pub setting: Option<String>,
+}
+
 impl Pins {
     /// Makes the directory if need be, and locks it.
     ///
@@ -69,6 +79,12 @@ impl Pins {
         };
         let dir = root.join(format!("v{ABI_VERSION}"));
         Ok(Some(Self { root: root.to_owned(), dir, _lock: lock }))
+    }
+
+    /// The same for somebody who only looks, whoever holds the lock.
+    pub(super) fn look(root: &Path) -> Option<Self> {
+        let dir = root.join(format!("v{ABI_VERSION}"));
+        root.is_dir().then(|| Self { root: root.to_owned(), dir, _lock: None })
     }
 
     /// Where an edge of this version has its pins, whoever holds the lock.
@@ -110,20 +126,18 @@ impl Pins {
     /// Says what cannot be adopted and what the ways out are. Packets go on as
     /// they did.
     pub(super) fn check(&self, settings: &EdgeSettings) -> anyhow::Result<bool> {
-        for version in versions(&self.root)?.into_iter().filter(|path| *path != self.dir) {
-            if !entries(&version)?.is_empty() {
-                bail!(
-                    "{} belongs to another version of sluice, and its maps cannot be read by this \
-                     one: start that version again, or run `sluice detach` (connections through \
-                     this edge are then no longer steered) and start this one",
-                    version.display()
-                );
-            }
+        if let Some(version) = self.others()?.first() {
+            bail!(
+                "{} belongs to another version of sluice, and its maps cannot be read by this one: \
+                 start that version again, or run `sluice detach` (connections through this edge \
+                 are then no longer steered) and start this one",
+                version.display()
+            );
         }
         let shapes = shapes(settings);
-        let (there, missing): (Vec<_>, Vec<_>) =
-            shapes.into_iter().partition(|(name, _)| self.dir.join(name).exists());
-        if there.is_empty() && self.links()?.is_empty() {
+        let missing: Vec<_> =
+            shapes.iter().filter(|(name, _)| !self.dir.join(name).exists()).collect();
+        if missing.len() == shapes.len() && self.links()?.is_empty() {
             return Ok(false);
         }
         if let Some((name, _)) = missing.first() {
@@ -137,21 +151,56 @@ impl Pins {
             self.clear()?;
             return Ok(false);
         }
-        for (name, wanted) in there {
-            let info = MapInfo::from_pin(self.dir.join(name))
-                .with_context(|| format!("pinned map {name} cannot be opened"))?;
-            let Some(difference) = wanted.difference(&Shape::found(&info)?) else { continue };
-            let back = setting_of(name).map_or_else(String::new, |setting| {
-                let entries = info.max_entries();
-                let value = if setting == "ring_pool" { entries * 2 } else { entries };
-                format!("set `{setting} = {value}` in [edge], or ")
-            });
+        if let Some(misfit) = self.misfits(settings)?.first() {
+            let back = misfit.setting.as_ref();
+            let back = back.map_or_else(String::new, |line| format!("set `{line}` in [edge], or "));
             bail!(
-                "pinned map {name} {difference}: {back}run `sluice detach` (connections through \
-                 this edge are then no longer steered) and start again"
+                "pinned map {} {}: {back}run `sluice detach` (connections through this edge are \
+                 then no longer steered) and start again",
+                misfit.map,
+                misfit.difference
             );
         }
         Ok(true)
+    }
+
+    /// What other versions have left.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub(super) fn others(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut others = Vec::new();
+        for version in versions(&self.root)?.into_iter().filter(|path| *path != self.dir) {
+            if !entries(&version)?.is_empty() {
+                others.push(version);
+            }
+        }
+        Ok(others)
+    }
+
+    /// Maps that are pinned and of another shape than this build and these
+    /// settings want.
+    ///
+    /// # Errors
+    /// When one cannot be opened.
+    pub(super) fn misfits(&self, settings: &EdgeSettings) -> anyhow::Result<Vec<Misfit>> {
+        let mut misfits = Vec::new();
+        for (map, wanted) in shapes(settings) {
+            let pin = self.dir.join(map);
+            if !pin.exists() {
+                continue;
+            }
+            let info = MapInfo::from_pin(pin)
+                .with_context(|| format!("pinned map {map} cannot be opened"))?;
+            let Some(difference) = wanted.difference(&Shape::found(&info)?) else { continue };
+            let setting = setting_of(map).map(|setting| {
+                let entries = info.max_entries();
+                let value = if setting == "ring_pool" { entries * 2 } else { entries };
+                format!("{setting} = {value}")
+            });
+            misfits.push(Misfit { map, difference, setting });
+        }
+        Ok(misfits)
     }
 
     /// Removes everything that this version pinned.

@@ -1,6 +1,7 @@
 //! XDP programs in the kernel: loading, attaching, pinning.
 
 pub(crate) mod attach;
+pub(crate) mod host;
 pub(crate) mod interfaces;
 pub(crate) mod pin;
 

@@ -22,18 +22,31 @@ pub(crate) fn unpin(path: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// Says how one is mounted.
 pub(crate) fn check_bpffs(root: &Path) -> anyhow::Result<()> {
-    let there = root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    let found = statfs(there).with_context(|| format!("{} cannot be examined", there.display()))?;
-    if found.filesystem_type() == BPF_FS_MAGIC {
+    if is_bpffs(root)? {
         return Ok(());
     }
-    let mount = if root.starts_with("/sys/fs/bpf") { Path::new("/sys/fs/bpf") } else { root };
     bail!(
         "{} is not in a BPF file system, where program and maps could outlive this process: mount \
-         one with `mkdir -p {mount} && mount -t bpf bpf {mount}`, or set `pin`",
+         one with `{}`, or set `pin`",
         root.display(),
-        mount = mount.display(),
+        mount_bpffs(root),
     )
+}
+
+/// Whether a directory is in a bpffs, or will be when it is made.
+///
+/// # Errors
+/// Of statfs(2), with the path.
+pub(crate) fn is_bpffs(root: &Path) -> anyhow::Result<bool> {
+    let there = root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let found = statfs(there).with_context(|| format!("{} cannot be examined", there.display()))?;
+    Ok(found.filesystem_type() == BPF_FS_MAGIC)
+}
+
+/// The command that mounts one for `root`.
+pub(crate) fn mount_bpffs(root: &Path) -> String {
+    let mount = if root.starts_with("/sys/fs/bpf") { Path::new("/sys/fs/bpf") } else { root };
+    format!("mkdir -p {mount} && mount -t bpf bpf {mount}", mount = mount.display())
 }
 
 /// Locks the directory itself: who holds it uses exactly these pins.

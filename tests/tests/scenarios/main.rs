@@ -8,6 +8,7 @@ mod binding;
 mod breaking;
 mod checksums;
 mod datagrams;
+mod doctor;
 mod drain;
 mod errors;
 mod forwarding;

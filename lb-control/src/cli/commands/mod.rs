@@ -3,6 +3,7 @@
 mod change;
 mod check;
 mod counters;
+mod doctor;
 mod events;
 mod get;
 mod names;
@@ -13,6 +14,7 @@ pub use self::{
     change::{add, drop, remove, weight},
     check::check,
     counters::counters,
+    doctor::doctor,
     events::events,
     get::get,
     status::status,

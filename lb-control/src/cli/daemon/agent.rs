@@ -20,7 +20,7 @@ pub async fn agent(global: &Global, args: &AgentArgs) -> Result<(), Failure> {
 
 /// From the file, or from flags where there is a `--bind`; `--manager` and
 /// TLS flags come before what the file says.
-fn settings(
+pub fn settings(
     global: &Global,
     args: &AgentArgs,
 ) -> Result<(AgentSettings, Option<config::TlsSettings>), Failure> {

@@ -29,7 +29,7 @@ use std::{
 
 use self::{ids::Ids, live::Live};
 pub(super) use self::{
-    rows::{mapped, name_of, unmapped},
+    rows::{backend_of, mapped, name_of, service_of, unmapped},
     site::Site,
     upkeep::{Needless, Upkeep},
 };

@@ -103,7 +103,7 @@ pub(super) fn service_row(spec: &ServiceSpec) -> Service {
 }
 
 /// The service of a row; `None` for a row that we never wrote.
-pub(super) fn service_of(name: Name, row: &Service) -> Option<ServiceSpec> {
+pub(in crate::edge) fn service_of(name: Name, row: &Service) -> Option<ServiceSpec> {
     let ip = unmapped(row.vip);
     let len = row.prefix_len.checked_sub(if ip.is_ipv4() { 96 } else { 0 })?;
     let port = u16::from_be_bytes(row.port);
@@ -166,7 +166,7 @@ pub(super) fn backend_row(
 }
 
 /// The binding of a row and its next hop; `None` for a row that we never wrote.
-pub(super) fn backend_of(row: &Backend) -> Option<(SocketAddr, Binding, Option<NextHop>)> {
+pub(in crate::edge) fn backend_of(row: &Backend) -> Option<(SocketAddr, Binding, Option<NextHop>)> {
     let binding = Binding {
         weight: u16::try_from(row.weight).ok()?,
         phase: match row.state {

@@ -5,6 +5,7 @@
 
 mod admission;
 mod binding;
+mod consistency;
 mod datagrams;
 mod drain;
 mod errors;

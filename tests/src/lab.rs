@@ -119,6 +119,11 @@ impl Lab {
         self.placed(service).address
     }
 
+    /// Every service's VIP and port.
+    pub fn vips(&self) -> Vec<SocketAddr> {
+        self.settings.services.iter().map(|placed| placed.address).collect()
+    }
+
     /// A server's address and port in a service, as the command line takes it.
     pub fn backend(&self, service: &str, server: usize) -> SocketAddr {
         self.placed(service).backend(&self.servers[server])

@@ -16,9 +16,6 @@ use crate::{
     registry::Site,
 };
 
-/// The routing table for packets that a server sends with a VIP as source.
-const VIP_TABLE: u32 = 100;
-
 /// What is to be built.
 pub(crate) struct Blueprint {
     pub(crate) clients: usize,
@@ -125,9 +122,10 @@ impl Network {
                 (Family::V4, Net::Vips.prefix_v4(), Net::Clients.prefix_v4()),
                 (Family::V6, Net::Vips.prefix_v6(), Net::Clients.prefix_v6()),
             ] {
+                let table = plan::VIP_TABLE;
                 let script = format!(
-                    "rule add from {vips} lookup {VIP_TABLE}\n\
-                     route add {clients} dev eth0 table {VIP_TABLE}\n"
+                    "rule add from {vips} lookup {table}\n\
+                     route add {clients} dev eth0 table {table}\n"
                 );
                 ip_batch(Some(server.netns.name()), family, &script)?;
             }

@@ -23,6 +23,11 @@ pub(crate) enum Net {
 pub(crate) const EDGE: u8 = 1;
 /// Last part of the address of a manager on a host of its own.
 pub(crate) const MANAGER: u8 = 2;
+/// Addresses of the clients' networks that no host has; floods claim them.
+pub(crate) const FLOOD_V4: &str = "198.18.1.128/25";
+pub(crate) const FLOOD_V6: &str = "fd00:18:1::f:0/112";
+/// The routing table for packets that a server sends with a VIP as source.
+pub(crate) const VIP_TABLE: &str = "100";
 const FIRST_VIP: u8 = 10;
 const FIRST_HOST: u8 = 11;
 
@@ -45,6 +50,16 @@ impl Net {
     pub(crate) fn prefix_v6(self) -> String {
         format!("{}/64", self.v6(0))
     }
+}
+
+/// One of [`FLOOD_V4`].
+pub(crate) fn flood_v4(any: u8) -> Ipv4Addr {
+    Net::Clients.v4(128 | any)
+}
+
+/// One of [`FLOOD_V6`].
+pub(crate) fn flood_v6(any: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd00, 0x18, Net::Clients as u16, 0, 0, 0, 0xf, any)
 }
 
 /// Last part of the address of the client or server with this index.

@@ -12,6 +12,8 @@ pub struct Service {
     pub(crate) v6: bool,
     /// Its backends' addresses are IPv6 ones, whatever its own.
     over_v6: bool,
+    /// Of the VIP, and of the servers where they share it.
+    port: u16,
     /// Lines of its `[[service]]` table and of tables below it.
     pub(crate) settings: String,
 }
@@ -23,6 +25,7 @@ pub fn l2(name: &str) -> Service {
         mode: "l2",
         v6: false,
         over_v6: false,
+        port: VIP_PORT,
         settings: String::new(),
     }
 }
@@ -55,6 +58,13 @@ impl Service {
         Self { over_v6: true, ..self }
     }
 
+    /// At another port than 80. An agent counts the connections of a port: a
+    /// service with one of its own has a count of its own.
+    #[must_use]
+    pub fn port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
     pub(crate) fn is_nat(&self) -> bool {
         self.mode == "nat"
     }
@@ -76,12 +86,12 @@ impl Service {
         if self.is_nat() {
             8080 + u16::try_from(index).expect("fewer than 200 services")
         } else {
-            VIP_PORT
+            self.port
         }
     }
 }
 
-/// Every VIP's port.
+/// A VIP's port, where a scenario does not say.
 pub(crate) const VIP_PORT: u16 = 80;
 
 /// A [`Service`] with its place in the lab.
@@ -98,7 +108,7 @@ impl Placed {
     pub(crate) fn new(service: Service, index: usize) -> Self {
         let vip: IpAddr = crate::plan::vip(index, service.v6);
         let server_port = service.server_port(index);
-        Self { service, address: SocketAddr::new(vip, VIP_PORT), server_port }
+        Self { address: SocketAddr::new(vip, service.port), service, server_port }
     }
     /// Address and port of `server` in this service.
     pub(crate) fn backend(&self, server: &Host) -> SocketAddr {

@@ -9,8 +9,9 @@ use crate::{Host, Lab, Outcome, Process, eventually, lab::Server, settings};
 
 /// How long an orderly stop may take.
 const STOP: Duration = Duration::from_secs(10);
-/// How long a start may take, the verifier's work included.
-const START: Duration = Duration::from_secs(30);
+/// How long a start may take, the verifier's work included, on a machine that
+/// has other work too.
+const START: Duration = Duration::from_secs(120);
 
 /// One line of `sluice get backends`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ mod bpf;
 mod build;
 mod debian;
 mod demo;
+mod experiment;
 mod fuzz;
 mod labs;
 mod run;
@@ -52,6 +53,9 @@ enum Command {
         after_help = "Examples:\n  # cargo xtask fuzz\n  # cargo xtask fuzz --seed 7 --packets 1000000"
     )]
     Fuzz(FuzzArgs),
+    /// Try on a large scale what is claimed, as root
+    #[command(subcommand)]
+    Experiment(ExperimentCommand),
     /// Put labs up and take them down, as root
     #[command(subcommand)]
     Lab(LabCommand),
@@ -100,6 +104,16 @@ struct DemoArgs {
 }
 
 #[derive(Subcommand)]
+enum ExperimentCommand {
+    /// Thousands of live connections through hundreds of random changes, kills and a flood
+    #[command(after_help = "Examples:\n  # cargo xtask experiment consistency\n  \
+                            # cargo xtask experiment consistency --seed 7 --changes 1000\n\n\
+                            Fails when a connection broke that no change was to break, or when \
+                            none did without tracking. Writes target/experiments/consistency.json.")]
+    Consistency(experiment::Consistency),
+}
+
+#[derive(Subcommand)]
 enum LabCommand {
     /// Put a lab up and leave it: a client, an edge and servers, with `sluice` running
     #[command(after_help = "Example:\n  # cargo xtask lab up --servers 5 --mode nat")]
@@ -127,6 +141,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::command(args.keep),
         Command::Bench(args) => bench::command(args.filter.as_deref()),
         Command::Fuzz(args) => fuzz::command(args.seed, args.packets),
+        Command::Experiment(ExperimentCommand::Consistency(args)) => experiment::consistency(&args),
         Command::Lab(LabCommand::Up { servers, mode }) => labs::up(servers, mode),
         Command::Lab(LabCommand::Down) => labs::down(),
         Command::Lab(LabCommand::List) => labs::list(),

@@ -82,7 +82,7 @@ pub fn quietly(title: &str, command: &mut Command) -> Result<()> {
 }
 
 /// A spinner on a terminal, or plain lines.
-struct Progress {
+pub struct Progress {
     title: String,
     begun: Instant,
     spinner: Option<ProgressBar>,
@@ -90,7 +90,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn begin(title: &str) -> Self {
+    pub fn begin(title: &str) -> Self {
         let spinner = std::io::stderr().is_terminal().then(|| {
             let style =
                 ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg:.dim}");
@@ -107,7 +107,7 @@ impl Progress {
         Self { title: title.to_owned(), begun: now, spinner, said: now.into() }
     }
 
-    fn tell(&self, line: &str) {
+    pub fn tell(&self, line: &str) {
         match &self.spinner {
             Some(spinner) => spinner.set_message(line.to_owned()),
             None if self.said.get().elapsed() > SIGN_OF_LIFE => {
@@ -118,7 +118,7 @@ impl Progress {
         }
     }
 
-    fn end(self, success: bool) {
+    pub fn end(self, success: bool) {
         if let Some(spinner) = self.spinner {
             spinner.finish_and_clear();
         }

@@ -145,6 +145,11 @@ pub struct EdgeSettings {
     /// Default 7440 s (RFC 5382 section 5, REQ-5: not less than 2 h 4 min).
     #[serde(default = "idle", with = "duration")]
     pub idle: Duration,
+    /// Whether connections are kept through changes. Without it those on slots
+    /// that a change moves go to their new owner at once, which does not know
+    /// them, as with balancers that keep no table: for comparison. Default true.
+    #[serde(default = "tracking")]
+    pub tracking: bool,
     /// How often the admission decision is drawn anew for the same flow or
     /// client. Default 300 s.
     #[serde(default = "epoch", with = "duration")]
@@ -180,6 +185,9 @@ fn ring_pool() -> u32 {
 }
 fn idle() -> Duration {
     Duration::from_secs(7440)
+}
+fn tracking() -> bool {
+    true
 }
 fn epoch() -> Duration {
     Duration::from_secs(300)

@@ -108,6 +108,10 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
             pins.dir().display()
         )
     })?;
+    if !settings.tracking {
+        warn!("`tracking` is off: every change of a ring breaks connections");
+    }
+    plane.set_tracking(settings.tracking);
     let live = Some(plane.flow_key()).filter(|key| *key != [0, 0]);
     // Somebody may have been killed while he watched.
     plane.set_word(words::WATCH, 0);

@@ -38,7 +38,7 @@ use std::{
 };
 
 use lb_common::abi::{FlowEntry, FlowKey, flow_state, words};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{
     counters::CounterStore,
@@ -156,6 +156,10 @@ impl Sweeper {
             free: bindings,
             clean: (syns.remembered + seen.tally.remembered == 0).then_some(generation),
         };
+        if !found.settle.is_empty() {
+            let backends = found.settle.len();
+            info!("{backends} backend(s) have no connection left that nobody tracks: slots settle");
+        }
         let mut plane = ward.plane();
         plane.upkeep(&found);
         plane.free_services(&services);
@@ -219,13 +223,14 @@ impl Sweeper {
         }
     }
 
-    /// Backends whose untracked connections have been silent for the idle limit.
+    /// Those of `lagging` whose untracked connections have been silent for the
+    /// idle limit.
     fn settled(
         &mut self,
         ward: &Ward<'_>,
         lagging: &[(u16, u64)],
         now: u32,
-    ) -> io::Result<Vec<u16>> {
+    ) -> io::Result<Vec<(u16, u64)>> {
         let mut settled = Vec::new();
         let mut watches = BTreeMap::new();
         for &(id, moved) in lagging {
@@ -236,7 +241,7 @@ impl Sweeper {
                 None => Watch { moved, untracked, since: now },
             };
             if now.wrapping_sub(watch.since) > self.idle {
-                settled.push(id);
+                settled.push((id, moved));
             }
             watches.insert(id, watch);
         }

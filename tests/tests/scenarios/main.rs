@@ -7,6 +7,7 @@ mod admission;
 mod binding;
 mod breaking;
 mod checksums;
+mod consistency;
 mod datagrams;
 mod doctor;
 mod drain;

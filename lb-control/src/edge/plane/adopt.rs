@@ -85,6 +85,7 @@ impl Plane {
             hops,
             moved_away: HashMap::new(),
             flows_clean: false,
+            tracking: true,
             live,
         })
     }

@@ -200,7 +200,7 @@ impl Plane {
         let mut current = vec![0; if extent.is_some() { len as usize } else { 0 }];
         ring::fill(&self.seats(name), &mut current);
         let previous = self.ring_slots(name, len);
-        let settles = self.state.services.get(name)?.settles();
+        let settles = self.tracking && self.state.services.get(name)?.settles();
         let turn = rings::turn(&previous, &current, |id| settles && self.bindings.is_held(id));
         self.put_ring(name, extent, turn)
     }

@@ -106,6 +106,8 @@ pub(super) struct Plane {
     moved_away: HashMap<u16, u64>,
     /// No flow is remembered at all: a service that is new has none either.
     flows_clean: bool,
+    /// Connections are kept through changes.
+    tracking: bool,
 }
 
 impl Plane {
@@ -124,6 +126,12 @@ impl Plane {
     /// Sets a run-time word, at once and for every generation.
     pub(super) fn set_word(&mut self, index: u32, value: u64) {
         self.live.set_word(index, value);
+    }
+
+    /// Says whether changes from now on keep connections (they do by default);
+    /// what is at risk from earlier ones stays as it is.
+    pub(super) fn set_tracking(&mut self, tracking: bool) {
+        self.tracking = tracking;
     }
 
     /// Services with their ids and whether they are moving.

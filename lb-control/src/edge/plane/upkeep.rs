@@ -14,8 +14,9 @@ use crate::{
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::edge) struct Upkeep {
     /// Backends that cannot have untracked connections any more on slots that
-    /// moved away from them.
-    pub settle: Vec<u16>,
+    /// moved away from them, and the generation in which that had last happened
+    /// when that was seen.
+    pub settle: Vec<(u16, u64)>,
     /// Services without a remembered flow, and the generation in which their
     /// rings had last changed when that was seen.
     pub rest: Vec<(u16, u64)>,
@@ -130,17 +131,24 @@ impl Plane {
             let differs = |&&slot: &&u32| rings::settled(slot) != rings::current(slot);
             owners.extend(slots.iter().filter(differs).map(|&slot| rings::settled(slot)));
         }
-        let since = |id| (id, self.moved_away.get(&id).copied().unwrap_or_default());
-        owners.into_iter().map(since).collect()
+        owners.into_iter().map(|id| (id, self.moved(id))).collect()
+    }
+
+    /// The generation in which a backend last lost slots.
+    fn moved(&self, id: u16) -> u64 {
+        self.moved_away.get(&id).copied().unwrap_or_default()
     }
 
     /// Does what a look at the flows allows, as one commit.
     pub(in crate::edge) fn upkeep(&mut self, found: &Upkeep) {
         let mut retired = Vec::new();
-        if !found.settle.is_empty() {
+        // One that has lost slots since then may have connections on those.
+        let same = |&&(id, moved): &&(u16, u64)| self.moved(id) == moved;
+        let owners: Vec<_> = found.settle.iter().filter(same).map(|&(id, _)| id).collect();
+        if !owners.is_empty() {
             let differing = self.tracks.iter().filter(|(_, track)| track.differing);
             for name in differing.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
-                retired.extend(self.settle(&name, &found.settle));
+                retired.extend(self.settle(&name, &owners));
             }
         }
         for &(id, changed) in &found.rest {

@@ -7,7 +7,10 @@ use lb_common::abi::{FlowEntry, service_flags, words};
 use proptest::prelude::*;
 
 use super::site::{IDLE, Kind, Site, bind, flow, service, unbind};
-use crate::model::{Mode, Phase};
+use crate::{
+    edge::plane::Upkeep,
+    model::{Mode, Phase},
+};
 
 const VIP: &str = "203.0.113.10:80";
 
@@ -157,6 +160,19 @@ fn a_drained_backend_gets_nothing_new_and_keeps_what_it_has() {
     assert!(old.iter().all(|&n| site.packet(&flow(n, VIP), Kind::Ack) != Some(first)));
 }
 
+/// What tracking is for, shown by its absence.
+#[test]
+fn without_tracking_a_moved_slot_takes_its_connections_along() {
+    let mut site = site();
+    site.plane().set_tracking(false);
+    site.apply(vec![put(0, Phase::Serve), put(1, Phase::Serve)]).unwrap();
+    let first = id(&site, 0);
+    let old = (0..200).find(|&n| site.packet(&flow(n, VIP), Kind::Syn) == Some(first)).unwrap();
+    site.apply(vec![put(0, Phase::Drain)]).unwrap();
+    assert_eq!(site.packet(&flow(old, VIP), Kind::Ack), Some(id(&site, 1)));
+    assert!(site.plane().lagging().is_empty() && site.syns.lock().is_empty());
+}
+
 #[test]
 fn untracked_packets_keep_a_slot_from_settling() {
     let mut site = site();
@@ -182,6 +198,19 @@ fn slots_that_were_lost_later_are_watched_anew() {
     let rest = (0..200).find(|&n| site.packet(&flow(n, VIP), Kind::Syn) == Some(first)).unwrap();
     site.apply(vec![put(0, Phase::Drain)]).unwrap();
     site.sweep(2);
+    assert_eq!(site.packet(&flow(rest, VIP), Kind::Ack), Some(first));
+}
+
+#[test]
+fn slots_that_are_lost_while_a_pass_goes_on_are_not_settled_by_it() {
+    let mut site = site();
+    site.apply(vec![put(0, Phase::Serve), put(1, Phase::Serve)]).unwrap();
+    let first = id(&site, 0);
+    site.apply(vec![put(2, Phase::Serve)]).unwrap();
+    let lagging = site.plane().lagging();
+    let rest = (0..200).find(|&n| site.packet(&flow(n, VIP), Kind::Syn) == Some(first)).unwrap();
+    site.apply(vec![put(0, Phase::Drain)]).unwrap();
+    site.plane().upkeep(&Upkeep { settle: lagging, ..Upkeep::default() });
     assert_eq!(site.packet(&flow(rest, VIP), Kind::Ack), Some(first));
 }
 

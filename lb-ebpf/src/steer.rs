@@ -139,10 +139,12 @@ fn choose(
             Ok((owner(generation, frame, packet, target, slot)?, established(packet)))
         }
         Part::Opens => {
-            let moving = flows::moving(service);
-            let segment = Segment::of(frame, packet)?;
-            if moving
-                && let Some(backend) = known(generation, frame, packet, target, &segment, slot)
+            let segment = match flows::moving(service, slot) {
+                true => Some(Segment::of(frame, packet)?),
+                false => None,
+            };
+            if let Some(segment) = &segment
+                && let Some(backend) = known(generation, frame, packet, target, segment, slot)
             {
                 return Ok((backend, Reason::ForwardEstablished));
             }
@@ -151,11 +153,12 @@ fn choose(
             if slot.current == 0 {
                 return Err(Reason::NoBackend);
             }
-            let backend = if moving {
-                flows::begin(generation, id, &segment, slot)
-            } else {
-                trace::note(|t| t.owner = owner::CURRENT);
-                slot.current
+            let backend = match &segment {
+                Some(segment) => flows::begin(generation, id, segment, slot),
+                None => {
+                    trace::note(|t| t.owner = owner::CURRENT);
+                    slot.current
+                }
             };
             Ok((backend, Reason::ForwardNew))
         }
@@ -195,7 +198,7 @@ fn owner(
         trace::note(|t| t.owner = owner::SERVER_ID);
         return Ok(backend);
     }
-    if flows::moving(target.service) {
+    if flows::moving(target.service, slot) {
         return Ok(flows::owner(&Segment::of(frame, packet)?, packet, slot));
     }
     trace::note(|t| t.owner = owner::SETTLED);

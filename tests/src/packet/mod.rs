@@ -30,4 +30,4 @@ pub use frame::{
 };
 pub use program::{Action, Exit, Program, Remembered};
 pub use route::{GATEWAY_MAC, UPLINK_MAC, forwarding, routed};
-pub use world::{Refusal, Server, Service, World, nobody, server, server6};
+pub use world::{Hop, Refusal, Server, Service, World, nobody, server, server6};

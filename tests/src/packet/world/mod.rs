@@ -1,6 +1,7 @@
 //! What the edge is configured with, in the words of the design: services,
 //! their ring slots, servers, classes, refusals.
 
+mod route;
 mod server;
 mod service;
 
@@ -15,7 +16,9 @@ use lb_common::{
     lookup::Table,
 };
 
+pub(super) use self::route::Prefix;
 pub use self::{
+    route::Hop,
     server::{Server, nobody, server, server6},
     service::{Refusal, Service},
 };
@@ -43,6 +46,9 @@ pub struct World {
     pub(super) flows_full: bool,
     /// ICMP answers in a second.
     answers: Option<u32>,
+    routes: Vec<(Prefix, Hop)>,
+    /// Address, interface and Ethernet address.
+    neighbors: Vec<(IpAddr, u32, [u8; 6])>,
 }
 
 impl World {
@@ -98,6 +104,7 @@ impl World {
             classes: self.classes.len() as u32,
             class_dscp: [0; 64],
             answers: self.answers.unwrap_or(DEFAULT_ANSWERS),
+            routes: self.routes().0.len() as u32,
             ..Default::default()
         };
         for service in &self.services {

@@ -12,7 +12,8 @@ use std::{
 };
 
 use lb_common::abi::{
-    Backend, ClassRange, Config, FlowEntry, FlowKey, LookupSlot, Name, Policy, Service, Trace,
+    Backend, ClassRange, Config, FlowEntry, FlowKey, LookupSlot, Name, NextHop, Policy, Route,
+    Service, Trace,
 };
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -30,8 +31,8 @@ macro_rules! plain {
     };
 }
 plain!(
-    u32, u64, Backend, ClassRange, Config, LookupSlot, Name, Policy, Service, FlowKey, FlowEntry,
-    Trace
+    u32, u64, Backend, ClassRange, Config, LookupSlot, Name, NextHop, Policy, Route, Service,
+    FlowKey, FlowEntry, Trace
 );
 
 /// The value that these bytes are; `None` when they are too few.

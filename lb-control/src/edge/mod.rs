@@ -7,7 +7,7 @@
 //! | `tables`, `pool`, `classes`, `memory` | its parts |
 //! | `grace` | when no packet reads what was replaced |
 //! | `flows`, `sweep` | remembered flows, and how services come to rest |
-//! | `neighbors` | next hops, from the kernel's tables |
+//! | `hops` | next hops, from the kernel's tables |
 //! | `counters` | per-CPU counters, by name |
 //! | `session`, `remote` | one manager's session, in this process or over the network |
 //! | `trace` | what the program does with a packet, told by itself |
@@ -19,10 +19,10 @@ mod counters;
 mod flow_key;
 mod flows;
 mod grace;
+mod hops;
 mod layout;
 mod mapping;
 mod memory;
-mod neighbors;
 mod object;
 mod open;
 mod pins;
@@ -113,7 +113,7 @@ impl Edge {
 
     async fn follow_hops(&self) {
         loop {
-            if let Err(error) = neighbors::watch(&self.0).await {
+            if let Err(error) = hops::watch(&self.0).await {
                 warn!("next hops are not followed: {error:#}; trying again");
             }
             sleep(RETRY).await;

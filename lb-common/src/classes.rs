@@ -1,8 +1,11 @@
 //! Class sources as one sorted list that a packet searches by halving.
 
-use std::{collections::BTreeMap, error::Error, fmt};
+use std::{error::Error, fmt};
 
-use crate::abi::{CLASSES, ClassRange, MAX_CLASS_RANGES};
+use crate::{
+    abi::{CLASSES, ClassRange, MAX_CLASS_RANGES},
+    ranges::{self, Border},
+};
 
 /// The sources of all classes need more ranges than the map holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,23 +46,19 @@ pub fn flatten(classes: &[Vec<(u128, u128)>]) -> Result<Vec<ClassRange>, TooMany
         "{} classes do not fit into {CLASSES} bits",
         classes.len()
     );
-    let mut depth = vec![0i32; classes.len()];
-    let mut borders: BTreeMap<u128, Vec<(usize, i32)>> = BTreeMap::from([(0, Vec::new())]);
     let everywhere = [(0, u128::MAX)];
-    for (class, sources) in classes.iter().enumerate() {
+    let sources = classes.iter().enumerate().flat_map(|(class, sources)| {
         let sources = if sources.is_empty() { &everywhere[..] } else { sources };
-        for &(first, last) in sources {
-            borders.entry(first).or_default().push((class, 1));
-            if let Some(after) = last.checked_add(1) {
-                borders.entry(after).or_default().push((class, -1));
-            }
-        }
-    }
-
-    let mut ranges: Vec<ClassRange> = Vec::new();
+        sources.iter().map(move |&(first, last)| (first, last, class))
+    });
+    let mut depth = vec![0i32; classes.len()];
     let mut members = 0u64;
-    for (start, steps) in borders {
-        for (class, step) in steps {
+    let flat = ranges::flatten(sources, |borders| {
+        for border in borders {
+            let (class, step) = match *border {
+                Border::Begins(class) => (class, 1),
+                Border::Ends(class) => (class, -1),
+            };
             depth[class] += step;
             if depth[class] > 0 {
                 members |= 1 << class;
@@ -67,14 +66,14 @@ pub fn flatten(classes: &[Vec<(u128, u128)>]) -> Result<Vec<ClassRange>, TooMany
                 members &= !(1 << class);
             }
         }
-        if ranges.last().is_none_or(|range| range.classes != members) {
-            ranges.push(ClassRange {
-                start_hi: (start >> 64) as u64,
-                start_lo: start as u64,
-                classes: members,
-            });
-        }
-    }
+        members
+    });
+    let range = |(start, classes): (u128, u64)| ClassRange {
+        start_hi: (start >> 64) as u64,
+        start_lo: start as u64,
+        classes,
+    };
+    let ranges: Vec<_> = flat.into_iter().map(range).collect();
     if ranges.len() > MAX_CLASS_RANGES as usize {
         return Err(TooMany { ranges: ranges.len() });
     }

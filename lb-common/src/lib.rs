@@ -15,4 +15,6 @@ pub mod classes;
 #[cfg(feature = "std")]
 pub mod lookup;
 #[cfg(feature = "std")]
+pub mod ranges;
+#[cfg(feature = "std")]
 pub mod ring;

@@ -8,12 +8,9 @@ use lb_common::{
 use crate::{
     count,
     parse::Packet,
-    tables::{Generation, word},
+    tables::{Generation, search, word},
     trace,
 };
-
-/// Steps of a binary search over 32,768 ranges.
-const SEARCH_STEPS: u32 = 16;
 
 /// Decides for a new connection, and counts it for its class.
 ///
@@ -65,23 +62,9 @@ fn classify(generation: Generation, config: &Config, packet: &Packet) -> Result<
     if config.classes == 0 {
         return Ok(DEFAULT_CLASS);
     }
-    let [hi, lo] = packet.src.numeric();
-    // The last range that starts at or before the address; the first starts at 0.
-    let mut first = 0u32;
-    let mut len = config.class_ranges;
-    for _ in 0..SEARCH_STEPS {
-        if len <= 1 {
-            break;
-        }
-        let half = len / 2;
-        let range = generation.class_range(first + half)?;
-        if range.start_hi < hi || (range.start_hi == hi && range.start_lo <= lo) {
-            first += half;
-            len -= half;
-        } else {
-            len = half;
-        }
-    }
+    let first = search(config.class_ranges, packet.src.numeric(), |index| {
+        generation.class_range(index).map(|range| [range.start_hi, range.start_lo])
+    })?;
     let by_source = generation.class_range(first)?.classes;
     let by_dscp = config.class_dscp[usize::from(packet.tos >> 2)];
     // Without branches: each would double the paths that the verifier walks.

@@ -16,6 +16,7 @@
 //! | [`services`] | whose packet it is |
 //! | [`steer`] | the decision: service, admission, slot, backend |
 //! | [`admission`], [`flows`] | two of its parts |
+//! | [`routes`] | the way back to a client |
 //! | [`messages`] | what becomes of ICMP |
 //! | [`count`], [`trace`] | counters, and the program's account of one packet |
 //!
@@ -40,6 +41,8 @@ pub mod messages;
 pub mod parse;
 #[cfg(feature = "steer")]
 pub mod path;
+#[cfg(feature = "steer")]
+pub mod routes;
 #[cfg(feature = "steer")]
 pub mod services;
 #[cfg(feature = "steer")]

@@ -11,8 +11,9 @@ use aya_ebpf::{
 use lb_common::abi::{
     Backend, BackendCounters, CLASSES, ClassCounters, ClassRange, Config, DEFAULT_FLOWS,
     DEFAULT_RING_POOL, DEFAULT_SYN_FLOWS, DEFAULT_UDP_FLOWS, FlowEntry, FlowKey, LOOKUP_BUCKET,
-    LOOKUP_SLOTS, LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES, MAX_SERVICES, Name, Policy, Reason,
-    RingSlot, Service, ServiceCounters, TRACES_BYTES, Trace, words,
+    LOOKUP_SLOTS, LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES, MAX_NEIGHBORS, MAX_NEXT_HOPS,
+    MAX_ROUTES, MAX_SERVICES, Name, Neighbor, NeighborKey, NextHop, Policy, Reason, RingSlot,
+    Route, Service, ServiceCounters, TRACES_BYTES, Trace, words,
 };
 
 /// One bucket of the lookup table.
@@ -39,6 +40,12 @@ pub static CLASS_RANGES: Array<ClassRange> =
 pub static SERVICE_NAMES: Array<Name> = Array::with_max_entries(2 * MAX_SERVICES, BPF_F_MMAPABLE);
 #[map]
 pub static CLASS_NAMES: Array<Name> = Array::with_max_entries(2 * CLASSES, BPF_F_MMAPABLE);
+#[map]
+pub static ROUTES: Array<Route> = Array::with_max_entries(2 * MAX_ROUTES, BPF_F_MMAPABLE);
+#[map]
+pub static NEXT_HOPS: Array<NextHop> = Array::with_max_entries(2 * MAX_NEXT_HOPS, BPF_F_MMAPABLE);
+#[map]
+pub static NEIGHBORS: HashMap<NeighborKey, Neighbor> = HashMap::with_max_entries(MAX_NEIGHBORS, 0);
 
 /// Sized by the loader, like the three below.
 #[map]

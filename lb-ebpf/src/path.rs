@@ -2,7 +2,7 @@
 
 use aya_ebpf::{bindings::xdp_action, programs::XdpContext};
 use lb_common::{
-    abi::{Config, Fate, Reason, mode},
+    abi::{Config, Fate, Reason, Service, mode},
     tunnel,
 };
 
@@ -11,6 +11,7 @@ use crate::{
     frame::Frame,
     messages::{self, Request},
     parse::{self, Address, Packet, Parsed, TCP, Unsteerable},
+    routes::{self, Way},
     services,
     steer::{self, Decision, Forward},
     tables::Generation,
@@ -71,16 +72,10 @@ fn process(ctx: &XdpContext) -> Result<Exit, Reason> {
             Err(refused) => refused,
         },
         Ok(Decision::Reply { service, id }) => {
-            if packet.ttl <= 1 {
-                Refused { reason: Reason::TtlExpired, error: answer::Error::TimeExceeded }
-            } else {
-                let bytes = frame.size() as u64;
-                let exit = write::nat::reply(ctx, frame, &packet, service)?;
-                count::backend(id, |b| {
-                    b.reply_packets += 1;
-                    b.reply_bytes += bytes;
-                });
-                return Ok(exit);
+            let way = routes::to_client(ctx, generation, config, &packet, service)?;
+            match reply(ctx, frame, &packet, service, id, &way)? {
+                Ok(exit) => return Ok(exit),
+                Err(refused) => refused,
             }
         }
         Err(reason) if matches!(reason.fate(), Fate::Reset) => {
@@ -100,6 +95,42 @@ struct Refused {
     error: answer::Error,
 }
 
+/// Refuses a packet that has come too far, or is too long for the way, which
+/// takes `overhead` bytes more than the packet has.
+#[inline(always)]
+fn check(packet: &Packet, mtu: u16, overhead: u16) -> Result<(), Refused> {
+    if packet.ttl <= 1 {
+        return Err(Refused { reason: Reason::TtlExpired, error: answer::Error::TimeExceeded });
+    }
+    if mtu != 0 && u32::from(packet.ip_len) + u32::from(overhead) > u32::from(mtu) {
+        let error = answer::Error::TooBig(mtu.saturating_sub(overhead));
+        return Err(Refused { reason: Reason::TooBig, error });
+    }
+    Ok(())
+}
+
+/// Sends a reply on to its client, unless it has come too far or is too long.
+#[inline(always)]
+fn reply(
+    ctx: &XdpContext,
+    frame: Frame,
+    packet: &Packet,
+    service: &Service,
+    id: u32,
+    way: &Way,
+) -> Result<Result<Exit, Refused>, Reason> {
+    if let Err(refused) = check(packet, way.mtu, 0) {
+        return Ok(Err(refused));
+    }
+    let bytes = frame.size() as u64;
+    let exit = write::nat::reply(ctx, frame, packet, service, way)?;
+    count::backend(id, |b| {
+        b.reply_packets += 1;
+        b.reply_bytes += bytes;
+    });
+    Ok(Ok(exit))
+}
+
 /// Sends a packet on to its backend, unless it has come too far or is too long.
 #[inline(always)]
 fn forward(
@@ -110,14 +141,9 @@ fn forward(
     way: Forward,
 ) -> Result<Result<Exit, Refused>, Reason> {
     let Forward { service, backend, id, reason, .. } = way;
-    if packet.ttl <= 1 {
-        let error = answer::Error::TimeExceeded;
-        return Ok(Err(Refused { reason: Reason::TtlExpired, error }));
-    }
     let overhead = tunnel::overhead(service.mode, Address::from_bytes(backend.addr).is_v4());
-    if backend.mtu != 0 && u32::from(packet.ip_len) + u32::from(overhead) > u32::from(backend.mtu) {
-        let error = answer::Error::TooBig(backend.mtu.saturating_sub(overhead));
-        return Ok(Err(Refused { reason: Reason::TooBig, error }));
+    if let Err(refused) = check(packet, backend.mtu, overhead) {
+        return Ok(Err(refused));
     }
     trace::note(|t| t.dst_mac = backend.dst_mac);
     let bytes = frame.size() as u64;

@@ -3,13 +3,16 @@
 use lb_common::{
     abi::{
         Backend, CLASSES, ClassRange, Config, LOOKUP_BUCKET, LOOKUP_SLOTS, LookupSlot,
-        MAX_BACKENDS, MAX_CLASS_RANGES, MAX_SERVICES, Policy, Reason, Service, copy_base, words,
+        MAX_BACKENDS, MAX_CLASS_RANGES, MAX_NEXT_HOPS, MAX_ROUTES, MAX_SERVICES, NextHop, Policy,
+        Reason, Route, Service, copy_base, words,
     },
     hash,
 };
 
 use crate::{
-    maps::{BACKENDS, CLASS_RANGES, CONFIG, LOOKUP, POLICIES, RINGS, SERVICES, WORDS},
+    maps::{
+        BACKENDS, CLASS_RANGES, CONFIG, LOOKUP, NEXT_HOPS, POLICIES, RINGS, ROUTES, SERVICES, WORDS,
+    },
     parse::Address,
     trace,
 };
@@ -83,6 +86,16 @@ impl Generation {
     #[inline(always)]
     pub fn class_range(self, index: u32) -> Result<&'static ClassRange, Reason> {
         CLASS_RANGES.get(copy_base(self.0, MAX_CLASS_RANGES) + index).ok_or(Reason::Inconsistent)
+    }
+
+    #[inline(always)]
+    pub fn route(self, index: u32) -> Result<&'static Route, Reason> {
+        ROUTES.get(copy_base(self.0, MAX_ROUTES) + index).ok_or(Reason::Inconsistent)
+    }
+
+    #[inline(always)]
+    pub fn next_hop(self, index: u32) -> Result<&'static NextHop, Reason> {
+        NEXT_HOPS.get(copy_base(self.0, MAX_NEXT_HOPS) + index).ok_or(Reason::Inconsistent)
     }
 
     /// What the lookup table holds for a key.
@@ -178,6 +191,34 @@ fn holds(slot: &LookupSlot, addr: Address, rest: u32) -> bool {
     unsafe {
         *words.add(2).cast::<u32>() == rest && *words.add(1) == addr.0[1] && *words == addr.0[0]
     }
+}
+
+/// Steps of a binary search over 32,768 ranges.
+const SEARCH_STEPS: u32 = 16;
+
+/// The last of `len` ranges, sorted by their starts, that starts at or before
+/// an address; the first starts at 0.
+#[inline(always)]
+pub fn search(
+    mut len: u32,
+    [hi, lo]: [u64; 2],
+    start: impl Fn(u32) -> Result<[u64; 2], Reason>,
+) -> Result<u32, Reason> {
+    let mut first = 0u32;
+    for _ in 0..SEARCH_STEPS {
+        if len <= 1 {
+            break;
+        }
+        let half = len / 2;
+        let [start_hi, start_lo] = start(first + half)?;
+        if start_hi < hi || (start_hi == hi && start_lo <= lo) {
+            first += half;
+            len -= half;
+        } else {
+            len = half;
+        }
+    }
+    Ok(first)
 }
 
 /// The ring slot that a hash falls on.

@@ -26,7 +26,8 @@ pub struct Config {
     pub class_ranges: u32,
     /// Configured classes; 0 means that every client is of the default class.
     pub classes: u32,
-    pub reserved: u32,
+    /// Live entries of `ROUTES`; 0: the kernel is asked for every way to a client.
+    pub routes: u32,
     /// ICMP answers that a CPU may send in a second.
     pub answers: u32,
     /// Source of tunnelled packets to IPv4 backends.
@@ -51,7 +52,7 @@ impl Default for Config {
             prefixes: 0,
             class_ranges: 0,
             classes: 0,
-            reserved: 0,
+            routes: 0,
             answers: DEFAULT_ANSWERS,
             tunnel_v4: DEFAULT_TUNNEL_V4,
             tunnel_v4_flow: DEFAULT_TUNNEL_V4_FLOW,

@@ -15,6 +15,7 @@ mod counters;
 pub mod decap;
 mod flow;
 mod reason;
+mod route;
 mod slot;
 mod tables;
 mod trace;
@@ -26,6 +27,7 @@ pub use config::{
 pub use counters::{BackendCounters, ClassCounters, ServiceCounters};
 pub use flow::{FlowEntry, FlowKey, HANDSHAKE_WINDOW, flow_state};
 pub use reason::{Fate, Reason};
+pub use route::{Neighbor, NeighborKey, NextHop, Route, next_hop};
 pub use slot::RingSlot;
 pub use tables::{
     Backend, ClassRange, LookupKey, LookupSlot, Name, Policy, Service, TCP_AND_UDP, backend_state,
@@ -65,6 +67,12 @@ pub mod maps {
     pub const SYN_FLOWS: &str = "SYN_FLOWS";
     /// `LruHashMap<FlowKey, FlowEntry>`: UDP flows of services that track them.
     pub const UDP_FLOWS: &str = "UDP_FLOWS";
+    /// `Array<Route>`, double, mmapable; sorted by start.
+    pub const ROUTES: &str = "ROUTES";
+    /// `Array<NextHop>`, double, mmapable; indexed by [`Route`](super::Route).
+    pub const NEXT_HOPS: &str = "NEXT_HOPS";
+    /// `HashMap<NeighborKey, Neighbor>`: Ethernet addresses of clients on a link.
+    pub const NEIGHBORS: &str = "NEIGHBORS";
     /// `PerCpuArray<u64>`, 2 entries: ICMP answers left, and when that was so.
     pub const ANSWERS: &str = "ANSWERS";
     /// `PerCpuArray<Trace>`, 1 entry: what became of the packet at hand.
@@ -108,6 +116,12 @@ pub const DEFAULT_FLOWS: u32 = 262_144;
 pub const DEFAULT_SYN_FLOWS: u32 = 262_144;
 /// Default capacity of [`maps::UDP_FLOWS`].
 pub const DEFAULT_UDP_FLOWS: u32 = 262_144;
+/// Address ranges that the routes to clients may make.
+pub const MAX_ROUTES: u32 = 32_768;
+/// Next hops of those routes.
+pub const MAX_NEXT_HOPS: u32 = 4096;
+/// Clients on a link whose Ethernet addresses an edge knows.
+pub const MAX_NEIGHBORS: u32 = 16_384;
 /// Bytes of [`maps::TRACES`].
 pub const TRACES_BYTES: u32 = 1 << 20;
 

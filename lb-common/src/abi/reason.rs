@@ -64,8 +64,8 @@ reasons! {
     Fragment = 9, Drop, "fragment";
     /// The TTL or hop limit would reach 0: answered by "time exceeded".
     TtlExpired = 10, Answer, "ttl_expired";
-    /// The kernel has no route back to the client, or does not forward on the
-    /// servers' interface.
+    /// There is no route back to the client, or the kernel, where it is asked
+    /// for one, does not forward.
     NoRoute = 11, Drop, "no_route";
     /// An RST cannot be answered by an RST (RFC 9293 section 3.5.2).
     ResetOfReset = 12, Drop, "reset_of_reset";
@@ -88,8 +88,8 @@ reasons! {
     ForwardIcmpReply = 20, Forward, "forward_icmp_reply";
     /// An echo request to one of our addresses, answered.
     Echo = 21, Answer, "echo";
-    /// Longer than the way to the backend takes: answered by "fragmentation
-    /// needed" or "packet too big".
+    /// Longer than the way to the backend or back to the client takes: answered
+    /// by "fragmentation needed" or "packet too big".
     TooBig = 22, Answer, "too_big";
     /// An ICMP answer was due, but this CPU has sent its share for now.
     AnswerLimited = 23, Drop, "answer_limited";

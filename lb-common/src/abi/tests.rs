@@ -20,6 +20,10 @@ fn sizes_are_the_documented_ones() {
     assert_eq!(size_of::<ServiceCounters>(), 56);
     assert_eq!(size_of::<BackendCounters>(), 48);
     assert_eq!(size_of::<ClassCounters>(), 16);
+    assert_eq!(size_of::<Route>(), 24);
+    assert_eq!(size_of::<NextHop>(), 24);
+    assert_eq!(size_of::<NeighborKey>(), 20);
+    assert_eq!(size_of::<Neighbor>(), 8);
     assert_eq!(size_of::<Trace>(), 120);
 }
 
@@ -34,6 +38,10 @@ fn fields_leave_no_padding() {
     assert_eq!(16 + 6 * 4 + 4 + 4 + 16 + 16 + 512, size_of::<Config>());
     assert_eq!(16 + 16 + 2 + 2 + 1 + 3, size_of::<FlowKey>());
     assert_eq!(2 + 2 + 4 + 4, size_of::<FlowEntry>());
+    assert_eq!(8 + 8 + 4 + 4, size_of::<Route>());
+    assert_eq!(4 + 2 + 1 + 1 + 6 + 6 + 4, size_of::<NextHop>());
+    assert_eq!(16 + 4, size_of::<NeighborKey>());
+    assert_eq!(6 + 2, size_of::<Neighbor>());
     assert_eq!(
         8 * 2 + 16 * 2 + 2 * 2 + 4 + 8 + 4 * 4 + 8 + 2 * 2 + 4 * 4 + 2 + 6 + 1 + 3,
         size_of::<Trace>()
@@ -52,6 +60,8 @@ fn array_elements_need_no_stride_padding() {
         (size_of::<ClassRange>(), align_of::<ClassRange>()),
         (size_of::<Name>(), 8),
         (size_of::<Config>(), align_of::<Config>()),
+        (size_of::<Route>(), align_of::<Route>()),
+        (size_of::<NextHop>(), align_of::<NextHop>()),
         (size_of::<Trace>(), align_of::<Trace>()),
     ] {
         assert_eq!(size % 8, 0);

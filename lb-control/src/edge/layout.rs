@@ -4,8 +4,9 @@
 use aya::maps::{MapInfo, MapType};
 use lb_common::abi::{
     Backend, BackendCounters, CLASSES, ClassCounters, ClassRange, Config, FlowEntry, FlowKey,
-    LOOKUP_BUCKET, LOOKUP_SLOTS, LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES, MAX_SERVICES, Name,
-    Policy, Reason, RingSlot, Service, ServiceCounters, TRACES_BYTES, maps, words,
+    LOOKUP_BUCKET, LOOKUP_SLOTS, LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES, MAX_NEIGHBORS,
+    MAX_NEXT_HOPS, MAX_ROUTES, MAX_SERVICES, Name, Neighbor, NeighborKey, NextHop, Policy, Reason,
+    RingSlot, Route, Service, ServiceCounters, TRACES_BYTES, maps, words,
 };
 
 use crate::config::EdgeSettings;
@@ -73,7 +74,7 @@ impl Shape {
 }
 
 /// Every map that is pinned, with its shape.
-pub(super) fn shapes(settings: &EdgeSettings) -> [(&'static str, Shape); 19] {
+pub(super) fn shapes(settings: &EdgeSettings) -> [(&'static str, Shape); 22] {
     let of_cpu = MapType::PerCpuArray;
     let bucket = LOOKUP_BUCKET;
     [
@@ -87,6 +88,9 @@ pub(super) fn shapes(settings: &EdgeSettings) -> [(&'static str, Shape); 19] {
         (maps::BACKENDS, Shape::table::<Backend>(2 * MAX_BACKENDS)),
         (maps::POLICIES, Shape::table::<Policy>(2 * MAX_SERVICES * CLASSES)),
         (maps::CLASS_RANGES, Shape::table::<ClassRange>(2 * MAX_CLASS_RANGES)),
+        (maps::ROUTES, Shape::table::<Route>(2 * MAX_ROUTES)),
+        (maps::NEXT_HOPS, Shape::table::<NextHop>(2 * MAX_NEXT_HOPS)),
+        (maps::NEIGHBORS, Shape::of::<NeighborKey, Neighbor>(MapType::Hash, MAX_NEIGHBORS)),
         (maps::SERVICE_NAMES, Shape::table::<Name>(2 * MAX_SERVICES)),
         (maps::CLASS_NAMES, Shape::table::<Name>(2 * CLASSES)),
         (maps::RINGS, Shape::table::<[RingSlot; 2]>(settings.ring_pool / 2)),

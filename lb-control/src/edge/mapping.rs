@@ -12,8 +12,8 @@ use std::{
 };
 
 use lb_common::abi::{
-    Backend, ClassRange, Config, FlowEntry, FlowKey, LookupSlot, Name, Policy, RingSlot, Service,
-    Trace,
+    Backend, ClassRange, Config, FlowEntry, FlowKey, LookupSlot, Name, NextHop, Policy, RingSlot,
+    Route, Service, Trace,
 };
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -32,7 +32,7 @@ macro_rules! plain {
 }
 plain!(
     u32, u64, Backend, ClassRange, Config, LookupSlot, Name, Policy, RingSlot, Service, FlowKey,
-    FlowEntry, Trace
+    FlowEntry, Trace, NextHop, Route,
 );
 
 /// The value that these bytes are; `None` when they are too few.

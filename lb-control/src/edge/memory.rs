@@ -4,7 +4,8 @@ use std::{io, os::fd::BorrowedFd};
 
 use lb_common::abi::{
     Backend, CLASSES, ClassRange, Config, LOOKUP_SLOTS, LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES,
-    MAX_SERVICES, Name, Policy, RingSlot, Service, maps, words,
+    MAX_NEXT_HOPS, MAX_ROUTES, MAX_SERVICES, Name, NextHop, Policy, RingSlot, Route, Service, maps,
+    words,
 };
 
 use super::mapping::{Plain, Region};
@@ -20,6 +21,8 @@ pub(super) struct Memory {
     pub backends: Region<Backend>,
     pub policies: Region<Policy>,
     pub class_ranges: Region<ClassRange>,
+    pub routes: Region<Route>,
+    pub next_hops: Region<NextHop>,
     pub service_names: Region<Name>,
     pub class_names: Region<Name>,
 }
@@ -52,6 +55,8 @@ impl Memory {
             backends: map!(BACKENDS, 2 * MAX_BACKENDS),
             policies: map!(POLICIES, 2 * MAX_SERVICES * CLASSES),
             class_ranges: map!(CLASS_RANGES, 2 * MAX_CLASS_RANGES),
+            routes: map!(ROUTES, 2 * MAX_ROUTES),
+            next_hops: map!(NEXT_HOPS, 2 * MAX_NEXT_HOPS),
             service_names: map!(SERVICE_NAMES, 2 * MAX_SERVICES),
             class_names: map!(CLASS_NAMES, 2 * CLASSES),
         })

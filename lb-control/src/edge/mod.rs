@@ -7,7 +7,7 @@
 //! | `tables`, `pool`, `classes`, `memory` | its parts |
 //! | `grace` | when no packet reads what was replaced |
 //! | `flows`, `sweep` | remembered flows, and how services come to rest |
-//! | `neighbors` | next hops, from the kernel's tables |
+//! | `hops` | next hops, from the kernel's tables |
 //! | `counters` | per-CPU counters, by name |
 //! | `session`, `remote` | one manager's session, in this process or over the network |
 //! | `survey` | what an edge has in the kernel, for somebody who only looks |
@@ -20,10 +20,10 @@ mod counters;
 mod flow_key;
 mod flows;
 mod grace;
+mod hops;
 mod layout;
 mod mapping;
 mod memory;
-mod neighbors;
 mod object;
 mod open;
 mod pins;
@@ -115,7 +115,7 @@ impl Edge {
 
     async fn follow_hops(&self) {
         loop {
-            if let Err(error) = neighbors::watch(&self.0).await {
+            if let Err(error) = hops::watch(&self.0).await {
                 warn!("next hops are not followed: {error:#}; trying again");
             }
             sleep(RETRY).await;

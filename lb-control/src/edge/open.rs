@@ -15,6 +15,7 @@ use super::{
     flow_key,
     flows::Flows,
     grace::{Grace as _, KernelGrace},
+    hops::ClientMap,
     memory::Memory,
     object::Loaded,
     pins::Pins,
@@ -60,6 +61,7 @@ struct Parts {
     open_flows: aya::maps::MapData,
     syn_flows: aya::maps::MapData,
     udp_flows: aya::maps::MapData,
+    clients: ClientMap,
     counters: CounterMaps,
     grace: Arc<KernelGrace>,
     places: Vec<Place>,
@@ -76,6 +78,8 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
         maps::BACKENDS,
         maps::POLICIES,
         maps::CLASS_RANGES,
+        maps::ROUTES,
+        maps::NEXT_HOPS,
         maps::SERVICE_NAMES,
         maps::CLASS_NAMES,
     ];
@@ -87,6 +91,7 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
     let open_flows = loaded.take_data(maps::FLOWS)?;
     let syn_flows = loaded.take_data(maps::SYN_FLOWS)?;
     let udp_flows = loaded.take_data(maps::UDP_FLOWS)?;
+    let clients = ClientMap::try_from(loaded.take(maps::NEIGHBORS)?)?;
     let counters = CounterMaps {
         services: PerCpu::new(PerCpuArray::try_from(loaded.take(maps::SERVICE_COUNTERS)?)?),
         backends: PerCpu::new(PerCpuArray::try_from(loaded.take(maps::BACKEND_COUNTERS)?)?),
@@ -120,7 +125,7 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
         zero_free(&plane, &counters).context("counters cannot be written")?;
     }
     let places = attach_all(&mut loaded, settings, pins)?;
-    Ok(Parts { plane, open_flows, syn_flows, udp_flows, counters, grace, places })
+    Ok(Parts { plane, open_flows, syn_flows, udp_flows, clients, counters, grace, places })
 }
 
 /// Ids that rested when the process before us ended start from zero, too.
@@ -179,6 +184,9 @@ impl Parts {
             sweeper: Mutex::new(Sweeper::new(settings.idle, settings.flows)),
             tally: Mutex::default(),
             bindings_changed: tokio::sync::Notify::new(),
+            clients: tokio::sync::Mutex::new(self.clients),
+            resolving: Mutex::default(),
+            ways_set: tokio::sync::watch::Sender::new(()),
             settings: settings.clone(),
             _pins: pins,
         }

@@ -12,14 +12,11 @@ use tokio::{
     runtime::{Handle, RuntimeFlavor},
     sync::mpsc,
     task::{block_in_place, spawn_blocking},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tracing::{debug, info, warn};
 
-use super::{
-    Shared,
-    neighbors::{Answer, look},
-};
+use super::Shared;
 use crate::model::{Change, Delta, FromSwitch, Hello, ToSwitch};
 
 /// Between two reports of the counters.
@@ -27,7 +24,6 @@ const REPORT: Duration = Duration::from_secs(1);
 /// How long a delta waits for the Ethernet addresses of new backends: without
 /// them their first connections would be dropped.
 const RESOLVE: Duration = Duration::from_millis(100);
-const RESOLVE_AGAIN: Duration = Duration::from_millis(3);
 
 /// Serves one manager until it closes its side.
 ///
@@ -75,10 +71,12 @@ fn hello(edge: &Shared) -> Hello {
 async fn apply(edge: &Arc<Shared>, delta: Delta) -> anyhow::Result<FromSwitch> {
     let received = Instant::now();
     let stamp = delta.stamp;
-    if timeout(RESOLVE, resolve_new(edge, &delta)).await.is_err() {
+    let unresolved = unresolved(edge, &delta);
+    if !unresolved.is_empty() && timeout(RESOLVE, edge.resolve(&unresolved)).await.is_err() {
         debug!("not all next hops were known in time");
     }
     let result = block(|| edge.plane().apply(&delta));
+    edge.stop_resolving(&unresolved);
     let live_after = received.elapsed();
     Ok(match result {
         Ok(generation) => {
@@ -114,33 +112,14 @@ fn block<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Finds the next hops of backends that are new.
-async fn resolve_new(edge: &Shared, delta: &Delta) {
-    let mut unknown: BTreeSet<IpAddr> = {
-        let plane = edge.plane();
-        let address = |change: &Change| match change {
-            Change::PutBinding(key, _) if !plane.state().bindings.contains_key(key) => {
-                Some(key.backend.ip()).filter(|&ip| plane.hop(ip).is_none())
-            }
-            _ => None,
-        };
-        delta.changes.iter().filter_map(address).collect()
-    };
-    if unknown.is_empty() {
-        return;
-    }
-    let Ok((connection, handle, _)) = rtnetlink::new_connection() else { return };
-    tokio::spawn(connection);
-    loop {
-        let addresses: Vec<_> = unknown.iter().copied().collect();
-        let Ok(looked) = look(&handle, &addresses).await else { return };
-        edge.set_hops(&looked.answers);
-        let open =
-            |(address, answer): (IpAddr, Answer)| (answer == Answer::Asked).then_some(address);
-        unknown = looked.answers.into_iter().filter_map(open).collect();
-        if unknown.is_empty() {
-            return;
+/// Addresses of backends that are new and whose next hops are not known.
+fn unresolved(edge: &Shared, delta: &Delta) -> BTreeSet<IpAddr> {
+    let plane = edge.plane();
+    let address = |change: &Change| match change {
+        Change::PutBinding(key, _) if !plane.state().bindings.contains_key(key) => {
+            Some(key.backend.ip()).filter(|&ip| plane.hop(ip).is_none())
         }
-        sleep(RESOLVE_AGAIN).await;
-    }
+        _ => None,
+    };
+    delta.changes.iter().filter_map(address).collect()
 }

@@ -1,6 +1,7 @@
 //! What the tasks of an edge share.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,13 +9,13 @@ use std::{
 
 use aya::maps::MapData;
 use lb_common::abi::words;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{
     counters::CounterMaps,
     flows::Flows,
     grace::KernelGrace,
-    neighbors::{Answer, NextHop},
+    hops::{Answer, ClientMap, RouteTables},
     pins::Pins,
     plane::Plane,
     sweep::{Sweeper, Tally, Ward},
@@ -35,6 +36,12 @@ pub(super) struct Shared {
     pub sweeper: Mutex<Sweeper>,
     pub tally: Mutex<Tally>,
     pub bindings_changed: Notify,
+    /// Clients on the links of this edge, as packets find them.
+    pub clients: tokio::sync::Mutex<ClientMap>,
+    /// Backends to be, whose next hops are wanted before they are bound.
+    pub resolving: Mutex<BTreeSet<IpAddr>>,
+    /// Told of whenever next hops were set.
+    pub ways_set: watch::Sender<()>,
     /// Keeps the lock on the pins.
     pub _pins: Pins,
 }
@@ -44,18 +51,34 @@ impl Shared {
         lock(&self.plane)
     }
 
-    /// Sets the next hops that are known, and those known not to be.
-    pub(super) fn set_hops(&self, answers: &[(IpAddr, Answer)]) {
-        let hop = |(address, answer): &(IpAddr, Answer)| -> Option<(IpAddr, Option<NextHop>)> {
-            match answer {
-                Answer::Known(hop) => Some((*address, Some(*hop))),
-                Answer::None(_) => Some((*address, None)),
-                // The old one, if any, may still be right.
-                Answer::Asked => None,
+    /// Sets the next hops of these backends, and the routes to clients.
+    pub(super) fn set_ways(&self, answers: &[(IpAddr, Answer)], tables: Option<&RouteTables>) {
+        self.plane().set_ways(answers, tables);
+        self.ways_set.send_replace(());
+    }
+
+    /// Backends to be whose next hops are wanted.
+    pub(super) fn resolving(&self) -> BTreeSet<IpAddr> {
+        lock(&self.resolving).clone()
+    }
+
+    /// Waits until the next hops of backends to be are known, or known not to
+    /// be.
+    pub(super) async fn resolve(&self, backends: &BTreeSet<IpAddr>) {
+        let mut set = self.ways_set.subscribe();
+        lock(&self.resolving).extend(backends);
+        self.tell_bindings_changed();
+        while backends.iter().any(|&backend| self.plane().hop(backend).is_none()) {
+            if set.changed().await.is_err() {
+                return;
             }
-        };
-        let hops: Vec<_> = answers.iter().filter_map(hop).collect();
-        self.plane().set_hops(&hops);
+        }
+    }
+
+    /// Ends what [`resolve`](Self::resolve) began, whether it came to its end
+    /// or not.
+    pub(super) fn stop_resolving(&self, backends: &BTreeSet<IpAddr>) {
+        lock(&self.resolving).retain(|backend| !backends.contains(backend));
     }
 
     /// Returns when the bindings have changed since the last call.

@@ -3,7 +3,7 @@
 use std::{pin::pin, thread};
 
 use anyhow::{Context as _, anyhow};
-use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp, XdpAttached};
 use rtnetlink::Handle;
 use tokio_stream::StreamExt as _;
 
@@ -29,6 +29,10 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Interface {
     pub index: u32,
+    pub name: String,
+    /// Whether packets can leave by it: it is up, and so is what it is plugged
+    /// into.
+    pub running: bool,
     /// Its Ethernet address, where it has one.
     pub mac: Option<[u8; 6]>,
     /// Longest IP packet that it takes; 0 is not known.
@@ -39,10 +43,18 @@ pub(crate) struct Interface {
 
 impl Interface {
     pub(crate) fn of(link: &LinkMessage) -> Self {
-        let mut found = Self { index: link.header.index, mac: None, mtu: 0, program: None };
+        let mut found = Self {
+            index: link.header.index,
+            name: String::new(),
+            running: link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+            mac: None,
+            mtu: 0,
+            program: None,
+        };
         for attribute in &link.attributes {
             match attribute {
                 LinkAttribute::Address(address) => found.mac = address.as_slice().try_into().ok(),
+                LinkAttribute::IfName(name) => found.name.clone_from(name),
                 LinkAttribute::Mtu(mtu) => found.mtu = *mtu,
                 LinkAttribute::Xdp(xdp) => found.program = program_of(xdp),
                 _ => {}

@@ -2,12 +2,7 @@
 //! service and the backend name each other, so no packet needs a table of
 //! connections.
 
-use aya_ebpf::{
-    EbpfContext as _,
-    bindings::{bpf_fib_lookup as FibLookup, xdp_action},
-    helpers::generated::bpf_fib_lookup,
-    programs::XdpContext,
-};
+use aya_ebpf::{bindings::xdp_action, programs::XdpContext};
 use lb_common::abi::{Reason, Service};
 
 use super::{
@@ -17,15 +12,10 @@ use super::{
 use crate::{
     frame::Frame,
     parse::{Address, IPV4_HEADER, IPV6_HEADER, Packet, TCP_HEADER, UDP, UDP_HEADER},
+    routes::Way,
     steer::Forward,
+    trace,
 };
-
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
-/// `BPF_FIB_LKUP_RET_*` of include/uapi/linux/bpf.h.
-const FIB_SUCCESS: i64 = 0;
-const FIB_NOT_FORWARDED: i64 = 4;
-const FIB_NO_NEIGHBOUR: i64 = 7;
 
 /// Which end of the packet is replaced.
 #[derive(Clone, Copy)]
@@ -61,25 +51,15 @@ fn port(service: &Service, kept: u16, other: [u8; 2]) -> u16 {
     if service.port == [0; 2] { kept } else { u16::from_ne_bytes(other) }
 }
 
-/// Backend to client: source becomes the VIP. The kernel's tables name the
-/// next hop, since a client can be anywhere.
+/// Backend to client: source becomes the VIP.
 #[inline(always)]
 pub fn reply(
     ctx: &XdpContext,
     frame: Frame,
     packet: &Packet,
     service: &Service,
+    way: &Way,
 ) -> Result<(Reason, u32), Reason> {
-    let mut route = route_request(ctx, packet, service);
-    // SAFETY: the structure is ours, whole, and of the size that is told.
-    let found =
-        unsafe { bpf_fib_lookup(ctx.as_ptr(), &raw mut route, size_of::<FibLookup>() as i32, 0) };
-    match found {
-        FIB_SUCCESS | FIB_NO_NEIGHBOUR => {}
-        // To the edge itself, which probes its backends: to no client.
-        FIB_NOT_FORWARDED => return Err(Reason::NotOurs),
-        _ => return Err(Reason::NoRoute),
-    }
     let vip = Address::from_bytes(service.vip);
     let port = port(service, packet.src_port, service.port);
     let reason = if packet.quoted {
@@ -89,32 +69,13 @@ pub fn reply(
         rewrite(frame, packet, End::Source, vip, port)?;
         Reason::ForwardReply
     };
-    if found == FIB_NO_NEIGHBOUR {
+    let Some([dst, src]) = way.macs else {
         return Ok((Reason::ReplyToKernel, xdp_action::XDP_PASS));
-    }
+    };
+    trace::note(|t| t.dst_mac = dst);
     ip::age(frame, packet)?;
-    ethernet::address(frame, Mac::from(route.dmac), Mac::from(route.smac))?;
-    Ok((reason, transmit::transmit(ctx, route.ifindex)))
-}
-
-#[inline(always)]
-fn route_request(ctx: &XdpContext, packet: &Packet, service: &Service) -> FibLookup {
-    // SAFETY: integers and arrays of them; all zero is valid.
-    let mut request: FibLookup = unsafe { core::mem::zeroed() };
-    request.l4_protocol = packet.protocol;
-    request.ifindex = ctx.ingress_ifindex() as u32;
-    request.__bindgen_anon_1.tot_len = packet.ip_len;
-    let vip = Address::from_bytes(service.vip);
-    if packet.is_v4 {
-        request.family = AF_INET;
-        request.__bindgen_anon_3.ipv4_src = vip.v4_raw();
-        request.__bindgen_anon_4.ipv4_dst = packet.dst.v4_raw();
-    } else {
-        request.family = AF_INET6;
-        request.__bindgen_anon_3.ipv6_src = quarters(vip);
-        request.__bindgen_anon_4.ipv6_dst = quarters(packet.dst);
-    }
-    request
+    ethernet::address(frame, dst.into(), src.into())?;
+    Ok((reason, transmit::transmit(ctx, way.ifindex)))
 }
 
 /// Replaces one end's address and port, and both checksums (RFC 1624).
@@ -182,11 +143,4 @@ pub(super) fn set_address(
         }
     }
     Ok(())
-}
-
-/// An address as four words in network byte order.
-#[inline(always)]
-fn quarters(addr: Address) -> [u32; 4] {
-    // SAFETY: two plain words are four plain half-words.
-    unsafe { core::mem::transmute::<[u64; 2], [u32; 4]>(addr.0) }
 }

@@ -2,7 +2,7 @@
 
 use lb_common::abi::Reason;
 
-use crate::packet::{Packet, Refusal, Server, Service, World, server, server6, tcp};
+use crate::packet::{Hop, Packet, Refusal, Server, Service, World, server, server6, tcp};
 
 /// Slots of each service's ring, and of the pool that holds a generation's rings.
 const RING: u32 = 65_537;
@@ -12,6 +12,10 @@ pub(super) const ROOM: u32 = 262_144;
 const FLOWS: [u32; 4] = [1, 10_000, 100_000, 1_000_000];
 /// What fits the table of remembered flows.
 const REMEMBERED: [u32; 3] = [1, 10_000, 100_000];
+/// What fits, of both families, the table of clients on a link.
+const NEIGHBORS: [u32; 2] = [1, 8000];
+/// Prefixes of a network that has grown.
+const PREFIXES: u32 = 100;
 
 /// One measurement.
 pub(super) struct Case {
@@ -44,6 +48,9 @@ const MODES: [Mode; 4] = [
 struct Family {
     name: &'static str,
     client: &'static str,
+    /// On a link of the edge, and behind a route that the kernel is asked for.
+    neighbor: &'static str,
+    asked: &'static str,
     real: &'static str,
     /// Of services; ports tell them apart.
     vip: &'static str,
@@ -54,6 +61,8 @@ const FAMILIES: [Family; 2] = [
     Family {
         name: "v4",
         client: "198.18.0.0:1024",
+        neighbor: "10.8.0.0:1024",
+        asked: "198.19.0.0:1024",
         real: "10.0.0.1:8080",
         vip: "203.0.113.10",
         other: "192.0.2.1:80",
@@ -61,12 +70,16 @@ const FAMILIES: [Family; 2] = [
     Family {
         name: "v6",
         client: "[2001:db8:c::]:1024",
+        neighbor: "[2001:db8:d::]:1024",
+        asked: "[2001:db8:c:0:1::]:1024",
         real: "[fd00::65]:8080",
         vip: "[2001:db8::10]",
         other: "[2001:db8::99]:80",
     },
 ];
 
+/// Interface that replies leave by; not the one that they come in by.
+const OTHER: u32 = 7;
 /// Ports of services: at rest and moving by mode, then two of their own.
 const CLOSED: u16 = 90;
 const TRACKED: u16 = 91;
@@ -86,7 +99,7 @@ impl Family {
 pub(super) fn world() -> World {
     let v4: Vec<Server> = (1..=100).map(server).collect();
     let v6: Vec<Server> = (101..=200).map(server6).collect();
-    FAMILIES.iter().zip([v4, v6]).fold(World::new(), |world, (family, servers)| {
+    FAMILIES.iter().zip([v4, v6]).fold(ways_back(), |world, (family, servers)| {
         let rest = |service: Service| service.ring(&servers, &servers, RING);
         let moving = |service: Service| service.ring(&servers[10..], &servers, RING);
         let modes = MODES.iter().enumerate();
@@ -100,6 +113,29 @@ pub(super) fn world() -> World {
             .service(rest(Service::l2(&family.port(CLOSED)).refuses(Refusal::reset(1.0))))
             .service(all_move.ring(&servers[50..], &servers[..50], RING))
     })
+}
+
+/// The routes to clients.
+fn ways_back() -> World {
+    let gateway = Hop::gateway().behind(OTHER);
+    let mut world = World::new()
+        .route("0.0.0.0/0", gateway)
+        .route("::/0", gateway)
+        .route("198.19.0.0/16", Hop::kernel())
+        .route("2001:db8:c:0:1::/80", Hop::kernel())
+        .route("10.8.0.0/16", Hop::on_link().behind(OTHER))
+        .route("2001:db8:d::/64", Hop::on_link().behind(OTHER));
+    for n in 0..PREFIXES {
+        let there = gateway.mtu(1400 + n as u16);
+        world = world.route(&format!("172.16.{n}.0/24"), there);
+        world = world.route(&format!("2001:db8:{:x}::/48", 0x100 + n), there);
+    }
+    for n in 0..NEIGHBORS[1] {
+        let mac = [2, 0, 0, 9, (n >> 8) as u8, n as u8];
+        world = world.neighbor(&format!("10.8.{}.{}", n >> 8, n & 0xff), OTHER, mac);
+        world = world.neighbor(&format!("2001:db8:d::{n:x}"), OTHER, mac);
+    }
+    world
 }
 
 /// Every kind of packet, in both families, at one flow and at many.
@@ -143,6 +179,10 @@ pub(super) fn all() -> Vec<Case> {
         let reply = tcp(family.real, family.client).ack(1);
         let case = Case { to_client: true, ..plain(Reason::ForwardReply) };
         add("reply/nat", &FLOWS, &reply, "rest", &case);
+        let reply = tcp(family.real, family.neighbor).ack(1);
+        add("reply-on-link/nat", &NEIGHBORS, &reply, "rest", &case);
+        let reply = tcp(family.real, family.asked).ack(1);
+        add("reply-by-kernel/nat", &FLOWS, &reply, "rest", &case);
         let refused = from_client(&family.port(CLOSED)).syn();
         add("rst/l2", &FLOWS, &refused, "rest", &plain(Reason::RefusedReset));
         let other = from_client(family.other).ack(1);

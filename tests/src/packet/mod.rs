@@ -34,4 +34,4 @@ pub use program::{Action, Exit, Program, Remembered};
 pub use route::{GATEWAY_MAC, UPLINK_MAC, forwarding, routed};
 pub use tshark::wrong_checksums;
 pub use verifier::{Walk, walk_edge, walk_server};
-pub use world::{Refusal, Server, Service, World, nobody, server, server6};
+pub use world::{Hop, Refusal, Server, Service, World, nobody, server, server6};

@@ -15,7 +15,8 @@ use aya::{
 };
 use lb_common::abi::{
     BackendCounters, CLASSES, ClassCounters, LOOKUP_SLOTS, MAX_BACKENDS, MAX_CLASS_RANGES,
-    MAX_SERVICES, Reason, ServiceCounters, copy_base, flow_state, maps, words,
+    MAX_NEXT_HOPS, MAX_ROUTES, MAX_SERVICES, NeighborKey, Reason, ServiceCounters, copy_base,
+    flow_state, maps, words,
 };
 use memmap2::{MmapMut, MmapOptions};
 
@@ -75,6 +76,9 @@ pub struct Program {
     policies: Table<lb_common::abi::Policy>,
     class_ranges: Table<lb_common::abi::ClassRange>,
     rings: Table<u32>,
+    routes: Table<lb_common::abi::Route>,
+    next_hops: Table<lb_common::abi::NextHop>,
+    neighbors: Vec<NeighborKey>,
     generation: u64,
     /// Ring slots for each of the two copies.
     ring_pool: u32,
@@ -116,6 +120,9 @@ impl Program {
             policies: Table::map(&ebpf, maps::POLICIES, 2 * MAX_SERVICES * CLASSES)?,
             class_ranges: Table::map(&ebpf, maps::CLASS_RANGES, 2 * MAX_CLASS_RANGES)?,
             rings: Table::map(&ebpf, maps::RINGS, 2 * ring_pool)?,
+            routes: Table::map(&ebpf, maps::ROUTES, 2 * MAX_ROUTES)?,
+            next_hops: Table::map(&ebpf, maps::NEXT_HOPS, 2 * MAX_NEXT_HOPS)?,
+            neighbors: Vec::new(),
             ebpf,
             generation: 0,
             ring_pool,
@@ -141,6 +148,10 @@ impl Program {
         self.config.put(base(1), &[world.config()]);
         self.lookup.put(base(LOOKUP_SLOTS), world.lookup().slots());
         self.class_ranges.put(base(MAX_CLASS_RANGES), &world.class_ranges());
+        let (routes, next_hops) = world.routes();
+        self.routes.put(base(MAX_ROUTES), &routes);
+        self.next_hops.put(base(MAX_NEXT_HOPS), &next_hops);
+        self.introduce(world);
         self.services.clear(base(MAX_SERVICES), MAX_SERVICES);
         self.backends.clear(base(MAX_BACKENDS), MAX_BACKENDS);
         self.policies.clear(base(MAX_SERVICES * CLASSES), MAX_SERVICES * CLASSES);
@@ -167,6 +178,27 @@ impl Program {
         }
         self.words.put(words::EPOCH, &[world.epoch]);
         self.words.put(words::FLOWS_FULL, &[world.flows_full.into()]);
+    }
+
+    /// Makes the hosts on the links known: to all generations.
+    fn introduce(&mut self, world: &World) {
+        let map = self.ebpf.map_mut(maps::NEIGHBORS).expect("in the object");
+        let mut map: HashMap<&mut MapData, [u8; 20], [u8; 8]> = map.try_into().expect("a hash map");
+        let bytes = |key: &NeighborKey| {
+            let mut bytes = [0; 20];
+            bytes[..16].copy_from_slice(&key.addr);
+            bytes[16..].copy_from_slice(&key.ifindex.to_ne_bytes());
+            bytes
+        };
+        for key in self.neighbors.drain(..) {
+            map.remove(&bytes(&key)).expect("nobody else removes neighbours");
+        }
+        for (key, neighbor) in world.neighbors() {
+            let mut value = [0; 8];
+            value[..6].copy_from_slice(&neighbor.mac);
+            map.insert(bytes(&key), value, 0).expect("there is room");
+            self.neighbors.push(key);
+        }
     }
 
     /// Makes what was prepared live.

@@ -21,6 +21,7 @@ use crate::{
     edge::{
         classes::ClassTables,
         grace::Grace,
+        hops::Answer,
         memory::Memory,
         pool::{Extent, Pool},
     },
@@ -65,7 +66,7 @@ impl Plane {
             let service = u16::try_from(row.service).ok().and_then(|id| by_id.get(&id));
             let service = (*service.ok_or_else(wrong)?).clone();
             let key = BindingKey { service, backend };
-            hops.extend(hop.map(|hop| (backend.ip(), hop)));
+            hops.extend(hop.map(|hop| (backend.ip(), Answer::Known(hop))));
             state.bindings.insert(key.clone(), binding);
             if bindings.insert(key, id as u16).is_some() {
                 return Err(wrong());

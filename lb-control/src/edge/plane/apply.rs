@@ -16,7 +16,7 @@ use super::{
     rows::{backend_row, name_row, policy_row, service_row},
 };
 use crate::{
-    edge::{classes::ClassTables, grace::Ticket, pool::Extent},
+    edge::{classes::ClassTables, grace::Ticket, hops::Answer, pool::Extent},
     model::{self, BindingKey, Delta, Mode, Name},
 };
 
@@ -140,7 +140,7 @@ impl Plane {
         let binding = self.state.bindings.get(key);
         let ids = self.services.get(&key.service).zip(self.bindings.get(key));
         if let (Some(binding), Some((service, id))) = (binding, ids) {
-            let hop = self.hops.get(&key.backend.ip());
+            let hop = self.hops.get(&key.backend.ip()).and_then(Answer::hop);
             let row = backend_row(service, key.backend, binding, hop);
             self.live.backends.set(usize::from(id), row);
         }

@@ -8,8 +8,8 @@ use std::{
 
 use lb_common::{
     abi::{
-        Backend, ClassRange, Config, LookupKey, LookupSlot, Name, Policy, RingSlot, Service,
-        copy_base, words,
+        Backend, ClassRange, Config, LookupKey, LookupSlot, Name, NextHop, Policy, RingSlot, Route,
+        Service, copy_base, words,
     },
     lookup,
 };
@@ -34,6 +34,8 @@ pub(super) struct Live {
     pub backends: DoubleTable<Backend>,
     pub policies: DoubleTable<Policy>,
     pub class_ranges: DoubleTable<ClassRange>,
+    pub routes: DoubleTable<Route>,
+    pub next_hops: DoubleTable<NextHop>,
     pub service_names: DoubleTable<Name>,
     pub class_names: DoubleTable<Name>,
     lookup: lookup::Table,
@@ -72,6 +74,8 @@ impl Live {
             backends: DoubleTable::adopt(memory.backends, generation),
             policies: DoubleTable::adopt(memory.policies, generation),
             class_ranges: DoubleTable::adopt(memory.class_ranges, generation),
+            routes: DoubleTable::adopt(memory.routes, generation),
+            next_hops: DoubleTable::adopt(memory.next_hops, generation),
             service_names: DoubleTable::adopt(memory.service_names, generation),
             class_names: DoubleTable::adopt(memory.class_names, generation),
             lookup,
@@ -100,6 +104,8 @@ impl Live {
         self.backends.flush(next);
         self.policies.flush(next);
         self.class_ranges.flush(next);
+        self.routes.flush(next);
+        self.next_hops.flush(next);
         self.service_names.flush(next);
         self.class_names.flush(next);
         self.lookup_dirty.flush(next, self.lookup.slots(), &mut self.lookup_region);
@@ -117,6 +123,8 @@ impl Live {
             || self.backends.behind(live)
             || self.policies.behind(live)
             || self.class_ranges.behind(live)
+            || self.routes.behind(live)
+            || self.next_hops.behind(live)
             || self.service_names.behind(live)
             || self.class_names.behind(live)
             || self.lookup_dirty.behind(live)

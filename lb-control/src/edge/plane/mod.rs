@@ -5,7 +5,8 @@
 //! | [`plan`] | everything of a delta that can fail, before anything is touched |
 //! | [`apply`] | everything of it that cannot |
 //! | [`adopt`] | the same state again, from the maps alone |
-//! | [`upkeep`] | commits without a delta: settling, coming to rest, next hops |
+//! | [`upkeep`] | commits without a delta: settling, coming to rest |
+//! | [`ways`] | next hops of backends, and routes to clients |
 //! | [`find`] | whose a flow is, as packets find it |
 //! | [`live`] | the tables and the generation word |
 //! | [`ids`], [`rings`], [`rows`], [`site`], [`journal`] | the parts |
@@ -21,6 +22,7 @@ pub(super) mod rings;
 mod rows;
 mod site;
 mod upkeep;
+mod ways;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -34,7 +36,7 @@ pub(super) use self::{
     upkeep::{Needless, Upkeep},
 };
 use super::{
-    neighbors::NextHop,
+    hops::Answer,
     pool::{Extent, Pool},
 };
 use crate::model::{Binding, BindingKey, Name, Stamp, StateError, SwitchState};
@@ -100,7 +102,8 @@ pub(super) struct Plane {
     tracks: BTreeMap<Name, Track>,
     /// Names by class index, as the live tables have them.
     class_names: Vec<Name>,
-    hops: HashMap<IpAddr, NextHop>,
+    /// Ways to addresses of backends, where they are known, or known not to be.
+    hops: HashMap<IpAddr, Answer>,
     /// By binding id, the generation in which it last lost slots that were its
     /// alone: its untracked connections are at risk since then.
     moved_away: HashMap<u16, u64>,
@@ -157,11 +160,6 @@ impl Plane {
         addresses.sort_unstable();
         addresses.dedup();
         addresses
-    }
-
-    /// The next hop to a backend's address, where it is known.
-    pub(super) fn hop(&self, address: IpAddr) -> Option<&NextHop> {
-        self.hops.get(&address)
     }
 }
 

@@ -8,7 +8,7 @@ use lb_common::abi::{
 };
 
 use crate::{
-    edge::neighbors::NextHop,
+    edge::hops::NextHop,
     model::{
         Affinity, Binding, Mode, Name, Phase, Policy, Prefix, Protocol, Scope, ServiceSpec, Share,
         Udp, Verdict, Vip,

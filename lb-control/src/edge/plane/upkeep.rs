@@ -1,12 +1,12 @@
 //! Commits that no delta asked for.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::collections::BTreeSet;
 
 use lb_common::abi::{Config, FlowEntry, FlowKey, service_flags};
 
 use super::{Plane, Track, rings, site::Site};
 use crate::{
-    edge::{grace::Ticket, neighbors::NextHop, pool::Extent},
+    edge::{grace::Ticket, pool::Extent},
     model::{Name, Udp},
 };
 
@@ -219,32 +219,5 @@ impl Plane {
     /// The secret of the flow hash; zero on an empty edge.
     pub(in crate::edge) fn flow_key(&self) -> [u64; 2] {
         self.live.config.get(0).flow_key
-    }
-
-    /// Sets where packets to these addresses go; `None`: nowhere that is known.
-    pub(in crate::edge) fn set_hops(&mut self, hops: &[(IpAddr, Option<NextHop>)]) {
-        let mut changed = BTreeSet::new();
-        for &(address, hop) in hops {
-            let before = match hop {
-                Some(hop) => self.hops.insert(address, hop),
-                None => self.hops.remove(&address),
-            };
-            if before != hop {
-                changed.insert(address);
-            }
-        }
-        if changed.is_empty() {
-            return;
-        }
-        let touched = self.state.bindings.keys().filter(|key| changed.contains(&key.backend.ip()));
-        for key in touched.cloned().collect::<Vec<_>>() {
-            self.set_backend(&key);
-        }
-        self.live.commit();
-    }
-
-    /// Forgets next hops of addresses that no backend has.
-    pub(in crate::edge) fn keep_hops(&mut self, addresses: &[IpAddr]) {
-        self.hops.retain(|address, _| addresses.binary_search(address).is_ok());
     }
 }

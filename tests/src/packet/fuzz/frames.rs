@@ -1,5 +1,7 @@
 //! Random frames: of a few flows, so that they meet again, and mutated.
 
+use lb_common::abi::mode;
+
 use super::{
     Random,
     worlds::{PORTS, VIPS, VIPS6},
@@ -17,11 +19,11 @@ const OTHERS6: [&str; 3] = ["[2001:db8::200]", "[2001:db8:ffff::1]", "[2001:db9:
 pub(super) struct Frames(Vec<Vec<u8>>);
 
 impl Frames {
-    pub(super) fn next(&mut self, random: &mut Random, _world: &World) -> Vec<u8> {
+    pub(super) fn next(&mut self, random: &mut Random, world: &World) -> Vec<u8> {
         if !self.0.is_empty() && random.one_in(8) {
             return random.of(&self.0);
         }
-        let mut frame = packet(random).bytes();
+        let mut frame = packet(random, world).bytes();
         if random.one_in(4) {
             mutate(random, &mut frame);
         }
@@ -43,7 +45,37 @@ fn ends(random: &mut Random) -> (String, String, bool) {
     (client.to_owned(), format!("{ip}:{port}"), v6)
 }
 
-fn packet(random: &mut Random) -> Packet {
+/// Ends of a reply, if a server of the world's may send one.
+fn reply_ends(random: &mut Random, world: &World) -> Option<(String, String, bool)> {
+    let nat: Vec<_> = world.services.iter().filter(|service| service.mode == mode::NAT).collect();
+    if nat.is_empty() {
+        return None;
+    }
+    let service = random.of(&nat);
+    let mut from = random.of(service.servers()).address();
+    if random.one_in(8) {
+        from.set_port(random.of(&PORTS));
+    }
+    let v6 = from.is_ipv6();
+    let client = if random.one_in(8) {
+        let far = if v6 { &OTHERS6[..] } else { &OTHERS[..] };
+        format!("{}:99", random.of(far))
+    } else {
+        random.of(if v6 { &CLIENTS6 } else { &CLIENTS }).to_owned()
+    };
+    Some((from.to_string(), client, v6))
+}
+
+fn packet(random: &mut Random, world: &World) -> Packet {
+    let reply = if random.one_in(4) { reply_ends(random, world) } else { None };
+    if let Some((server, client, v6)) = reply {
+        let packet = match random.below(8) {
+            0..=4 => segment(random, &server, &client),
+            5 | 6 => datagram(random, &server, &client),
+            _ => error_about_client(random, &server, &client, v6),
+        };
+        return dressed(random, packet, v6);
+    }
     let (client, to, v6) = ends(random);
     let packet = match random.below(16) {
         0..=6 => segment(random, &client, &to),
@@ -108,6 +140,14 @@ fn error(random: &mut Random, client: &str, to: &str, v6: bool) -> Packet {
     let by = if v6 { "[2001:db8:ff::9]:0" } else { "192.0.2.99:0" };
     let kind = if v6 { random.of(&[1, 2, 3, 4]) } else { random.of(&[3, 11, 12]) };
     sent.error_by(by, kind, random.below(4) as u8)
+}
+
+/// From a server, or a router behind the edge, about what its client sent.
+fn error_about_client(random: &mut Random, server: &str, client: &str, v6: bool) -> Packet {
+    let sent = if random.one_in(2) { tcp(client, server).ack(1) } else { udp(client, server) };
+    let router = if v6 { "[fd00::ffff]:0" } else { "10.9.9.9:0" };
+    let by = if random.one_in(2) { router } else { server };
+    sent.payload(b"quoted").error_by(by, if v6 { 1 } else { 3 }, random.below(4) as u8)
 }
 
 fn dressed(random: &mut Random, mut packet: Packet, v6: bool) -> Packet {

@@ -7,7 +7,7 @@ mod worlds;
 use anyhow::{Result, bail};
 
 use self::{frames::Frames, worlds::Worlds};
-use super::{Exit, Program, model::Model};
+use super::{Exit, Program, model::Model, routed};
 
 /// Packets in a world before it changes, and changes before all is forgotten.
 const PACKETS: u64 = 64;
@@ -44,7 +44,11 @@ impl Random {
 ///
 /// # Errors
 /// With the world, the packet and both outcomes, where they differ.
-pub fn run(seed: u64, packets: u64, mut progress: impl FnMut(u64)) -> Result<()> {
+pub fn run(seed: u64, packets: u64, progress: impl FnMut(u64) + Send) -> Result<()> {
+    routed(|| run_here(seed, packets, progress))
+}
+
+fn run_here(seed: u64, packets: u64, mut progress: impl FnMut(u64)) -> Result<()> {
     let mut program = Program::load()?;
     let mut random = Random(seed);
     let mut sent = 0;

@@ -1,7 +1,7 @@
 //! Random configurations, and changes of them.
 
 use super::Random;
-use crate::packet::{Refusal, Server, Service, World, nobody, server, server6};
+use crate::packet::{Hop, Refusal, Server, Service, World, nobody, server, server6};
 
 /// VIPs of each family; a prefix's are all of it.
 pub(super) const VIPS: [&str; 2] = ["203.0.113.10", "203.0.113.77"];
@@ -65,8 +65,44 @@ impl Worlds {
         for plan in &mut self.plans {
             world = world.service(plan.change(random));
         }
-        world
+        routed(random, world)
     }
+}
+
+/// Prefixes that hold clients, each within another.
+const PREFIXES: [&str; 8] = [
+    "0.0.0.0/0",
+    "192.0.2.0/24",
+    "198.51.100.0/24",
+    "198.51.100.7/32",
+    "::/0",
+    "2001:db8:c::/64",
+    "2001:db8:c::8/127",
+    "2001:db8:c::7/128",
+];
+
+/// The world with ways back to clients, or none of its own.
+fn routed(random: &mut Random, mut world: World) -> World {
+    if random.one_in(8) {
+        return world;
+    }
+    for prefix in PREFIXES {
+        if random.one_in(3) {
+            continue;
+        }
+        let hop = random.of(&[Hop::gateway(), Hop::on_link(), Hop::kernel(), Hop::local()]);
+        let hop = if random.one_in(10) { Hop::none() } else { hop };
+        let hop = if random.one_in(2) { hop.behind(7) } else { hop };
+        world = world.route(prefix, hop.mtu(random.of(&[0, 0, 100, 1300])));
+    }
+    for client in ["192.0.2.9", "198.51.100.7", "2001:db8:c::8"] {
+        for interface in [1, 7] {
+            if random.one_in(2) {
+                world = world.neighbor(client, interface, [2, 0, 0, 0, 9, random.below(9) as u8]);
+            }
+        }
+    }
+    world
 }
 
 fn plan(random: &mut Random, v6: bool, address: &str, prefix: Option<u8>, next: &mut u8) -> Plan {

@@ -6,11 +6,14 @@
 //! | --- | --- |
 //! | [`parse`] | bytes to what they say |
 //! | [`steer`] | the decision, and the remembered flows |
+//! | [`back`] | the way of a `nat` backend's replies |
 //! | [`write`] | the frame as it leaves |
 //!
-//! What depends on the kernel (the way of a `nat` backend's replies) or on time
-//! (how long a flow is remembered, how many ICMP answers a second) is left out.
+//! What depends on time (how long a flow is remembered, how many ICMP answers a
+//! second) is left out. Where the kernel is asked for a way, it is the one of
+//! [`routed`](super::routed).
 
+mod back;
 mod parse;
 mod steer;
 mod write;
@@ -115,6 +118,9 @@ impl Model {
         };
         match self.steer(world, frame, &packet) {
             Ok(way) => forward(world, frame, &packet, &way),
+            Err(Reason::NotOurs) if let Some(service) = steer::replied(world, &packet) => {
+                back::reply(world, frame, &packet, service)
+            }
             Err(reason) if reason.fate() != Fate::Reset => Err(reason),
             Err(reason) if packet.protocol == 6 && packet.quote.is_none() => {
                 write::reset(frame, &packet)?;
@@ -135,23 +141,35 @@ fn forward(
     packet: &Packet,
     way: &Way,
 ) -> Result<(Reason, Action), Reason> {
-    if packet.ttl <= 1 {
-        let kind = if packet.src.is_ipv4() { 11 } else { 3 };
-        write::error(frame, packet, kind, 0, 0)?;
-        return Ok((Reason::TtlExpired, Action::Transmit));
-    }
-    let overhead = write::overhead(way);
-    let mtu = usize::from(way.server.mtu);
-    if mtu != 0 && packet.ip_len + overhead > mtu {
-        let (kind, code) = if packet.src.is_ipv4() { (3, 4) } else { (2, 0) };
-        write::error(frame, packet, kind, code, (mtu - overhead) as u32)?;
-        return Ok((Reason::TooBig, Action::Transmit));
+    let room = usize::from(way.server.mtu);
+    if let Some(answered) = refuse(frame, packet, room, write::overhead(way))? {
+        return Ok(answered);
     }
     write::forward(world, frame, packet, way);
-    let action = if way.server.interface == super::world::INGRESS {
-        Action::Transmit
-    } else {
-        Action::Redirect
-    };
-    Ok((way.reason, action))
+    Ok((way.reason, out_by(way.server.interface)))
+}
+
+/// Answers a packet that has come too far, or is too long for a way that takes
+/// `mtu` bytes (0: any number) with `overhead` more than the packet has.
+fn refuse(
+    frame: &mut Vec<u8>,
+    packet: &Packet,
+    mtu: usize,
+    overhead: usize,
+) -> Result<Option<(Reason, Action)>, Reason> {
+    let v4 = packet.src.is_ipv4();
+    if packet.ttl <= 1 {
+        write::error(frame, packet, if v4 { 11 } else { 3 }, 0, 0)?;
+        return Ok(Some((Reason::TtlExpired, Action::Transmit)));
+    }
+    if mtu != 0 && packet.ip_len + overhead > mtu {
+        let (kind, code) = if v4 { (3, 4) } else { (2, 0) };
+        write::error(frame, packet, kind, code, (mtu - overhead) as u32)?;
+        return Ok(Some((Reason::TooBig, Action::Transmit)));
+    }
+    Ok(None)
+}
+
+fn out_by(interface: u32) -> Action {
+    if interface == super::world::INGRESS { Action::Transmit } else { Action::Redirect }
 }

@@ -61,6 +61,21 @@ fn service_of(world: &World, to: SocketAddr, protocol: u8) -> Option<&Service> {
         .max_by_key(|service| (service.prefix_len, service.address.port() != 0))
 }
 
+/// The service whose backend, in mode `nat`, sends this packet: a port before
+/// any.
+pub(super) fn replied<'a>(world: &'a World, packet: &Packet) -> Option<&'a Service> {
+    let sends = |service: &Service, server: &Server| {
+        let any_port = service.address.port() == 0;
+        server.address.ip() == packet.src && (any_port || server.address.port() == packet.src_port)
+    };
+    let nat = world.services.iter().filter(|service| {
+        service.mode == mode::NAT
+            && service.protocols().contains(&packet.protocol)
+            && service.servers.iter().any(|server| sends(service, server))
+    });
+    nat.max_by_key(|service| service.address.port() != 0)
+}
+
 impl Model {
     /// Decides; an error says why the packet goes nowhere.
     pub(super) fn steer(

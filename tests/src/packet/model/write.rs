@@ -1,6 +1,6 @@
 //! The frame as it leaves.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use lb_common::abi::{Reason, mode};
 
@@ -62,7 +62,9 @@ pub(super) fn overhead(way: &Way) -> usize {
 pub(super) fn forward(world: &World, frame: &mut Vec<u8>, packet: &Packet, way: &Way) {
     age(frame, packet);
     if is_nat(way) {
-        readdress(frame, packet, way);
+        let to = way.server.address;
+        let port = if way.any_port { packet.dst_port } else { to.port() };
+        readdress(frame, packet, &Change { source: false, ip: to.ip(), port });
     }
     let macs = [way.server.mac(), EDGE_MAC].concat();
     frame[..12].copy_from_slice(&macs);
@@ -71,18 +73,34 @@ pub(super) fn forward(world: &World, frame: &mut Vec<u8>, packet: &Packet, way: 
     }
 }
 
-/// Address and port of the destination, in mode `nat`.
-fn readdress(frame: &mut [u8], packet: &Packet, way: &Way) {
+/// What one end of a packet becomes, in mode `nat`.
+struct Change {
+    /// Its source, else its destination.
+    source: bool,
+    ip: IpAddr,
+    port: u16,
+}
+
+fn readdress(frame: &mut [u8], packet: &Packet, change: &Change) {
+    let &Change { source, ip, port } = change;
     let v4 = packet.src.is_ipv4();
     let (l3, l4) = (packet.l3, packet.l4);
-    let to = octets(way.server.address.ip());
-    let port = if way.any_port { packet.dst_port } else { way.server.address.port() };
-    let (dst, ip_sum) = if v4 { (l3 + 16, vec![l3 + 10]) } else { (l3 + 24, vec![]) };
+    let (was, old_port) =
+        if source { (packet.src, packet.src_port) } else { (packet.dst, packet.dst_port) };
+    let (was, to) = (octets(was), octets(ip));
+    // Where an IP header has its source, or its destination, and its checksum.
+    let place = |header: usize, source: bool| match (v4, source) {
+        (true, true) => (header + 12, vec![header + 10]),
+        (true, false) => (header + 16, vec![header + 10]),
+        (false, true) => (header + 8, vec![]),
+        (false, false) => (header + 24, vec![]),
+    };
+    let (at, ip_sum) = place(l3, source);
     let Some(quote) = packet.quote else {
         let sum = l4 + if packet.protocol == 6 { 16 } else { 6 };
         let none = packet.protocol == 17 && frame[sum..sum + 2] == [0, 0];
         // One sum of all that changes, as one equation.
-        let old = [&frame[dst..dst + to.len()], &packet.dst_port.to_be_bytes()].concat();
+        let old = [&was[..], &old_port.to_be_bytes()].concat();
         let new = [&to[..], &port.to_be_bytes()].concat();
         if !none {
             let mut value = mended(&frame[sum..sum + 2], &old, &new);
@@ -91,24 +109,47 @@ fn readdress(frame: &mut [u8], packet: &Packet, way: &Way) {
             }
             frame[sum..sum + 2].copy_from_slice(&value);
         }
-        replace(frame, dst, &to, &ip_sum);
-        frame[l4 + 2..l4 + 4].copy_from_slice(&port.to_be_bytes());
+        replace(frame, at, &to, &ip_sum);
+        let at = l4 + if source { 0 } else { 2 };
+        frame[at..at + 2].copy_from_slice(&port.to_be_bytes());
         return;
     };
-    replace(frame, dst, &to, &ip_sum);
-    let inner = l4 + 8;
-    let (src, inner_sum) = if v4 { (inner + 12, vec![inner + 10]) } else { (inner + 8, vec![]) };
-    replace(frame, src, &to, &inner_sum);
+    // A router between keeps its own address.
+    let times = if frame[at..at + was.len()] == was { 2 } else { 1 };
+    if times == 2 {
+        replace(frame, at, &to, &ip_sum);
+    }
+    // What is quoted went the other way.
+    let (inner, inner_sum) = place(l4 + 8, !source);
+    replace(frame, inner, &to, &inner_sum);
     // Of an IPv4 header, address and checksum change by opposite amounts.
-    let (mut old, mut new) = (packet.dst_port.to_be_bytes().to_vec(), port.to_be_bytes().to_vec());
+    let (mut old, mut new) = (old_port.to_be_bytes().to_vec(), port.to_be_bytes().to_vec());
     if !v4 {
-        let was = octets(packet.dst);
-        old.extend([&was[..], &was].concat());
-        new.extend([&to[..], &to].concat());
+        for _ in 0..times {
+            old.extend(&was);
+            new.extend(&to);
+        }
     }
     let value = mended(&frame[l4 + 2..l4 + 4], &old, &new);
     frame[l4 + 2..l4 + 4].copy_from_slice(&value);
-    frame[quote..quote + 2].copy_from_slice(&port.to_be_bytes());
+    let at = quote + if source { 2 } else { 0 };
+    frame[at..at + 2].copy_from_slice(&port.to_be_bytes());
+}
+
+/// A reply with the VIP in the place of its backend; with an Ethernet address
+/// of its next hop, on its way.
+pub(super) fn reply(
+    frame: &mut [u8],
+    packet: &Packet,
+    vip: SocketAddr,
+    macs: Option<[[u8; 6]; 2]>,
+) {
+    let port = if vip.port() == 0 { packet.src_port } else { vip.port() };
+    readdress(frame, packet, &Change { source: true, ip: vip.ip(), port });
+    if let Some(macs) = macs {
+        age(frame, packet);
+        frame[..12].copy_from_slice(&macs.concat());
+    }
 }
 
 fn encapsulate(world: &World, frame: &mut Vec<u8>, packet: &Packet, way: &Way) {

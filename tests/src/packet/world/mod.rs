@@ -1,6 +1,7 @@
 //! What the edge is configured with, in the words of the design: services,
 //! their ring slots, servers, classes, refusals.
 
+mod route;
 mod server;
 mod service;
 
@@ -15,8 +16,10 @@ use lb_common::{
     lookup::Table,
 };
 
+pub(super) use self::route::Prefix;
 pub(super) use self::service::Slot;
 pub use self::{
+    route::Hop,
     server::{Server, nobody, server, server6},
     service::{Refusal, Service},
 };
@@ -44,6 +47,9 @@ pub struct World {
     pub(super) flows_full: bool,
     /// ICMP answers in a second.
     answers: Option<u32>,
+    routes: Vec<(Prefix, Hop)>,
+    /// Address, interface and Ethernet address.
+    neighbors: Vec<(IpAddr, u32, [u8; 6])>,
 }
 
 impl World {
@@ -99,6 +105,7 @@ impl World {
             classes: self.classes.len() as u32,
             class_dscp: [0; 64],
             answers: self.answers.unwrap_or(DEFAULT_ANSWERS),
+            routes: self.routes().0.len() as u32,
             ..Default::default()
         };
         for service in &self.services {

@@ -1,11 +1,11 @@
 //! A new process finds what the one before it left.
 
-use lb_common::abi::{backend_state, role};
+use lb_common::abi::{self, Route, backend_state, next_hop, role};
 use proptest::prelude::*;
 
 use super::site::{Kind, Site, bind, flow, name, service, unbind};
 use crate::{
-    edge::neighbors::NextHop,
+    edge::hops::{Answer, NextHop, RouteTables},
     model::{Change, ClassSpec, Mode, Phase, Policy, Scope, Share, Verdict},
 };
 
@@ -130,12 +130,15 @@ fn next_hops_survive() {
     let address = "192.0.2.1".parse().unwrap();
     let hop =
         NextHop { dst_mac: [2, 0, 0, 0, 0, 1], src_mac: [2, 0, 0, 0, 0, 2], ifindex: 3, mtu: 1500 };
-    site.plane().set_hops(&[(address, Some(hop))]);
+    site.plane().set_ways(&[(address, Answer::Known(hop))], None);
     site.restart();
-    assert_eq!(site.plane().hop(address), Some(&hop));
+    assert_eq!(site.plane().hop(address), Some(&Answer::Known(hop)));
     let row = site.backend_row(1);
     assert_eq!((row.reachable, row.dst_mac, row.ifindex), (1, hop.dst_mac, 3));
-    site.plane().set_hops(&[(address, None)]);
+    site.plane().set_ways(&[(address, Answer::Asked)], None);
+    assert_eq!(site.backend_row(1).reachable, 1, "the old one may still be right");
+    let gone = Answer::None("it does not answer".to_owned());
+    site.plane().set_ways(&[(address, gone)], None);
     assert_eq!(site.backend_row(1).reachable, 0);
 }
 
@@ -156,4 +159,30 @@ fn an_id_that_a_flow_names_is_not_given_again_after_a_restart() {
     assert!(!is_free(&site));
     site.sweep(1);
     assert!(is_free(&site) && site.syns.lock().is_empty());
+}
+
+#[test]
+fn routes_to_clients_survive() {
+    let mut site = Site::new(1000);
+    site.apply(vec![service("www", "203.0.113.10:80", Mode::Nat, 63)]).unwrap();
+    assert!(site.plane().has_replies());
+    let route = |start_lo, next_hop| Route { start_lo, next_hop, ..Route::default() };
+    let hop = |kind| abi::NextHop { kind, ..abi::NextHop::default() };
+    let tables = RouteTables {
+        routes: vec![route(0, 0), route(7, 1), route(9, 0)],
+        next_hops: vec![hop(next_hop::NONE), hop(next_hop::LOCAL)],
+    };
+    site.plane().set_ways(&[], Some(&tables));
+    assert_eq!(site.routes(), tables);
+    let generation = site.plane().generation();
+    site.restart();
+    assert_eq!(site.routes(), tables);
+    site.plane().set_ways(&[], Some(&tables));
+    assert_eq!(site.plane().generation(), generation, "nothing has changed");
+    // Fewer routes than before, and none.
+    let fewer = RouteTables { routes: vec![route(0, 1)], next_hops: tables.next_hops };
+    site.plane().set_ways(&[], Some(&fewer));
+    assert_eq!(site.routes().routes, fewer.routes);
+    site.plane().set_ways(&[], Some(&RouteTables::default()));
+    assert!(site.routes().routes.is_empty());
 }

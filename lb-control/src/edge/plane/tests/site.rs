@@ -17,8 +17,8 @@ use std::{
 use lb_common::{
     abi::{
         Backend, FlowEntry, FlowKey, LOOKUP_BUCKET, LOOKUP_SLOTS, LookupKey, MAX_BACKENDS,
-        MAX_SERVICES, Service, backend_state, copy_base, flow_state, maps, role, service_flags,
-        words,
+        MAX_NEXT_HOPS, MAX_ROUTES, MAX_SERVICES, Service, backend_state, copy_base, flow_state,
+        maps, role, service_flags, words,
     },
     hash,
 };
@@ -28,6 +28,7 @@ use crate::{
         counters::CounterStore,
         flows::{Cursor, FlowTable, Flows},
         grace::{Grace, Ticket},
+        hops::RouteTables,
         memory::Memory,
         plane::{Plane, Refusal, mapped, unmapped},
         sweep::{Sweeper, Tally, Ward},
@@ -155,6 +156,8 @@ impl Site {
             maps::BACKENDS,
             maps::POLICIES,
             maps::CLASS_RANGES,
+            maps::ROUTES,
+            maps::NEXT_HOPS,
             maps::SERVICE_NAMES,
             maps::CLASS_NAMES,
         ];
@@ -245,6 +248,16 @@ impl Site {
 
     pub(super) fn backend_row(&self, id: u16) -> Backend {
         self.view.backends.get(self.base(MAX_BACKENDS) + usize::from(id))
+    }
+
+    /// The routes to clients that packets read, and the next hops that they
+    /// name.
+    pub(super) fn routes(&self) -> RouteTables {
+        let config = self.view.config.get(self.base(1));
+        let routes = self.view.routes.read(self.base(MAX_ROUTES), config.routes as usize);
+        let hops = routes.iter().map(|route| route.next_hop + 1).max().unwrap_or_default();
+        let next_hops = self.view.next_hops.read(self.base(MAX_NEXT_HOPS), hops as usize);
+        RouteTables { routes, next_hops }
     }
 
     /// The id of a binding.

@@ -32,7 +32,7 @@ macro_rules! plain {
 }
 plain!(
     u32, u64, Backend, ClassRange, Config, LookupSlot, Name, Policy, RingSlot, Service, FlowKey,
-    FlowEntry, Trace, NextHop, Route,
+    FlowEntry, Trace, NextHop, Route
 );
 
 /// The value that these bytes are; `None` when they are too few.

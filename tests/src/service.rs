@@ -12,6 +12,8 @@ pub struct Service {
     pub(crate) v6: bool,
     /// Its backends' addresses are IPv6 ones, whatever its own.
     over_v6: bool,
+    /// Servers have server ids for it.
+    pub(crate) server_ids: bool,
     /// Lines of its `[[service]]` table and of tables below it.
     pub(crate) settings: String,
 }
@@ -23,6 +25,7 @@ pub fn l2(name: &str) -> Service {
         mode: "l2",
         v6: false,
         over_v6: false,
+        server_ids: false,
         settings: String::new(),
     }
 }
@@ -53,6 +56,13 @@ impl Service {
     #[must_use]
     pub fn over_v6(self) -> Self {
         Self { over_v6: true, ..self }
+    }
+
+    /// Of QUIC, routed by server ids of four bytes: see [`crate::Host::server_id`].
+    #[must_use]
+    pub fn quic_by_server_id(self) -> Self {
+        let service = Self { server_ids: true, ..self };
+        service.settings("protocol = \"tcp+udp\"\nudp = \"quic\"\nserver_id_bytes = 4")
     }
 
     pub(crate) fn is_nat(&self) -> bool {

@@ -36,6 +36,11 @@ impl Host {
         if v6 { self.v6.into() } else { self.v4.into() }
     }
 
+    /// What names it in QUIC connection ids.
+    pub fn server_id(&self) -> [u8; 4] {
+        self.v4.octets()
+    }
+
     /// Runs a program to its end.
     ///
     /// ```no_run

@@ -14,6 +14,8 @@ pub struct Service {
     over_v6: bool,
     /// Of the VIP, and of the servers where they share it.
     port: u16,
+    /// Servers have server ids for it.
+    pub(crate) server_ids: bool,
     /// Lines of its `[[service]]` table and of tables below it.
     pub(crate) settings: String,
 }
@@ -26,6 +28,7 @@ pub fn l2(name: &str) -> Service {
         v6: false,
         over_v6: false,
         port: VIP_PORT,
+        server_ids: false,
         settings: String::new(),
     }
 }
@@ -63,6 +66,13 @@ impl Service {
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         Self { port, ..self }
+    }
+
+    /// Of QUIC, routed by server ids of four bytes: see [`crate::Host::server_id`].
+    #[must_use]
+    pub fn quic_by_server_id(self) -> Self {
+        let service = Self { server_ids: true, ..self };
+        service.settings("protocol = \"tcp+udp\"\nudp = \"quic\"\nserver_id_bytes = 4")
     }
 
     pub(crate) fn is_nat(&self) -> bool {

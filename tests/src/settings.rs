@@ -112,6 +112,10 @@ impl Settings {
                 placed.service.name,
                 placed.backend(server)
             )?;
+            if placed.service.server_ids {
+                let id = u32::from_be_bytes(server.server_id());
+                writeln!(toml, "server_id = \"{id:08x}\"")?;
+            }
         }
         write(site, &format!("{}.toml", server.name()), &toml)
     }

@@ -4,6 +4,7 @@
 mod check;
 mod connections;
 mod leave;
+mod pulse;
 mod session;
 
 use std::{

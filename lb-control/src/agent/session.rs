@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow};
 use tokio::{
     select,
     sync::mpsc::{self, error::TrySendError},
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 use tracing::{debug, info, warn};
 
-use super::{Agent, BindState};
+use super::{Agent, BindState, pulse::Pulse};
 use crate::{
     config::TlsSettings,
     model::ServerEnd,
@@ -75,12 +75,11 @@ pub(super) async fn run(
     let mut beats = interval(agent.settings.interval);
     beats.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut health = agent.health.clone();
-    let mut last_beat = Instant::now();
+    let mut pulse = Pulse::new(Instant::now());
     loop {
         select! {
             _ = beats.tick() => {
-                check_running(agent, last_beat)?;
-                last_beat = Instant::now();
+                pulse.beat(Instant::now(), agent.patience);
                 beat(agent, &outgoing).await?;
                 if agent.may_go(agent.census.all, false) {
                     drop(outgoing);
@@ -92,9 +91,8 @@ pub(super) async fn run(
             Ok(()) = health.changed() => beat(agent, &outgoing).await?,
             reply = replies.message() => {
                 let reply = reply.map_err(|status| lost(&manager, &status))?;
-                check_running(agent, last_beat)?;
                 let reply = reply.context("the manager closed the session")?;
-                if let Some(answer) = take(agent, reply).await? {
+                if let Some(answer) = take(agent, reply, &pulse).await? {
                     outgoing.try_send(answer).context("the manager does not read")?;
                 }
             }
@@ -104,15 +102,6 @@ pub(super) async fn run(
             }
         }
     }
-}
-
-/// What the manager said is void where this process has not run for so long
-/// that the manager has given the session up: connections that it wanted
-/// closed then may be others now.
-fn check_running(agent: &Agent, last_beat: Instant) -> anyhow::Result<()> {
-    let gap = last_beat.elapsed();
-    ensure!(gap < agent.patience, "no heartbeat was sent for {gap:?}: the session is over");
-    Ok(())
 }
 
 /// How long the manager may take to end its side of a session that is over.
@@ -135,6 +124,7 @@ fn hello(agent: &Agent) -> AgentMessage {
         service: bind.service.to_string(),
         backend: bind.address.to_string(),
         weight: bind.weight.into(),
+        server_id: bind.server_id.map(String::from).unwrap_or_default(),
     });
     let hello = AgentHello {
         name: agent.name.to_string(),
@@ -190,7 +180,11 @@ fn load() -> f64 {
 }
 
 /// Acts on what the manager says; returns what is to be answered.
-async fn take(agent: &mut Agent, reply: AgentReply) -> anyhow::Result<Option<AgentMessage>> {
+async fn take(
+    agent: &mut Agent,
+    reply: AgentReply,
+    pulse: &Pulse,
+) -> anyhow::Result<Option<AgentMessage>> {
     match reply.kind {
         Some(agent_reply::Kind::Welcome(welcome)) => {
             agent.welcomed = true;
@@ -212,7 +206,9 @@ async fn take(agent: &mut Agent, reply: AgentReply) -> anyhow::Result<Option<Age
         }
         Some(agent_reply::Kind::Close(v1::CloseConnections { service, backend, end })) => {
             let end = server_end(end.context("the manager does not say what to close")?)?;
-            let connections = agent.close(end).await?;
+            let meant = pulse.is_steady(Instant::now(), agent.patience);
+            // It is asked again while that is so.
+            let connections = if meant { agent.close(end).await? } else { 0 };
             if connections > 0 {
                 info!("closed {connections} connection(s) of {service}/{backend}");
             }

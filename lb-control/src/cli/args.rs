@@ -170,8 +170,9 @@ Examples:
     #[command(after_help = "\
 It gets its share of new connections once its health is verified.
 
-Example:
-  sluice add www 10.0.0.14:80 --weight 50")]
+Examples:
+  sluice add www 10.0.0.14:80 --weight 50
+  sluice add h3 10.0.0.14:443 --server-id 0a1b2c3d")]
     Add(AddArgs),
     /// Remove a backend from a service
     #[command(after_help = "\

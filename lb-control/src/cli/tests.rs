@@ -64,6 +64,16 @@ fn values() {
         panic!("another command");
     };
     assert_eq!(args.bind[0].weight, Some(7));
+    let bind = "sluice agent --bind h3=10.0.0.1:443,server-id=0a1b,weight=7";
+    let Command::Agent(args) = good(bind).command else { panic!("another command") };
+    let bind = &args.bind[0];
+    assert_eq!((bind.weight, bind.server_id.unwrap().to_string().as_str()), (Some(7), "0a1b"));
+    let Command::Add(args) = good("sluice add h3 10.0.0.1:443 --server-id 0a1b").command else {
+        panic!("another command");
+    };
+    assert_eq!(args.server_id.unwrap().to_string(), "0a1b");
+    assert!(bad("sluice add h3 10.0.0.1:443 --server-id 0a1").contains("in hexadecimal"));
+    assert!(bad("sluice agent --bind h3=10.0.0.1:443,server-id=x").contains("in hexadecimal"));
     for wrong in ["www", "www=1", "www=10.0.0.1:80,7", "www=10.0.0.1:80,weight=x"] {
         bad(&format!("sluice agent --bind {wrong}"));
     }

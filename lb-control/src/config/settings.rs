@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::duration;
 use crate::model::{
-    Affinity, Mode, Name, Prefix, Protocol, Scope, ServiceSpec, Udp, Verdict, Vip, Weight,
+    Affinity, Mode, Name, Prefix, Protocol, Scope, ServerId, ServiceSpec, Udp, Verdict, Vip, Weight,
 };
 
 /// A whole file.
@@ -267,6 +267,9 @@ pub struct AgentBind {
     /// Default 100.
     #[serde(default = "weight")]
     pub weight: Weight,
+    /// What names this server in its QUIC connection ids, in hexadecimal, such
+    /// as `"0a1b2c3d"`. Default none.
+    pub server_id: Option<ServerId>,
     /// Local health check. Default: a TCP connection to `address`.
     #[serde(default)]
     pub check: AgentCheck,
@@ -347,6 +350,13 @@ pub struct ServiceSettings {
     /// 4.3, REQ-5).
     #[serde(default = "udp_idle", with = "duration")]
     pub udp_idle: Duration,
+    /// With `udp = "quic"`: bytes of the server ids that the servers put into
+    /// their connection ids, after the first byte and unencrypted, as
+    /// draft-ietf-quic-load-balancers-21 has it without a key, 1 to 8. A
+    /// connection then stays with its server when its client's address changes.
+    /// Default 0: none.
+    #[serde(default)]
+    pub server_id_bytes: u8,
     /// Echo requests to the address: `pass` to the edge's kernel (default), or
     /// `answer`.
     #[serde(default)]
@@ -435,6 +445,8 @@ pub struct StaticBackend {
     /// Default 100.
     #[serde(default = "weight")]
     pub weight: Weight,
+    /// What names it in QUIC connection ids, in hexadecimal. Default none.
+    pub server_id: Option<ServerId>,
 }
 
 /// `[[service.policy]]`

@@ -15,6 +15,7 @@ impl ServiceSettings {
             affinity: self.affinity,
             udp: self.udp,
             udp_idle: u32::try_from(self.udp_idle.as_secs()).unwrap_or(u32::MAX),
+            server_id_bytes: self.server_id_bytes,
             echo: self.echo == Echo::Answer,
         }
     }
@@ -22,7 +23,8 @@ impl ServiceSettings {
     /// What a static backend of this service is once it serves.
     pub fn binding(&self, backend: &StaticBackend) -> (BindingKey, Binding) {
         let key = BindingKey { service: self.name.clone(), backend: backend.address };
-        let binding = Binding { weight: backend.weight, phase: Phase::Serve };
+        let StaticBackend { weight, server_id, .. } = *backend;
+        let binding = Binding { weight, phase: Phase::Serve, server_id };
         (key, binding)
     }
 }

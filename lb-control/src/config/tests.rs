@@ -218,6 +218,37 @@ fn services_that_no_switch_would_take() {
 }
 
 #[test]
+fn server_ids() {
+    refused(
+        &format!("{WWW}server_id_bytes = 4\n"),
+        r#"
+        sluice.toml:5:19: service `www`: `server_id_bytes` is 0 to 8, and more than 0 only with `udp = "quic"`
+         5 | server_id_bytes = 4
+           |                   ^"#,
+    );
+    let quic = format!("{WWW}protocol = \"tcp+udp\"\nudp = \"quic\"\nserver_id_bytes = 1\n");
+    refused(
+        &format!(
+            "{quic}backend = [\n{{ address = \"10.0.0.1:80\", server_id = \"01\" }},\n{{ address = \"10.0.0.2:80\", server_id = \"01\" }},\n{{ address = \"10.0.0.3:80\", server_id = \"0102\" }}]\n"
+        ),
+        r#"
+        sluice.toml:10:40: server id 01 of 10.0.0.2:80 is already that of www/10.0.0.1:80: give each its own
+         10 | { address = "10.0.0.2:80", server_id = "01" },
+            |                                        ^^^^
+        sluice.toml:11:40: service `www` takes server ids of 1 byte(s), and 10.0.0.3:80 has 0102: set `server_id_bytes` of the service, or another id
+         11 | { address = "10.0.0.3:80", server_id = "0102" }]
+            |                                        ^^^^^^"#,
+    );
+    refused(
+        &format!("{quic}backend = [{{ address = \"10.0.0.1:80\", server_id = \"1\" }}]\n"),
+        r#"
+        sluice.toml:8:51: `1` is not a server id: write 1 to 8 bytes in hexadecimal, such as 0a1b2c3d
+         8 | backend = [{ address = "10.0.0.1:80", server_id = "1" }]
+           |                                                   ^^^"#,
+    );
+}
+
+#[test]
 fn policies_and_classes() {
     refused(
         &format!("{WWW}[[service.policy]]\nclass = \"gold\"\nrefuse_percent = 10\n"),
@@ -373,6 +404,7 @@ fn examples_hold_and_show_the_defaults() {
         }
         if let Some(agent) = &mut full.agent {
             agent.name.take().unwrap();
+            agent.binds[0].server_id.take().unwrap();
             let bare: DecapSettings = toml::from_str("interfaces = [\"eth0\"]").unwrap();
             assert_eq!(agent.decap.take(), Some(bare));
         }

@@ -43,7 +43,13 @@ impl Core {
             Some(_) => return,
             None => {}
         }
-        if let Err(error) = self.create(key, State::Unknown(binding), "found on a switch") {
+        let state = State::Unknown(binding);
+        let how = "found on a switch";
+        let created = self
+            .create(key, binding.server_id, state.clone(), how)
+            // Its id may be another's by now; its connections stay its own.
+            .or_else(|_| self.create(key, None, state, how));
+        if let Err(error) = created {
             self.tell("binding.misfit", key, format!("found on a switch, cannot stay: {error}"));
             return;
         }

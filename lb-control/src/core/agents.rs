@@ -11,8 +11,8 @@ use super::{
     clock::Timer,
 };
 use crate::model::{
-    AgentBinding, AgentHello, BackendReport, BindingKey, FromAgent, Heartbeat, Name, ToAgent,
-    Weight,
+    AgentBinding, AgentHello, BackendReport, BindingKey, FromAgent, Heartbeat, Name, ServerId,
+    ToAgent, Weight,
 };
 
 /// An agent with a session.
@@ -34,6 +34,7 @@ pub(super) struct Agent {
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) weight: Weight,
+    pub(super) server_id: Option<ServerId>,
     /// None before its first report.
     pub(super) health: Option<Result<(), String>>,
     pub(super) connections: Option<u64>,
@@ -66,8 +67,8 @@ impl Core {
         let timeout = interval.saturating_mul(self.settings.missed_heartbeats.max(1));
         let old = self.agents.remove(&name);
         let same_boot = old.as_ref().filter(|old| old.boot == boot);
-        let claim = |AgentBinding { key, weight }| {
-            (key, Claim { weight, health: None, connections: None, refused: None })
+        let claim = |AgentBinding { key, weight, server_id }| {
+            (key, Claim { weight, server_id, health: None, connections: None, refused: None })
         };
         let agent = Agent {
             session,
@@ -157,13 +158,15 @@ impl Core {
                     "the operator removed it: start the agent anew, or use `sluice add`".to_owned()
                 );
             }
-            self.intent.removals.remove(key);
-            self.saving.dirty = true;
         }
+        let server_id = self.given_server_id(key, name);
         let is_new = !self.bindings.contains_key(key);
         if is_new {
-            self.admit(key)?;
+            self.admit(key, server_id)?;
+        } else {
+            self.identify(key, server_id)?;
         }
+        self.saving.dirty |= self.intent.removals.remove(key).is_some();
         if let Some(record) = self.bindings.get_mut(key) {
             record.agent = Some(name.clone());
             record.boot = Some(boot);

@@ -8,7 +8,7 @@ use super::{
     health::{Probe, Verdict},
     setup,
 };
-use crate::model::{Binding, BindingKey, Name, Phase, ToAgent, Weight};
+use crate::model::{Binding, BindingKey, Name, Phase, ServerId, ToAgent, Weight};
 
 /// How a binding stands. What the switches hold follows from it alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,19 +141,40 @@ impl Core {
     pub(super) fn create(
         &mut self,
         key: &BindingKey,
+        server_id: Option<ServerId>,
         state: State,
         reason: &str,
     ) -> Result<(), String> {
-        self.admit(key)?;
+        self.admit(key, server_id)?;
         self.enter(key, state, reason);
         Ok(())
     }
 
     /// The first half of [`create`](Self::create): nobody is told yet.
-    pub(super) fn admit(&mut self, key: &BindingKey) -> Result<(), String> {
-        self.known.apply(&setup::put(key)).map_err(|error| error.to_string())?;
+    pub(super) fn admit(
+        &mut self,
+        key: &BindingKey,
+        server_id: Option<ServerId>,
+    ) -> Result<(), String> {
+        self.identify(key, server_id)?;
         self.bindings.insert(key.clone(), Record::new(State::Pending, self.now));
         Ok(())
+    }
+
+    /// Gives a binding its server id.
+    ///
+    /// # Errors
+    /// Says why it cannot have that one.
+    pub(super) fn identify(
+        &mut self,
+        key: &BindingKey,
+        server_id: Option<ServerId>,
+    ) -> Result<(), String> {
+        self.known.apply(&setup::put(key, server_id)).map_err(|error| error.to_string())
+    }
+
+    pub(super) fn server_id(&self, key: &BindingKey) -> Option<ServerId> {
+        self.known.bindings.get(key)?.server_id
     }
 
     /// Moves a binding to a state: switches, agent, watchers and timers follow.
@@ -216,7 +237,7 @@ impl Core {
 
     /// Brings `desired` in line with a binding's state and weight.
     pub(super) fn refresh(&mut self, key: &BindingKey) {
-        let weight = self.given_weight(key);
+        let (weight, server_id) = (self.given_weight(key), self.server_id(key));
         let Some(record) = self.bindings.get_mut(key) else {
             return;
         };
@@ -225,7 +246,8 @@ impl Core {
             _ => None,
         };
         record.weight = weight.or(found).unwrap_or(record.weight);
-        let held = record.state.phase().map(|phase| Binding { weight: record.weight, phase });
+        let weight = record.weight;
+        let held = record.state.phase().map(|phase| Binding { weight, phase, server_id });
         if self.desired.bindings.get(key).copied() == held {
             return;
         }
@@ -350,8 +372,19 @@ impl Core {
             Some(self.agents.get(agent)?.binds.get(key)?.weight)
         };
         let by_file =
-            || self.settings.services.get(&key.service)?.backends.get(&key.backend).copied();
+            || Some(self.settings.services.get(&key.service)?.backends.get(&key.backend)?.0);
         by_command().or_else(by_agent).or_else(by_file)
+    }
+
+    /// The server id that counts, likewise; `agent` asks for the binding.
+    pub(super) fn given_server_id(&self, key: &BindingKey, agent: &Name) -> Option<ServerId> {
+        let by_command = || self.intent.server_ids.get(key).copied();
+        let by_agent = || self.agents.get(agent)?.binds.get(key)?.server_id;
+        by_command().or_else(by_agent).or_else(|| self.server_id_in_file(key))
+    }
+
+    pub(super) fn server_id_in_file(&self, key: &BindingKey) -> Option<ServerId> {
+        self.settings.services.get(&key.service)?.backends.get(&key.backend)?.1
     }
 
     /// Tells the agent how its binding stands, in the words of its contract.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{BindingKey, FromAgent, FromSwitch, Name, Policy, Weight};
+use crate::model::{BindingKey, FromAgent, FromSwitch, Name, Policy, ServerId, Weight};
 
 /// One connection of an agent or a switch, as the surroundings number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +56,7 @@ pub enum Command {
     Add {
         key: BindingKey,
         weight: Weight,
+        server_id: Option<ServerId>,
     },
     /// Take a backend out.
     Remove {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::model::{BindingKey, Name, Policy, Weight};
+use crate::model::{BindingKey, Name, Policy, ServerId, Weight};
 
 /// Operator's commands that outlive the manager.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Intent {
     pub term: u64,
     /// Bindings added by command; the manager's probes vouch for them.
     pub adds: BTreeMap<BindingKey, Weight>,
+    /// Server ids of those.
+    pub server_ids: BTreeMap<BindingKey, ServerId>,
     /// Bindings removed by command, which must not come back by themselves.
     pub removals: BTreeMap<BindingKey, Removal>,
     /// Weights that override what an agent or the file says.

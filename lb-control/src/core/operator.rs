@@ -8,7 +8,7 @@ use super::{
     requests::Goal,
     setup,
 };
-use crate::model::{BindingKey, Change, DEFAULT_CLASS, Name, Policy, Share, Weight};
+use crate::model::{BindingKey, Change, DEFAULT_CLASS, Name, Policy, ServerId, Share, Weight};
 
 /// What a command aims at, and what was done, for people.
 type Accepted = Result<(Goal, String), Refusal>;
@@ -20,7 +20,7 @@ fn refuse<T>(kind: RefusalKind, message: String) -> Result<T, Refusal> {
 impl Core {
     pub(super) fn operator(&mut self, request: RequestId, command: Command) {
         let accepted = match command {
-            Command::Add { key, weight } => self.add(key, weight),
+            Command::Add { key, weight, server_id } => self.add(key, weight, server_id),
             Command::Remove { key, force, deadline, wait } => {
                 self.remove(&key, force, deadline, wait)
             }
@@ -33,7 +33,7 @@ impl Core {
         }
     }
 
-    fn add(&mut self, key: BindingKey, weight: Weight) -> Accepted {
+    fn add(&mut self, key: BindingKey, weight: Weight, server_id: Option<ServerId>) -> Accepted {
         self.check_service(&key.service)?;
         let claimant = self.claimant(&key);
         if claimant.is_none() && !self.in_file(&key) && !self.is_probed(&key) {
@@ -41,8 +41,14 @@ impl Core {
         }
         let removed = self.intent.removals.contains_key(&key);
         let is_new = !self.bindings.contains_key(&key);
+        let is_static = claimant.is_none() && !self.in_file(&key);
+        let server_id = if is_static {
+            server_id.or_else(|| self.server_id(&key))
+        } else {
+            let agent = claimant.as_ref().map(|(agent, _)| agent);
+            self.check_server_id(&key, agent, server_id)?
+        };
         match self.bindings.get(&key) {
-            None => self.admit(&key).or_else(|why| refuse(RefusalKind::Invalid, why))?,
             Some(record) if !removed && self.vouched(&key) => {
                 let (state, weight) = (record.state.name(), record.weight);
                 let message = match record.state {
@@ -55,17 +61,19 @@ impl Core {
                 };
                 return refuse(RefusalKind::Exists, message);
             }
-            Some(_) => {}
+            Some(_) => self.identify(&key, server_id),
+            None => self.admit(&key, server_id),
         }
+        .or_else(|why| refuse(RefusalKind::Invalid, why))?;
         self.intent.removals.remove(&key);
         self.intent.weights.remove(&key);
-        let is_static = claimant.is_none() && !self.in_file(&key);
         if let (Some((agent, boot)), Some(record)) = (claimant, self.bindings.get_mut(&key)) {
             record.agent = Some(agent);
             record.boot = Some(boot);
         }
         if is_static {
             self.intent.adds.insert(key.clone(), weight);
+            self.intent.server_ids.extend(server_id.map(|id| (key.clone(), id)));
         } else if self.given_weight(&key) != Some(weight) {
             self.intent.weights.insert(key.clone(), weight);
         }
@@ -81,6 +89,28 @@ impl Core {
         Ok((Goal::Active(key), message))
     }
 
+    /// The server id that an agent or the file gives: a command gives no other.
+    fn check_server_id(
+        &self,
+        key: &BindingKey,
+        agent: Option<&Name>,
+        asked: Option<ServerId>,
+    ) -> Result<Option<ServerId>, Refusal> {
+        let by_agent = agent.and_then(|name| self.agents.get(name)?.binds.get(key)?.server_id);
+        let given = by_agent.or_else(|| self.server_id_in_file(key));
+        let Some(asked) = asked.filter(|_| asked != given) else { return Ok(given) };
+        let who = match agent {
+            Some(agent) => format!("agent `{agent}`"),
+            None => "the configuration file".to_owned(),
+        };
+        let gives = given.map_or("none".to_owned(), |id| id.to_string());
+        let message = format!(
+            "{key} gets its server id from {who}, which gives {gives}: set {asked} there, or leave \
+             out --server-id"
+        );
+        refuse(RefusalKind::Invalid, message)
+    }
+
     fn remove(
         &mut self,
         key: &BindingKey,
@@ -93,6 +123,7 @@ impl Core {
         let deadline = deadline.unwrap_or(self.settings.drain_deadline);
         let (state, boot) = (record.state.clone(), record.boot);
         self.intent.adds.remove(key);
+        self.intent.server_ids.remove(key);
         self.intent.weights.remove(key);
         self.intent.removals.insert(key.clone(), Removal { boot, force, deadline });
         self.saving.dirty = true;

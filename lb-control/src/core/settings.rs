@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use crate::{
     config::{ClassSettings, HealthSettings, ProbeKind, ServiceSettings, Settings},
-    model::{ClassSpec, Name, Policy, ServiceSpec, StateError, Weight},
+    model::{ClassSpec, Name, Policy, ServerId, ServiceSpec, StateError, Weight},
 };
 
 /// Periods, services and classes.
@@ -30,7 +30,7 @@ pub struct ServicePlan {
     pub spec: ServiceSpec,
     pub health: HealthSettings,
     /// Backends without an agent.
-    pub backends: BTreeMap<SocketAddr, Weight>,
+    pub backends: BTreeMap<SocketAddr, (Weight, Option<ServerId>)>,
     /// By class.
     pub policies: BTreeMap<Name, Policy>,
 }
@@ -90,7 +90,7 @@ fn plan(service: &ServiceSettings) -> Result<ServicePlan, SetupError> {
     let plan = ServicePlan {
         spec: service.spec(),
         health: service.health,
-        backends: service.backends.iter().map(|b| (b.address, b.weight)).collect(),
+        backends: service.backends.iter().map(|b| (b.address, (b.weight, b.server_id))).collect(),
         policies,
     };
     if !plan.is_probed() && !plan.backends.is_empty() {

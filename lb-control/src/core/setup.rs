@@ -7,7 +7,7 @@ use super::{
     bindings::{Record, State},
     clock::{Clock, Timer},
 };
-use crate::model::{Binding, BindingKey, Change, Phase, StateError, SwitchState};
+use crate::model::{Binding, BindingKey, Change, Phase, ServerId, StateError, SwitchState};
 
 impl Core {
     /// A manager that has just started, at moment zero.
@@ -24,8 +24,8 @@ impl Core {
             known.apply(&Change::PutService(plan.spec.clone()))?;
         }
         for (service, plan) in &settings.services {
-            for &backend in plan.backends.keys() {
-                known.apply(&put(&BindingKey { service: service.clone(), backend }))?;
+            for (&backend, &(_, server_id)) in &plan.backends {
+                known.apply(&put(&BindingKey { service: service.clone(), backend }, server_id))?;
             }
             for (class, &policy) in &plan.policies {
                 let (service, class) = (service.clone(), class.clone());
@@ -77,8 +77,8 @@ impl Core {
 }
 
 /// A binding's place in the table of known bindings; its weight and phase say nothing there.
-pub(super) fn put(key: &BindingKey) -> Change {
-    Change::PutBinding(key.clone(), Binding { weight: 0, phase: Phase::Drain })
+pub(super) fn put(key: &BindingKey, server_id: Option<ServerId>) -> Change {
+    Change::PutBinding(key.clone(), Binding { weight: 0, phase: Phase::Drain, server_id })
 }
 
 /// Lays the intent over the file's state; returns what does not fit.
@@ -92,7 +92,8 @@ fn overlay(known: &mut SwitchState, intent: &Intent, settings: &CoreSettings) ->
         let error = if unprobed {
             Some(unprobed_reason(key))
         } else {
-            known.apply(&put(key)).err().map(|error: StateError| error.to_string())
+            let server_id = intent.server_ids.get(key).copied();
+            known.apply(&put(key, server_id)).err().map(|error: StateError| error.to_string())
         };
         misfits
             .extend(error.map(|error| format!("the added backend {key} has no effect: {error}")));

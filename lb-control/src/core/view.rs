@@ -8,7 +8,8 @@ use super::{
     counters,
 };
 use crate::model::{
-    BindingKey, ClassSpec, Counters, DEFAULT_CLASS, Name, Policy, ServiceSpec, Stamp, Weight,
+    BindingKey, ClassSpec, Counters, DEFAULT_CLASS, Name, Policy, ServerId, ServiceSpec, Stamp,
+    Weight,
 };
 
 /// A switch that has not answered a delta for this long is worth an alarm.
@@ -58,6 +59,7 @@ pub struct BackendView {
     pub removable: bool,
     /// Left until a drain breaks what remains.
     pub deadline_left: Option<Duration>,
+    pub server_id: Option<ServerId>,
 }
 
 /// One switch.
@@ -154,6 +156,7 @@ impl Core {
             connections: claim.and_then(|claim| claim.connections).unwrap_or(flows),
             removable: self.is_removable(key),
             deadline_left,
+            server_id: self.server_id(key),
         }
     }
 

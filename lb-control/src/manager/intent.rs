@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     core::{Intent, Removal},
-    model::{BindingKey, Name, Policy, Weight},
+    model::{BindingKey, Name, Policy, ServerId, Weight},
 };
 
 /// The version that this program writes, and the only one that it reads.
@@ -42,6 +42,8 @@ struct Entries {
     removals: Vec<Removed>,
     weights: Vec<Weighted>,
     drops: Vec<Dropped>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    server_ids: Vec<Identified>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,6 +51,13 @@ struct Weighted {
     #[serde(flatten)]
     key: BindingKey,
     weight: Weight,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Identified {
+    #[serde(flatten)]
+    key: BindingKey,
+    server_id: ServerId,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -191,6 +200,11 @@ impl From<&Intent> for Entries {
             removals: intent.removals.iter().map(removed).collect(),
             weights: intent.weights.iter().map(weighted).collect(),
             drops: intent.drops.iter().map(dropped).collect(),
+            server_ids: intent
+                .server_ids
+                .iter()
+                .map(|(key, &server_id)| Identified { key: key.clone(), server_id })
+                .collect(),
         }
     }
 }
@@ -207,6 +221,11 @@ impl From<Entries> for Intent {
             removals: entries.removals.into_iter().map(removed).collect(),
             weights: entries.weights.into_iter().map(weighted).collect(),
             drops: entries.drops.into_iter().map(dropped).collect(),
+            server_ids: entries
+                .server_ids
+                .into_iter()
+                .map(|Identified { key, server_id }| (key, server_id))
+                .collect(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{BindingKey, Name, Vip, Weight};
+use super::{BindingKey, Name, ServerId, Vip, Weight};
 
 /// An agent's first word.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,7 @@ pub struct AgentHello {
 pub struct AgentBinding {
     pub key: BindingKey,
     pub weight: Weight,
+    pub server_id: Option<ServerId>,
 }
 
 /// An agent's sign of life.

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::Name;
+use super::{Name, ServerId};
 
 /// Relative share of new connections, `0..=65535`; 0 takes none.
 pub type Weight = u16;
@@ -50,4 +50,14 @@ impl fmt::Display for Phase {
 pub struct Binding {
     pub weight: Weight,
     pub phase: Phase,
+    /// What names it in connection ids, where its service routes by them.
+    #[serde(default)]
+    pub server_id: Option<ServerId>,
+}
+
+impl Binding {
+    /// One that no connection id names.
+    pub fn new(weight: Weight, phase: Phase) -> Self {
+        Self { weight, phase, server_id: None }
+    }
 }

@@ -162,6 +162,9 @@ pub struct ServiceSpec {
     /// Seconds of silence after which a UDP flow or QUIC connection is over.
     #[serde(default = "ServiceSpec::default_udp_idle")]
     pub udp_idle: u32,
+    /// Bytes of the server ids in QUIC connection ids; 0: they name nobody.
+    #[serde(default)]
+    pub server_id_bytes: u8,
     /// Whether echo requests to the address are answered, and not passed to
     /// the edge's own kernel.
     #[serde(default)]
@@ -184,6 +187,7 @@ impl ServiceSpec {
             affinity: Affinity::default(),
             udp: Udp::default(),
             udp_idle: Self::UDP_IDLE,
+            server_id_bytes: 0,
             echo: false,
         }
     }

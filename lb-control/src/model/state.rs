@@ -11,7 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Binding, BindingKey, ClassSpec, DEFAULT_CLASS, Mode, Name, Policy, Protocol, ServiceSpec, Vip,
+    Binding, BindingKey, ClassSpec, DEFAULT_CLASS, Mode, Name, Policy, Protocol, ServerId,
+    ServiceSpec, Vip,
 };
 
 /// Everything a switch should hold, or holds.
@@ -91,6 +92,19 @@ pub enum StateError {
         "service `{service}`: a UDP flow is over after 1 second of silence at least, not {asked}"
     )]
     UdpIdle { service: Name, asked: u32 },
+    #[error(
+        "service `{service}`: `server_id_bytes` is 0 to {most}, and more than 0 only with \
+         `udp = \"quic\"`",
+        most = ServerId::MOST
+    )]
+    ServerIdBytes { service: Name },
+    #[error(
+        "service `{service}` takes server ids of {bytes} byte(s), and {backend} has {id}: set \
+         `server_id_bytes` of the service, or another id"
+    )]
+    ServerIdLength { service: Name, backend: SocketAddr, id: ServerId, bytes: u8 },
+    #[error("server id {id} of {backend} is already that of {holder}: give each its own")]
+    ServerIdTaken { backend: SocketAddr, id: ServerId, holder: BindingKey },
     #[error("service `{service}`: a ring has 1 to {most} slots, not {asked}", most = SwitchState::MAX_RING)]
     Ring { service: Name, asked: u32 },
     #[error("there can be {most} {what}, not more", most = .most)]
@@ -132,7 +146,7 @@ impl SwitchState {
                 self.policies.retain(|(service, _), _| service != name);
             }
             Change::PutBinding(key, binding) => {
-                self.check_binding(key)?;
+                self.check_binding(key, binding)?;
                 self.bindings.insert(key.clone(), *binding);
             }
             Change::DeleteBinding(key) => {
@@ -189,6 +203,16 @@ impl SwitchState {
         for key in self.bindings.keys() {
             if !target.bindings.contains_key(key) && !deleted.contains(&key.service) {
                 changes.push(Change::DeleteBinding(key.clone()));
+            }
+        }
+        // Ids change hands, and perhaps length: the old ones go first.
+        for (key, binding) in
+            self.bindings.iter().filter(|(key, _)| !deleted.contains(&key.service))
+        {
+            let next = target.bindings.get(key).map(|next| next.server_id);
+            if binding.server_id.is_some() && next.is_some_and(|next| next != binding.server_id) {
+                let nameless = Binding { server_id: None, ..*binding };
+                changes.push(Change::PutBinding(key.clone(), nameless));
             }
         }
         for (name, spec) in &target.services {

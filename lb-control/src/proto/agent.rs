@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     v1,
-    wire::{WireError, each, key, name, parse, required, text, weight},
+    wire::{WireError, each, key, name, parse, required, server_id, server_id_text, text, weight},
 };
 use crate::model::{
     AgentBinding, AgentHello, BackendReport, FromAgent, Heartbeat, ServerEnd, ToAgent,
@@ -47,6 +47,7 @@ impl TryFrom<v1::AgentHello> for AgentHello {
             Ok(AgentBinding {
                 key: key(&bind.service, &bind.backend)?,
                 weight: weight(bind.weight)?,
+                server_id: server_id(&bind.server_id)?,
             })
         };
         Ok(Self {
@@ -114,6 +115,7 @@ impl From<&AgentBinding> for v1::BindRequest {
             service: bind.key.service.to_string(),
             backend: bind.key.backend.to_string(),
             weight: bind.weight.into(),
+            server_id: server_id_text(bind.server_id),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     v1,
-    wire::{WireError, each, key, name, parse, required, share, weight},
+    wire::{WireError, each, key, name, parse, required, server_id, server_id_text, share, weight},
 };
 use crate::model::{
     Affinity, Binding, BindingKey, Change, ClassSpec, Mode, Name, Phase, Policy, Protocol, Scope,
@@ -158,6 +158,7 @@ impl From<&ServiceSpec> for v1::Service {
             udp: v1::Udp::from(spec.udp).into(),
             udp_idle: spec.udp_idle,
             echo: spec.echo,
+            server_id_bytes: spec.server_id_bytes.into(),
         }
     }
 }
@@ -189,6 +190,9 @@ impl TryFrom<v1::Service> for ServiceSpec {
                 0 => ServiceSpec::UDP_IDLE,
                 seconds => seconds,
             },
+            server_id_bytes: u8::try_from(service.server_id_bytes).map_err(|_| {
+                WireError::new("server_id_bytes", "a server id has 8 bytes at the most")
+            })?,
             echo: service.echo,
         })
     }
@@ -200,12 +204,14 @@ fn binding_to(key: &BindingKey, binding: Binding) -> v1::Binding {
         backend: key.backend.to_string(),
         weight: binding.weight.into(),
         phase: v1::Phase::from(binding.phase).into(),
+        server_id: server_id_text(binding.server_id),
     }
 }
 
 fn binding_from(binding: v1::Binding) -> Result<(BindingKey, Binding), WireError> {
     let key = key(&binding.service, &binding.backend)?;
-    Ok((key, Binding { weight: weight(binding.weight)?, phase: phase(binding.phase)? }))
+    let (weight, phase) = (weight(binding.weight)?, phase(binding.phase)?);
+    Ok((key, Binding { weight, phase, server_id: server_id(&binding.server_id)? }))
 }
 
 pub(super) fn policy_to(service: &Name, class: &Name, policy: Policy) -> v1::Policy {

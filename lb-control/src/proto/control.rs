@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     common::{policy_to, scope, verdict},
     v1,
-    wire::{WireError, key, name, nanos, share, weight},
+    wire::{WireError, key, name, nanos, server_id, server_id_text, share, weight},
 };
 use crate::{
     core::{
@@ -21,6 +21,7 @@ impl TryFrom<v1::AddRequest> for Command {
         Ok(Self::Add {
             key: key(&request.service, &request.backend)?,
             weight: weight(request.weight)?,
+            server_id: server_id(&request.server_id)?,
         })
     }
 }
@@ -165,6 +166,7 @@ impl From<BackendView> for v1::BackendView {
             connections: view.connections,
             removable: view.removable,
             deadline_left_nanos: view.deadline_left.map_or(0, nanos),
+            server_id: server_id_text(view.server_id),
         }
     }
 }

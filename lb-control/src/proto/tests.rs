@@ -23,6 +23,7 @@ fn spec(name: &str, address: &str, mode: Mode) -> ServiceSpec {
         affinity: Affinity::Client,
         udp: Udp::Quic,
         udp_idle: 7,
+        server_id_bytes: 3,
         echo: true,
         ..ServiceSpec::tcp(name.parse().unwrap(), address, mode)
     }
@@ -44,15 +45,15 @@ fn state() -> SwitchState {
         Change::PutClasses(vec![class]),
         Change::PutService(spec("www", "203.0.113.10:80", Mode::L2)),
         Change::PutService(spec("six", "[2001:db8:1::10]:443", Mode::Nat)),
-        Change::PutBinding(key("www", "192.0.2.1:80"), Binding { weight: 0, phase: Phase::Serve }),
+        Change::PutBinding(key("www", "192.0.2.1:80"), Binding::new(0, Phase::Serve)),
         Change::PutBinding(
             key("www", "192.0.2.2:80"),
-            Binding { weight: 65535, phase: Phase::Drain },
+            Binding {
+                server_id: Some("0a1b2c".parse().unwrap()),
+                ..Binding::new(65535, Phase::Drain)
+            },
         ),
-        Change::PutBinding(
-            key("six", "[2001:db8:2::1]:8443"),
-            Binding { weight: 1, phase: Phase::Break },
-        ),
+        Change::PutBinding(key("six", "[2001:db8:2::1]:8443"), Binding::new(1, Phase::Break)),
         Change::PutPolicy {
             service: "www".parse().unwrap(),
             class: "bots".parse().unwrap(),
@@ -152,7 +153,14 @@ fn what_an_agent_says_survives_the_wire() {
     round_trip::<_, v1::AgentMessage>(FromAgent::Hello(AgentHello {
         name: "web-1".parse().unwrap(),
         boot: u64::MAX,
-        binds: vec![AgentBinding { key: key("www", "192.0.2.1:80"), weight: 100 }],
+        binds: vec![
+            AgentBinding { key: key("www", "192.0.2.1:80"), weight: 100, server_id: None },
+            AgentBinding {
+                key: key("h3", "192.0.2.1:443"),
+                weight: 1,
+                server_id: Some("0a1b".parse().unwrap()),
+            },
+        ],
         interval: Duration::from_millis(250),
     }));
     let report = |health| BackendReport {
@@ -264,6 +272,7 @@ fn what_is_wrong_with_an_agents_words_is_said_with_its_field() {
         service: "www".to_owned(),
         backend: "192.0.2.1:80".to_owned(),
         weight,
+        server_id: String::new(),
     };
     let hello = v1::AgentHello {
         name: "a".to_owned(),
@@ -290,8 +299,18 @@ fn what_is_wrong_with_an_agents_words_is_said_with_its_field() {
             "hello.interval_ms: a heartbeat interval is 10 to 60000 ms, not 0",
         ),
         (
-            Some(Kind::Hello(v1::AgentHello { binds: vec![bind(1), bind(70_000)], ..hello })),
+            Some(Kind::Hello(v1::AgentHello {
+                binds: vec![bind(1), bind(70_000)],
+                ..hello.clone()
+            })),
             "hello.binds[1].weight: a weight is 0 to 65535, not 70000",
+        ),
+        (
+            Some(Kind::Hello(v1::AgentHello {
+                binds: vec![v1::BindRequest { server_id: "x".to_owned(), ..bind(1) }],
+                ..hello
+            })),
+            "hello.binds[0].server_id: `x` is not a server id: write 1 to 8 bytes in hexadecimal",
         ),
         (Some(heartbeat(f64::NAN)), "heartbeat.backends[0].load: a load is 0 or more"),
         (Some(heartbeat(-1.0)), "heartbeat.backends[0].load: a load is 0 or more"),

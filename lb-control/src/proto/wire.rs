@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, net::SocketAddr, str::FromStr, time::Duration};
 
-use crate::model::{BindingKey, Name, Share, Weight};
+use crate::model::{BindingKey, Name, ServerId, Share, Weight};
 
 /// A field that cannot be taken as it came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +56,16 @@ pub(super) fn key(service: &str, backend: &str) -> Result<BindingKey, WireError>
 pub(super) fn weight(weight: u32) -> Result<Weight, WireError> {
     Weight::try_from(weight)
         .map_err(|_| WireError::new("weight", format!("a weight is 0 to 65535, not {weight}")))
+}
+
+/// A server id, or nothing.
+pub(super) fn server_id(text: &str) -> Result<Option<ServerId>, WireError> {
+    if text.is_empty() { Ok(None) } else { parse("server_id", text).map(Some) }
+}
+
+/// The same for the wire.
+pub(super) fn server_id_text(id: Option<ServerId>) -> String {
+    id.map(String::from).unwrap_or_default()
 }
 
 pub(super) fn share(ppm: u32) -> Result<Share, WireError> {

@@ -162,7 +162,7 @@ fn address(server: u8) -> SocketAddr {
 
 fn bind(server: u8, weight: u16) -> Change {
     let (service, backend) = (name().expect("a valid name"), address(server));
-    Change::PutBinding(BindingKey { service, backend }, Binding { weight, phase: Phase::Serve })
+    Change::PutBinding(BindingKey { service, backend }, Binding::new(weight, Phase::Serve))
 }
 
 fn refuse(n: u32) -> Change {

@@ -17,7 +17,7 @@ pub struct EdgeArgs {
 #[derive(Debug, Args)]
 pub struct AgentArgs {
     /// Bind this server to a service, instead of what a file says
-    #[arg(long, value_name = "SERVICE=ADDRESS[,weight=N]")]
+    #[arg(long, value_name = "SERVICE=ADDRESS[,weight=N][,server-id=HEX]")]
     pub bind: Vec<Bind>,
     /// GET this path of each --bind, and want status 2xx or 3xx [default: a
     /// TCP connection is enough]

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{Args, ValueEnum};
 
 use super::values::{address, duration, name, share};
-use crate::model::{Name, Scope, Share, Verdict, Weight};
+use crate::model::{Name, Scope, ServerId, Share, Verdict, Weight};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Resource {
@@ -43,6 +43,9 @@ pub struct AddArgs {
     /// Share of new connections, relative to the other backends
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub weight: Weight,
+    /// What names it in its QUIC connection ids, such as 0a1b2c3d
+    #[arg(long, value_name = "HEX")]
+    pub server_id: Option<ServerId>,
 }
 
 #[derive(Debug, Args)]

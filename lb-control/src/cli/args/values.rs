@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, str::FromStr, time::Duration};
 
-use crate::model::{Name, Share, Weight};
+use crate::model::{Name, ServerId, Share, Weight};
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
@@ -28,30 +28,42 @@ pub(super) fn share(text: &str) -> Result<Share, String> {
         .ok_or_else(|| "write a percentage from 0 to 100, such as 12.5".to_owned())
 }
 
-/// `SERVICE=ADDRESS[,weight=N]`
+/// `SERVICE=ADDRESS[,weight=N][,server-id=HEX]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
     pub service: Name,
     pub address: SocketAddr,
     pub weight: Option<Weight>,
+    pub server_id: Option<ServerId>,
 }
 
 impl FromStr for Bind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form = || "write SERVICE=ADDRESS[,weight=N], such as www=10.0.0.11:80".to_owned();
-        let (service, rest) = text.split_once('=').ok_or_else(form)?;
-        let (server, weight) = match rest.split_once(',') {
-            Some((server, option)) => {
-                let weight = option.strip_prefix("weight=").ok_or_else(form)?;
-                let weight = weight
-                    .parse()
-                    .map_err(|_| format!("`{weight}` is not a weight: write 0 to 65535"))?;
-                (server, Some(weight))
-            }
-            None => (rest, None),
+        let form = || {
+            "write SERVICE=ADDRESS[,weight=N][,server-id=HEX], such as www=10.0.0.11:80".to_owned()
         };
-        Ok(Self { service: name(service)?, address: address(server)?, weight })
+        let (service, rest) = text.split_once('=').ok_or_else(form)?;
+        let mut parts = rest.split(',');
+        let server = address(parts.next().unwrap_or_default())?;
+        let mut bind =
+            Self { service: name(service)?, address: server, weight: None, server_id: None };
+        for option in parts {
+            match option.split_once('=').ok_or_else(form)? {
+                ("weight", weight) => {
+                    let number = weight.parse();
+                    bind.weight =
+                        Some(number.map_err(|_| {
+                            format!("`{weight}` is not a weight: write 0 to 65535")
+                        })?);
+                }
+                ("server-id", id) => {
+                    bind.server_id = Some(id.parse().map_err(|error| format!("{error}"))?);
+                }
+                _ => return Err(form()),
+            }
+        }
+        Ok(bind)
     }
 }

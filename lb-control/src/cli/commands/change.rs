@@ -30,6 +30,7 @@ pub async fn add(client: &Client, args: &AddArgs, out: &mut Output) -> Result<()
         service: args.service.to_string(),
         backend: args.address.to_string(),
         weight: args.weight.into(),
+        server_id: args.server_id.map(String::from).unwrap_or_default(),
     };
     let named = Named { service: Some(&args.service), ..Named::default() };
     let call = async |mut control: Control| control.add(request).await;

@@ -132,6 +132,7 @@ fn backends_table(views: &[BackendView]) -> Table {
         "SINCE",
         "CONNECTIONS",
         "AGENT",
+        "+SERVER ID",
         "+REASON",
     ]);
     let age = |seconds: f64| human::age(Duration::from_secs_f64(seconds));
@@ -149,6 +150,7 @@ fn backends_table(views: &[BackendView]) -> Table {
             age(view.since_seconds),
             view.connections.to_string(),
             view.agent.clone().unwrap_or_default(),
+            view.server_id.clone().unwrap_or_default(),
             view.reason.clone().unwrap_or_default(),
         ]);
     }

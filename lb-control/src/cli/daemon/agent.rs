@@ -71,6 +71,7 @@ fn agent_bind(bind: &Bind, check_http: Option<&str>) -> AgentBind {
         service: bind.service.clone(),
         address: bind.address,
         weight: bind.weight.unwrap_or(100),
+        server_id: bind.server_id,
         check: AgentCheck { http: check_http.map(str::to_owned), ..AgentCheck::default() },
     }
 }

@@ -18,6 +18,8 @@ pub struct ServiceView {
     /// What UDP packets are: `stateless`, `tracked` or `quic`.
     pub udp: &'static str,
     pub udp_idle_seconds: u32,
+    /// Bytes of the server ids in QUIC connection ids; 0: they name nobody.
+    pub server_id_bytes: u32,
     /// Whether echo requests to the address are answered.
     pub answers_echo: bool,
     /// `l2` or `nat`.
@@ -64,6 +66,8 @@ pub struct BackendView {
     pub removable: bool,
     /// While draining: until what remains is reset.
     pub deadline_left_seconds: Option<f64>,
+    /// What names it in QUIC connection ids, in hexadecimal.
+    pub server_id: Option<String>,
 }
 
 /// One switch.
@@ -125,6 +129,7 @@ impl From<v1::ServiceView> for ServiceView {
                 v1::Udp::Quic => "quic",
             },
             udp_idle_seconds: service.udp_idle,
+            server_id_bytes: service.server_id_bytes,
             answers_echo: service.echo,
             name: service.name,
             address: service.address,
@@ -168,6 +173,7 @@ impl From<v1::BackendView> for BackendView {
             removable: view.removable,
             deadline_left_seconds: draining.then(|| seconds(view.deadline_left_nanos)),
             state: view.state,
+            server_id: optional(view.server_id),
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn check(settings: &Settings, faults: &mut Faults) {
                     StateError::NoUdp { .. } => "udp",
                     StateError::UdpIdle { .. } => "udp_idle",
                     StateError::NatPrefix { .. } => "mode",
+                    StateError::ServerIdBytes { .. } => "server_id_bytes",
                     _ => "address",
                 };
                 faults.push(place.key(key), error);
@@ -96,7 +97,8 @@ fn backends(
     faults: &mut Faults,
 ) {
     for (index, backend) in service.backends.iter().enumerate() {
-        let place = place.element("backend", index).key("address");
+        let entry = place.element("backend", index);
+        let place = entry.key("address");
         let (key, binding) = service.binding(backend);
         if state.bindings.contains_key(&key) {
             faults.push(
@@ -104,7 +106,11 @@ fn backends(
                 format!("service `{}` has backend {} twice", service.name, backend.address),
             );
         } else if let Err(error) = state.apply(&Change::PutBinding(key, binding)) {
-            faults.push(place, error);
+            let of_id = matches!(
+                error,
+                StateError::ServerIdLength { .. } | StateError::ServerIdTaken { .. }
+            );
+            faults.push(if of_id { entry.key("server_id") } else { place }, error);
         }
     }
 }

@@ -8,6 +8,7 @@ mod operating;
 mod peers;
 mod random;
 mod restarting;
+mod server_ids;
 mod switching;
 mod vouching;
 mod world;

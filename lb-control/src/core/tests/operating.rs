@@ -20,7 +20,7 @@ fn an_added_backend_serves_once_it_is_probed_and_the_answer_says_so() {
     assert_eq!(world.on("edge", WEB), None);
     assert!(!world.replies.contains_key(&request), "not before it is live");
     world.pass(seconds(1));
-    assert_eq!(world.held("edge", WEB), Some(Binding { weight: 50, phase: Phase::Serve }));
+    assert_eq!(world.held("edge", WEB), Some(Binding::new(50, Phase::Serve)));
     let done = world.reply(request);
     assert_eq!(done.message, "added www/192.0.2.1:80 with weight 50");
     assert!(matches!(done.switches[..], [SwitchOutcome { live: Ok(_), .. }]), "{done:?}");
@@ -206,7 +206,7 @@ fn a_removed_agents_backend_comes_back_by_add() {
     world.pass(seconds(25));
     let request = world.add(WEB, 7);
     world.pass(seconds(2));
-    assert_eq!(world.held("edge", WEB), Some(Binding { weight: 7, phase: Phase::Serve }));
+    assert_eq!(world.held("edge", WEB), Some(Binding::new(7, Phase::Serve)));
     assert_eq!(world.view(WEB).agent, Some(name("web-1")), "its agent vouches for it, as before");
     assert!(world.reply(request).message.starts_with("added"));
     assert_eq!(world.disk.weights, BTreeMap::from([(key(WEB), 7)]));
@@ -233,7 +233,7 @@ fn adding_what_was_lost_makes_it_static() {
     world.hang_up("web-1");
     world.add(WEB, 30);
     world.pass(seconds(2));
-    assert_eq!(world.held("edge", WEB), Some(Binding { weight: 30, phase: Phase::Serve }));
+    assert_eq!(world.held("edge", WEB), Some(Binding::new(30, Phase::Serve)));
     assert_eq!(world.disk.adds, BTreeMap::from([(key(WEB), 30)]));
 }
 
@@ -246,7 +246,7 @@ fn a_static_backend_of_the_file_can_be_removed_and_added_again() {
     assert!(world.disk.removals.contains_key(&key(STATIC)), "the file still has it");
     world.add(STATIC, 11);
     world.pass(seconds(2));
-    assert_eq!(world.held("edge", STATIC), Some(Binding { weight: 11, phase: Phase::Serve }));
+    assert_eq!(world.held("edge", STATIC), Some(Binding::new(11, Phase::Serve)));
     assert!(world.disk.removals.is_empty());
 }
 
@@ -265,7 +265,7 @@ fn an_added_backend_that_was_removed_leaves_nothing_behind() {
 fn a_weight_overrides_the_agent_and_is_kept() {
     let mut world = serving();
     let request = world.weight(WEB, 0);
-    assert_eq!(world.held("edge", WEB), Some(Binding { weight: 0, phase: Phase::Serve }));
+    assert_eq!(world.held("edge", WEB), Some(Binding::new(0, Phase::Serve)));
     assert_eq!(
         world.reply(request).message,
         "www/192.0.2.1:80 has weight 0: it takes no new connections"

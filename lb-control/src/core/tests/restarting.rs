@@ -175,7 +175,7 @@ fn what_a_switch_holds_and_the_file_no_longer_allows_goes_at_once() {
     service.name = name("old");
     service.address = "203.0.113.99:80".parse().unwrap();
     edge.state.services.insert(name("old"), service);
-    let held = Binding { weight: 1, phase: Phase::Serve };
+    let held = Binding::new(1, Phase::Serve);
     edge.state.bindings.insert(key("old/192.0.2.8:80"), held);
     edge.state.bindings.insert(key("www/192.0.2.8:8080"), held);
     world.restart();

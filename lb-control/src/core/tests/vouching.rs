@@ -49,7 +49,7 @@ fn a_static_backend_is_bound_after_rise_probes() {
     world.pass(seconds(1));
     assert_eq!((world.state(STATIC), world.on("edge", STATIC)), ("pending", None), "rise is 2");
     world.pass(seconds(1));
-    assert_eq!(world.held("edge", STATIC), Some(Binding { weight: 10, phase: Phase::Serve }));
+    assert_eq!(world.held("edge", STATIC), Some(Binding::new(10, Phase::Serve)));
 }
 
 #[test]

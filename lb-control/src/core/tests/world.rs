@@ -16,7 +16,7 @@ use crate::{
     core::*,
     model::{
         AgentBinding, AgentHello, BackendReport, Binding, BindingKey, Delta, FromAgent, FromSwitch,
-        Heartbeat, Hello, Phase, Policy, Share, ToAgent, ToSwitch, Weight,
+        Heartbeat, Hello, Phase, Policy, ServerId, Share, ToAgent, ToSwitch, Weight,
     },
 };
 
@@ -29,6 +29,8 @@ pub(super) struct World {
     pub(super) last: u64,
     pub(super) agents: BTreeMap<String, FakeAgent>,
     pub(super) switches: BTreeMap<String, FakeSwitch>,
+    /// That agents give from now on.
+    pub(super) server_ids: BTreeMap<BindingKey, ServerId>,
     pub(super) probes: BTreeMap<ProbeId, SocketAddr>,
     /// Backends whose probes fail.
     pub(super) dead: BTreeSet<SocketAddr>,
@@ -79,6 +81,7 @@ impl World {
             last: 0,
             agents: BTreeMap::new(),
             switches: BTreeMap::new(),
+            server_ids: BTreeMap::new(),
             probes: BTreeMap::new(),
             dead: BTreeSet::new(),
             mute: false,
@@ -97,19 +100,28 @@ impl World {
     /// The manager dies and a new one starts; switches, agents and disk stay,
     /// but nobody is connected yet.
     pub(super) fn restart(&mut self) {
-        let intent = Intent { term: self.disk.term + 1, ..self.disk.clone() };
-        let mut next = Self::start(intent);
-        next.switches = std::mem::take(&mut self.switches);
-        next.agents = std::mem::take(&mut self.agents);
-        next.dead = std::mem::take(&mut self.dead);
-        next.last = self.last + 1000;
+        let old = std::mem::replace(self, Self::start(Intent::default()));
+        *self = Self::restarted(CONFIG, old);
+    }
+
+    /// The same with these services.
+    pub(super) fn restarted(config: &str, old: Self) -> Self {
+        let intent = Intent { term: old.disk.term + 1, ..old.disk };
+        let mut next = Self {
+            switches: old.switches,
+            agents: old.agents,
+            server_ids: old.server_ids,
+            dead: old.dead,
+            last: old.last + 1000,
+            ..Self::configured(config, intent)
+        };
         for switch in next.switches.values_mut() {
             switch.session = None;
         }
         for agent in next.agents.values_mut() {
             agent.silent = true;
         }
-        *self = next;
+        next
     }
 
     pub(super) fn number(&mut self) -> u64 {
@@ -233,11 +245,17 @@ impl World {
         let hello = AgentHello {
             name: name(agent),
             boot,
-            binds: binds.into_iter().map(|key| AgentBinding { key, weight: 100 }).collect(),
+            binds: binds.into_iter().map(|key| self.asked(key)).collect(),
             interval: Duration::from_millis(250),
         };
         self.feed(Input::Agent { session, message: FromAgent::Hello(hello) });
         session
+    }
+
+    /// What an agent asks for, with the server id that `server_ids` has.
+    fn asked(&self, key: BindingKey) -> AgentBinding {
+        let server_id = self.server_ids.get(&key).copied();
+        AgentBinding { key, weight: 100, server_id }
     }
 
     pub(super) fn heartbeat(&mut self, agent: &str) {
@@ -279,7 +297,7 @@ impl World {
     }
 
     pub(super) fn add(&mut self, binding: &str, weight: Weight) -> RequestId {
-        self.command(Command::Add { key: key(binding), weight })
+        self.command(Command::Add { key: key(binding), weight, server_id: None })
     }
 
     pub(super) fn remove(&mut self, binding: &str) -> RequestId {

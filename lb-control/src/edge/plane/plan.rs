@@ -8,7 +8,7 @@ use lb_common::abi::{LookupKey, LookupSlot, lookup_flags};
 use super::{
     Plane, Refusal, bindings_of,
     journal::Touched,
-    rows::{address_key, lookup_slot, real_keys, vip_keys},
+    rows::{address_key, lookup_slot, real_keys, server_id_key, vip_keys},
 };
 use crate::{
     edge::{classes::ClassTables, pool::Extent},
@@ -147,6 +147,8 @@ impl Plane {
         let mut removes = Vec::new();
         let service_id =
             |name: &Name| self.services.get(name).or_else(|| ids.services.get(name).copied());
+        let binding_id =
+            |key: &BindingKey| self.bindings.get(key).or_else(|| ids.bindings.get(key).copied());
         let mut addresses = BTreeSet::new();
         for (name, old) in &touched.services {
             let new = self.state.services.get(name);
@@ -191,11 +193,18 @@ impl Plane {
                 && self.state.bindings.contains_key(&key)
                 && let Some(service) = service_id(&key.service)
             {
-                let planned = || ids.bindings.get(&key).copied();
-                let Some(id) = self.bindings.get(&key).or_else(planned) else { continue };
+                let Some(id) = binding_id(&key) else { continue };
                 let keys = real_keys(new, key.backend).into_iter();
                 inserts.extend(keys.map(|key| lookup_slot(key, service, id)));
             }
+        }
+        for (key, old) in &touched.bindings {
+            let Some(service) = service_id(&key.service) else { continue };
+            let named =
+                |binding: Option<&Binding>| Some(server_id_key(service, binding?.server_id?));
+            removes.extend(named(old.as_ref()));
+            let new = named(self.state.bindings.get(key)).zip(binding_id(key));
+            inserts.extend(new.map(|(name, id)| lookup_slot(name, service, id)));
         }
         (inserts, removes)
     }

@@ -10,8 +10,8 @@ use lb_common::abi::{
 use crate::{
     edge::hops::NextHop,
     model::{
-        Affinity, Binding, Mode, Name, Phase, Policy, Prefix, Protocol, Scope, ServiceSpec, Share,
-        Udp, Verdict, Vip,
+        Affinity, Binding, Mode, Name, Phase, Policy, Prefix, Protocol, Scope, ServerId,
+        ServiceSpec, Share, Udp, Verdict, Vip,
     },
 };
 
@@ -60,6 +60,13 @@ pub(super) fn real_keys(spec: &ServiceSpec, backend: SocketAddr) -> Vec<LookupKe
     spec.protocol.numbers().iter().map(key).collect()
 }
 
+/// Of QUIC packets whose connection id names a backend of the service.
+pub(super) fn server_id_key(service: u16, id: ServerId) -> LookupKey {
+    let mut addr = [0; 16];
+    addr[..8].copy_from_slice(&id.padded());
+    LookupKey { addr, port: service.to_be_bytes(), protocol: id.bytes(), role: role::SERVER_ID }
+}
+
 /// Of packets to our addresses that name no port.
 pub(super) fn address_key(vip: Vip) -> LookupKey {
     let role = if vip.is_prefix() { role::PREFIX | vip.mapped_len() } else { role::ADDRESS };
@@ -97,6 +104,7 @@ pub(super) fn service_row(spec: &ServiceSpec) -> Service {
             | flag(spec.echo, service_flags::ECHO),
         prefix_len: spec.address.mapped_len(),
         udp_idle: spec.udp_idle,
+        server_id_len: spec.server_id_bytes,
         ring_size: spec.ring_size,
         ..Service::default()
     }
@@ -133,6 +141,7 @@ pub(in crate::edge) fn service_of(name: Name, row: &Service) -> Option<ServiceSp
             (true, true) => return None,
         },
         udp_idle: row.udp_idle,
+        server_id_bytes: row.server_id_len,
         echo: has(service_flags::ECHO),
     })
 }
@@ -153,6 +162,8 @@ pub(super) fn backend_row(
         },
         service: u32::from(service),
         weight: u32::from(binding.weight),
+        server_id_len: binding.server_id.map_or(0, ServerId::bytes),
+        server_id: binding.server_id.map_or([0; 8], ServerId::padded),
         ..Backend::default()
     };
     if let Some(hop) = hop {
@@ -175,6 +186,7 @@ pub(in crate::edge) fn backend_of(row: &Backend) -> Option<(SocketAddr, Binding,
             backend_state::BROKEN => Phase::Break,
             _ => return None,
         },
+        server_id: ServerId::of(row.server_id, row.server_id_len),
     };
     let hop =
         NextHop { dst_mac: row.dst_mac, src_mac: row.src_mac, ifindex: row.ifindex, mtu: row.mtu };
@@ -269,11 +281,23 @@ mod tests {
                 affinity,
                 udp,
                 udp_idle: 7,
+                server_id_bytes: if udp == Udp::Quic { 8 } else { 0 },
                 ring_size: 99,
                 echo: true,
                 ..tcp
             };
             assert_eq!(service_of(name.clone(), &service_row(&spec)), Some(spec));
+        }
+    }
+
+    #[test]
+    fn bindings_come_back_with_their_ids() {
+        let address = "192.0.2.1:443".parse().unwrap();
+        for id in [None, Some("00"), Some("0a1b2c3d"), Some("0102030405060708")] {
+            let server_id = id.map(|id| id.parse().unwrap());
+            let binding = Binding { server_id, ..Binding::new(7, Phase::Drain) };
+            let row = backend_row(3, address, &binding, None);
+            assert_eq!(backend_of(&row), Some((address, binding, None)));
         }
     }
 

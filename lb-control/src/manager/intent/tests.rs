@@ -9,6 +9,7 @@ fn key(backend: &str) -> BindingKey {
 fn full() -> Intent {
     let mut intent = Intent { term: 7, ..Intent::default() };
     intent.adds.insert(key("192.0.2.1:80"), 50);
+    intent.server_ids.insert(key("192.0.2.1:80"), "0a1b2c".parse().unwrap());
     intent.weights.insert(key("[2001:db8::1]:80"), 65_535);
     let deadline = Duration::from_millis(1500);
     intent

@@ -143,7 +143,7 @@ impl Agent {
         let hello = AgentHello {
             name: name.parse().unwrap(),
             boot,
-            binds: vec![AgentBinding { key: web(), weight: 100 }],
+            binds: vec![AgentBinding { key: web(), weight: 100, server_id: None }],
             // Far more than what a busy test machine delays.
             interval: Duration::from_secs(5),
         };

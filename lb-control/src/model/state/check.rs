@@ -6,7 +6,9 @@ use std::{
 };
 
 use super::{StateError, SwitchState};
-use crate::model::{BindingKey, ClassSpec, DEFAULT_CLASS, Mode, ServiceSpec, Udp, Vip};
+use crate::model::{
+    Binding, BindingKey, ClassSpec, DEFAULT_CLASS, Mode, ServerId, ServiceSpec, Udp, Vip,
+};
 
 impl SwitchState {
     pub(super) fn check_service(&self, spec: &ServiceSpec) -> Result<(), StateError> {
@@ -37,13 +39,18 @@ impl SwitchState {
             let (what, most) = ("different prefix lengths of services", Self::MAX_PREFIX_LENGTHS);
             return Err(StateError::Full { what, most });
         }
-        self.bindings
-            .keys()
-            .filter(|key| key.service == spec.name)
-            .try_for_each(|key| self.check_fit(spec, key))
+        let mut bindings = self.bindings.iter().filter(|(key, _)| key.service == spec.name);
+        bindings.try_for_each(|(key, binding)| {
+            self.check_fit(spec, key)?;
+            check_server_id(spec, key, binding.server_id)
+        })
     }
 
-    pub(super) fn check_binding(&self, key: &BindingKey) -> Result<(), StateError> {
+    pub(super) fn check_binding(
+        &self,
+        key: &BindingKey,
+        binding: &Binding,
+    ) -> Result<(), StateError> {
         let spec = self.service(&key.service)?;
         let backend = key.backend;
         if backend.port() == 0 || !is_unicast(backend.ip()) {
@@ -52,7 +59,18 @@ impl SwitchState {
         if !self.bindings.contains_key(key) && self.bindings.len() >= Self::MAX_BINDINGS {
             return Err(StateError::Full { what: "bindings", most: Self::MAX_BINDINGS });
         }
-        self.check_fit(spec, key)
+        self.check_fit(spec, key)?;
+        check_server_id(spec, key, binding.server_id)?;
+        let same = |(other, held): &(&BindingKey, &Binding)| {
+            *other != key && other.service == key.service && held.server_id == binding.server_id
+        };
+        let Some(id) = binding.server_id else { return Ok(()) };
+        match self.bindings.iter().find(same) {
+            Some((holder, _)) => {
+                Err(StateError::ServerIdTaken { backend, id, holder: holder.clone() })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether a backend and a service go together.
@@ -117,6 +135,23 @@ impl SwitchState {
     }
 }
 
+/// Whether a binding's server id is one of its service's.
+fn check_server_id(
+    spec: &ServiceSpec,
+    key: &BindingKey,
+    id: Option<ServerId>,
+) -> Result<(), StateError> {
+    match id.filter(|id| id.bytes() != spec.server_id_bytes) {
+        Some(id) => Err(StateError::ServerIdLength {
+            service: spec.name.clone(),
+            backend: key.backend,
+            id,
+            bytes: spec.server_id_bytes,
+        }),
+        None => Ok(()),
+    }
+}
+
 /// What of a service can be judged without the others.
 fn check_alone(spec: &ServiceSpec) -> Result<(), StateError> {
     let service = || spec.name.clone();
@@ -131,6 +166,10 @@ fn check_alone(spec: &ServiceSpec) -> Result<(), StateError> {
     }
     if spec.udp_idle == 0 {
         return Err(StateError::UdpIdle { service: service(), asked: spec.udp_idle });
+    }
+    let most = if spec.udp == Udp::Quic { ServerId::MOST } else { 0 };
+    if spec.server_id_bytes > most {
+        return Err(StateError::ServerIdBytes { service: service() });
     }
     if !(1..=SwitchState::MAX_RING).contains(&spec.ring_size) {
         return Err(StateError::Ring { service: service(), asked: spec.ring_size });

@@ -23,7 +23,22 @@ fn key(service: &str, backend: &str) -> BindingKey {
 }
 
 fn put_binding(service: &str, backend: &str) -> Change {
-    Change::PutBinding(key(service, backend), Binding { weight: 1, phase: Phase::Serve })
+    Change::PutBinding(key(service, backend), Binding::new(1, Phase::Serve))
+}
+
+fn put_quic(service: &str, server_id_bytes: u8) -> Change {
+    Change::PutService(ServiceSpec {
+        protocol: Protocol::Udp,
+        udp: crate::model::Udp::Quic,
+        server_id_bytes,
+        ..spec(service, "203.0.113.9:443", Mode::L2)
+    })
+}
+
+fn put_named(service: &str, backend: &str, id: &str) -> Change {
+    let server_id = Some(id.parse().unwrap());
+    let binding = Binding { server_id, ..Binding::new(1, Phase::Serve) };
+    Change::PutBinding(key(service, backend), binding)
 }
 
 fn put_policy(service: &str, class: &str, ppm: u32) -> Change {
@@ -53,6 +68,8 @@ fn base() -> SwitchState {
         put_binding("api", "192.0.2.1:8443"),
         put_policy("www", "bots", 5),
         put_policy("www", DEFAULT_CLASS, 6),
+        put_quic("h3", 1),
+        put_named("h3", "192.0.2.1:443", "01"),
     ])
 }
 
@@ -72,6 +89,22 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
                 ..spec("web", "203.0.113.30:80", Mode::L2)
             }),
             "a ring has 1 to 1048576 slots, not 0",
+        ),
+        (
+            Change::PutService(ServiceSpec {
+                server_id_bytes: 1,
+                protocol: Protocol::Udp,
+                ..spec("web", "203.0.113.30:80", Mode::L2)
+            }),
+            "`server_id_bytes` is 0 to 8, and more than 0 only with `udp = \"quic\"`",
+        ),
+        (put_quic("web", 9), "`server_id_bytes` is 0 to 8"),
+        (put_quic("h3", 2), "takes server ids of 2 byte(s), and 192.0.2.1:443 has 01"),
+        (put_named("h3", "192.0.2.2:443", "0101"), "takes server ids of 1 byte(s)"),
+        (put_named("www", "192.0.2.1:80", "01"), "takes server ids of 0 byte(s)"),
+        (
+            put_named("h3", "192.0.2.2:443", "01"),
+            "server id 01 of 192.0.2.2:443 is already that of h3/192.0.2.1:443",
         ),
         (put_service("www", "203.0.113.10:8080", Mode::L2), "must listen on port 8080"),
         (put_service("www", "[2001:db8::1]:80", Mode::L2), "different IP families"),
@@ -121,7 +154,8 @@ fn a_real_server_belongs_to_one_nat_service() {
 fn a_service_takes_its_bindings_and_policies_with_it() {
     let mut state = base();
     state.apply(&Change::DeleteService(name("www"))).unwrap();
-    assert_eq!(state.bindings.keys().collect::<Vec<_>>(), [&key("api", "192.0.2.1:8443")]);
+    let left: Vec<_> = state.bindings.keys().map(|key| key.service.as_str()).collect();
+    assert_eq!(left, ["api", "h3"]);
     assert!(state.policies.is_empty());
 }
 
@@ -143,7 +177,7 @@ fn a_policy_that_refuses_nothing_is_forgotten() {
 #[test]
 fn a_full_table_takes_changes_but_no_more_bindings() {
     let mut state = base();
-    let held = Binding { weight: 1, phase: Phase::Serve };
+    let held = Binding::new(1, Phase::Serve);
     for number in state.bindings.len()..SwitchState::MAX_BINDINGS {
         let backend = SocketAddr::from(([10, 0, (number >> 8) as u8, number as u8], 80));
         state.bindings.insert(BindingKey { service: name("www"), backend }, held);
@@ -162,6 +196,22 @@ fn an_address_that_becomes_free_is_taken_in_the_same_delta() {
     ]);
     assert_leads(&before, &after);
     assert_leads(&after, &before);
+}
+
+#[test]
+fn server_ids_change_hands_and_length_in_one_delta() {
+    let with = |len, first: &str, second: &str| {
+        let (one, two) = ("192.0.2.1:443", "192.0.2.2:443");
+        state(&[put_quic("h3", len), put_named("h3", one, first), put_named("h3", two, second)])
+    };
+    let (before, swapped, longer) =
+        (with(1, "01", "02"), with(1, "02", "01"), with(2, "0101", "0202"));
+    for (from, to) in [(&before, &swapped), (&before, &longer), (&longer, &swapped)] {
+        assert_leads(from, to);
+        let remade =
+            |change: &Change| matches!(change, Change::DeleteService(_) | Change::DeleteBinding(_));
+        assert!(!from.diff(to).iter().any(remade), "connections stay");
+    }
 }
 
 fn assert_leads(from: &SwitchState, to: &SwitchState) {
@@ -185,6 +235,12 @@ fn change() -> impl Strategy<Value = Change> {
             mode
         )),
         service.clone().prop_map(|s| Change::DeleteService(name(s))),
+        (0_u8..3).prop_map(|len| put_quic("q", len)),
+        (1_u8..4, 1_u8..4, 1_usize..3).prop_map(|(host, id, len)| {
+            let id = format!("{id:02x}").repeat(len);
+            put_named("q", &format!("192.0.2.{host}:443"), &id)
+        }),
+        (1_u8..4).prop_map(|host| put_binding("q", &format!("192.0.2.{host}:443"))),
         (service.clone(), 1_u8..4, prop_oneof![Just(80), Just(81)])
             .prop_map(|(s, host, port)| put_binding(s, &format!("192.0.2.{host}:{port}"))),
         (service.clone(), 1_u8..4)

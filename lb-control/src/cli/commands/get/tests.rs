@@ -11,6 +11,7 @@ fn service(policies: Vec<v1::Policy>) -> ServiceView {
             affinity: v1::Affinity::Flow.into(),
             udp: v1::Udp::Stateless.into(),
             udp_idle: 120,
+            server_id_bytes: 0,
             echo: false,
             ring_size: 65_537,
         }),
@@ -62,6 +63,14 @@ fn backends_in_a_table() {
         ..backend("draining")
     };
     let removable = v1::BackendView { removable: true, ..draining.clone() };
+    let named = v1::BackendView { server_id: "0a1b".to_owned(), ..backend("active") };
+    assert_eq!(
+        backends_table(&[named.into()]).render(true),
+        "\
+SERVICE  ADDRESS       WEIGHT  STATE   SINCE  CONNECTIONS  AGENT  SERVER ID  REASON
+www      10.0.0.11:80  100     active  12s    7            -      0a1b       -
+"
+    );
     let views = [backend("active"), draining, removable].map(BackendView::from);
     assert_eq!(
         backends_table(&views).render(false),
@@ -116,10 +125,10 @@ gold  192.0.2.0/24,2001:db8::/32  any   10        2
 fn json_is_a_contract() {
     assert_eq!(
         serde_json::to_string(&service(Vec::new())).unwrap(),
-        r#"{"name":"www","address":"203.0.113.10:80","protocol":"tcp","affinity":"flow","udp":"stateless","udp_idle_seconds":120,"answers_echo":false,"mode":"l2","ring_size":65537,"backends_active":2,"backends_total":3,"moving":true,"policies":[]}"#
+        r#"{"name":"www","address":"203.0.113.10:80","protocol":"tcp","affinity":"flow","udp":"stateless","udp_idle_seconds":120,"server_id_bytes":0,"answers_echo":false,"mode":"l2","ring_size":65537,"backends_active":2,"backends_total":3,"moving":true,"policies":[]}"#
     );
     assert_eq!(
         serde_json::to_string(&BackendView::from(backend("active"))).unwrap(),
-        r#"{"service":"www","address":"10.0.0.11:80","weight":100,"state":"active","reason":null,"since_seconds":12.5,"agent":null,"connections":7,"removable":false,"deadline_left_seconds":null}"#
+        r#"{"service":"www","address":"10.0.0.11:80","weight":100,"state":"active","reason":null,"since_seconds":12.5,"agent":null,"connections":7,"removable":false,"deadline_left_seconds":null,"server_id":null}"#
     );
 }

@@ -3,10 +3,13 @@
 use lb_common::abi::{self, Route, backend_state, next_hop, role};
 use proptest::prelude::*;
 
-use super::site::{Kind, Site, bind, flow, name, service, unbind};
+use super::site::{Kind, Site, bind, flow, key, name, service, unbind};
 use crate::{
     edge::hops::{Answer, NextHop, RouteTables},
-    model::{Change, ClassSpec, Mode, Phase, Policy, Scope, Share, Verdict},
+    model::{
+        Binding, Change, ClassSpec, Mode, Phase, Policy, Protocol, Scope, ServerId, ServiceSpec,
+        Share, Udp, Verdict,
+    },
 };
 
 const VIPS: [&str; 3] = ["203.0.113.10:80", "[2001:db8::10]:443", "203.0.113.10:443"];
@@ -16,12 +19,46 @@ fn backend(service: usize, number: u8) -> String {
     match service {
         0 => format!("192.0.2.{}:80", number + 1),
         1 => format!("[2001:db8:1::{}]:443", number + 1),
-        _ => format!("192.0.2.{}:{}", number + 1, 8000 + u16::from(number)),
+        2 => format!("192.0.2.{}:{}", number + 1, 8000 + u16::from(number)),
+        _ => format!("192.0.2.{}:443", number + 1),
     }
 }
 
 fn put(index: usize, mode: Mode) -> Change {
     service(NAMES[index], VIPS[index], mode, 31 + 2 * index as u32)
+}
+
+/// A QUIC service with server ids of so many bytes.
+fn quic(server_id_bytes: u8) -> Change {
+    let Change::PutService(spec) = service("h3", "203.0.113.9:443", Mode::L2, 31) else {
+        unreachable!("it puts a service")
+    };
+    Change::PutService(ServiceSpec {
+        protocol: Protocol::Udp,
+        udp: Udp::Quic,
+        server_id_bytes,
+        ..spec
+    })
+}
+
+/// A binding of that service; with id 0 it has none.
+fn name_it(number: u8, id: u8, len: u8, phase: Phase) -> Change {
+    let server_id = ServerId::of([id; 8], len).filter(|_| id != 0);
+    let binding = Binding { server_id, ..Binding::new(1, phase) };
+    Change::PutBinding(key("h3", &backend(3, number)), binding)
+}
+
+/// Who is named by the connection ids of a QUIC packet, as packets see it.
+fn check_server_ids(site: &Site) {
+    let plane = site.plane();
+    let service = plane.services.get(&name("h3"));
+    for (id, len) in (1u8..4).flat_map(|id| [(id, 1), (id, 2)]) {
+        let id = ServerId::of([id; 8], len).unwrap();
+        let bound = plane.state().bindings.iter().find(|(_, b)| b.server_id == Some(id));
+        let expected = bound.and_then(|(key, _)| plane.bindings.get(key));
+        let found = service.and_then(|service| site.find_server(service, id));
+        assert_eq!(found, expected, "{id}");
+    }
 }
 
 fn classes(count: usize) -> Change {
@@ -48,6 +85,10 @@ fn change() -> impl Strategy<Value = Change> {
         2 => (0usize..3, any::<bool>())
             .prop_map(|(s, nat)| put(s, if nat || s == 2 { Mode::Nat } else { Mode::L2 })),
         1 => (0usize..3).prop_map(|s| Change::DeleteService(name(NAMES[s]))),
+        2 => (0u8..3).prop_map(quic),
+        4 => (0u8..4, 0u8..4, 1u8..3, phase.clone()).prop_map(|(b, id, len, p)| name_it(b, id, len, p)),
+        1 => (0u8..4).prop_map(|b| unbind("h3", &backend(3, b))),
+        1 => Just(Change::DeleteService(name("h3"))),
         6 => (0usize..3, 0u8..4, 0u16..3, phase)
             .prop_map(|(s, b, w, p)| bind(NAMES[s], &backend(s, b), w, p)),
         2 => (0usize..3, 0u8..4).prop_map(|(s, b)| unbind(NAMES[s], &backend(s, b))),
@@ -112,12 +153,14 @@ proptest! {
                 prop_assert_eq!(&everything(&site), &before, "a refusal changed something");
             }
             check_addresses(&site);
+            check_server_ids(&site);
             if restart {
                 // Retired rings are free for a new process, which waited.
                 site.plane().pool.reclaim(|_| true);
                 let before = everything(&site);
                 site.restart();
                 prop_assert_eq!(everything(&site), before);
+                check_server_ids(&site);
             }
         }
     }

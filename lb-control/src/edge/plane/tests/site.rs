@@ -34,7 +34,8 @@ use crate::{
         sweep::{Sweeper, Tally, Ward},
     },
     model::{
-        Binding, BindingKey, Change, Delta, Mode, Name, Phase, ServiceSpec, Stamp, Vip, Weight,
+        Binding, BindingKey, Change, Delta, Mode, Name, Phase, ServerId, ServiceSpec, Stamp, Vip,
+        Weight,
     },
 };
 
@@ -270,7 +271,18 @@ impl Site {
         let portless = role == role::ADDRESS;
         let port = if portless { [0; 2] } else { address.port().to_be_bytes() };
         let protocol = if portless { 0 } else { 6 };
-        let key = LookupKey { addr: mapped(address.ip()), port, protocol, role };
+        self.look_up(LookupKey { addr: mapped(address.ip()), port, protocol, role })
+    }
+
+    /// The binding that a server id of a service names, as packets find it.
+    pub(super) fn find_server(&self, service: u16, id: ServerId) -> Option<u16> {
+        let mut addr = [0; 16];
+        addr[..8].copy_from_slice(&id.padded());
+        let (port, protocol) = (service.to_be_bytes(), id.bytes());
+        self.look_up(LookupKey { addr, port, protocol, role: role::SERVER_ID }).map(|found| found.1)
+    }
+
+    fn look_up(&self, key: LookupKey) -> Option<(u16, u16)> {
         hash::lookup_buckets(&key)
             .into_iter()
             .flat_map(|first| first..first + LOOKUP_BUCKET)
@@ -367,7 +379,7 @@ pub(super) fn key(service: &str, backend: &str) -> BindingKey {
 }
 
 pub(super) fn bind(service: &str, backend: &str, weight: Weight, phase: Phase) -> Change {
-    Change::PutBinding(key(service, backend), Binding { weight, phase })
+    Change::PutBinding(key(service, backend), Binding::new(weight, phase))
 }
 
 pub(super) fn unbind(service: &str, backend: &str) -> Change {

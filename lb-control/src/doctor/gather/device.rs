@@ -8,7 +8,7 @@ use std::{
 
 use ethtool::{EthtoolAttr, EthtoolChannelAttr, EthtoolFeatureAttr, EthtoolHeader};
 use netlink_packet_core::{
-    DecodeError, Emitable, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload, NlasIterator,
+    DecodeError, Emitable, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload, NlasIterator,
     ParseableParametrized, parse_u32, parse_u64,
 };
 use netlink_packet_generic::{GenlFamily, GenlHeader, GenlMessage};
@@ -43,7 +43,8 @@ impl Devices {
             }
             connection.abort();
         }
-        devices.xdp = xdp().await.unwrap_or_default();
+        let indices: Vec<u32> = devices.features.keys().copied().collect();
+        devices.xdp = xdp(&indices).await.unwrap_or_default();
         devices
     }
 }
@@ -87,18 +88,24 @@ fn channels(attributes: &[EthtoolAttr]) -> Option<(u32, Channels)> {
     Some((device?, Channels { now, most, combined: combined[1] > 0 }))
 }
 
-/// What each device can do with XDP, where the kernel tells (Linux 6.3).
-async fn xdp() -> Option<BTreeMap<u32, u64>> {
+/// What these devices can do with XDP, where the kernel tells (Linux 6.3). Each
+/// is asked for: answers to a question for all do not say that they are many,
+/// and only the first would be heard.
+async fn xdp(indices: &[u32]) -> Option<BTreeMap<u32, u64>> {
     let (connection, mut handle, _) = genetlink::new_connection().ok()?;
     let connection = tokio::spawn(connection);
-    let mut request = NetlinkMessage::from(GenlMessage::from_payload(Netdev::default()));
-    request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let mut found = BTreeMap::new();
-    {
-        let mut replies = pin!(handle.request(request).await.ok()?);
+    for &ifindex in indices {
+        let question = Netdev { ifindex, ..Netdev::default() };
+        let mut request = NetlinkMessage::from(GenlMessage::from_payload(question));
+        request.header.flags = NLM_F_REQUEST;
+        // An older kernel has no such family.
+        let Ok(replies) = handle.request(request).await else { break };
+        let mut replies = pin!(replies);
         while let Some(Ok(reply)) = replies.next().await {
-            let NetlinkPayload::InnerMessage(reply) = reply.payload else { break };
-            found.insert(reply.payload.ifindex, reply.payload.xdp_features);
+            if let NetlinkPayload::InnerMessage(reply) = reply.payload {
+                found.insert(reply.payload.ifindex, reply.payload.xdp_features);
+            }
         }
     }
     connection.abort();
@@ -106,7 +113,7 @@ async fn xdp() -> Option<BTreeMap<u32, u64>> {
 }
 
 /// A message of the kernel's family `netdev`: the part of it that counts here
-/// (linux/netdev.h). As a request it asks for every device.
+/// (linux/netdev.h). As a request it asks for the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Netdev {
     ifindex: u32,
@@ -133,10 +140,14 @@ impl GenlFamily for Netdev {
 
 impl Emitable for Netdev {
     fn buffer_len(&self) -> usize {
-        0
+        8
     }
 
-    fn emit(&self, _: &mut [u8]) {}
+    fn emit(&self, buffer: &mut [u8]) {
+        buffer[..2].copy_from_slice(&8u16.to_ne_bytes());
+        buffer[2..4].copy_from_slice(&NETDEV_A_DEV_IFINDEX.to_ne_bytes());
+        buffer[4..8].copy_from_slice(&self.ifindex.to_ne_bytes());
+    }
 }
 
 impl ParseableParametrized<[u8], GenlHeader> for Netdev {
@@ -190,7 +201,8 @@ mod tests {
 
     #[test]
     fn what_a_device_can_do_is_read() {
-        let mut bytes = vec![8, 0, 1, 0, 5, 0, 0, 0];
+        let mut bytes = vec![0; 8];
+        Netdev { ifindex: 5, xdp_features: 0 }.emit(&mut bytes);
         bytes.extend([12, 0, 3, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
         let header = GenlHeader { cmd: NETDEV_CMD_DEV_GET, version: 1 };
         let parse = |bytes: &[u8]| Netdev::parse_with_param(bytes, header);

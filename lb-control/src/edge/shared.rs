@@ -19,6 +19,7 @@ use super::{
     plane::Plane,
     sweep::{Sweeper, Tally, Ward},
     sys,
+    upgrade::Upgrade,
 };
 use crate::{config::EdgeSettings, model::Counters};
 
@@ -35,8 +36,10 @@ pub(super) struct Shared {
     pub sweeper: Mutex<Sweeper>,
     pub tally: Mutex<Tally>,
     pub bindings_changed: Notify,
-    /// Keeps the lock on the pins.
-    pub _pins: Pins,
+    /// Of an older version's place, while it still has it.
+    pub upgrade: Mutex<Option<Upgrade>>,
+    /// Keeps the lock on them, too.
+    pub pins: Pins,
 }
 
 impl Shared {
@@ -82,6 +85,19 @@ impl Shared {
         let tally = lock(&self.sweeper).pass(&ward, sys::coarse_seconds())?;
         *lock(&self.tally) = tally;
         Ok(())
+    }
+
+    /// Takes over from an older version, if there is one and it is time. Returns
+    /// whether there is none any more.
+    pub(super) fn go_on_upgrading(&self) -> anyhow::Result<bool> {
+        let mut upgrade = lock(&self.upgrade);
+        let Some(under_way) = &mut *upgrade else { return Ok(true) };
+        // Held meanwhile: no change comes in between.
+        let done = under_way.go_on(&mut self.plane(), &self.settings, &self.pins)?;
+        if done {
+            *upgrade = None;
+        }
+        Ok(done)
     }
 
     pub(super) fn read_counters(&self) -> io::Result<Counters> {

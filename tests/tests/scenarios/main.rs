@@ -17,3 +17,4 @@ mod reports;
 mod roles;
 mod trace;
 mod untouched;
+mod upgrade;

@@ -21,7 +21,7 @@ use fastrand::Rng;
 
 use crate::{
     Lab, plan,
-    wire::{self, ACK, SYN, Segment, Wire},
+    wire::{ACK, SYN, Segment, Wire},
 };
 
 /// Between two bursts: short, since a veth's queue has room for 256 frames.
@@ -51,6 +51,7 @@ pub struct Sent {
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
+    paused: AtomicBool,
     syns: AtomicU64,
     acks: AtomicU64,
 }
@@ -69,7 +70,7 @@ impl Flood {
         let host = lab.clients().get(client).context("no such client")?;
         sink(lab, client)?;
         let wire = Wire::of(host)?;
-        let macs = [wire.mac(), wire::mac(lab.edge())?];
+        let macs = [wire.mac(), lab.edge().mac()?];
         let vips = lab.vips();
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
@@ -80,6 +81,11 @@ impl Flood {
     /// What was sent so far.
     pub fn sent(&self) -> Sent {
         Sent { syns: self.shared.syns.load(Relaxed), acks: self.shared.acks.load(Relaxed) }
+    }
+
+    /// Has it rest, or go on.
+    pub fn pause(&self, paused: bool) {
+        self.shared.paused.store(paused, Relaxed);
     }
 
     /// Ends it.
@@ -124,6 +130,7 @@ fn run(wire: &Wire, macs: [[u8; 6]; 2], vips: &[SocketAddr], storm: Storm, share
     let burst = (storm.rate / (1000 / TICK.as_millis() as u32)).max(1);
     while !shared.stop.load(Relaxed) {
         let begun = Instant::now();
+        let burst = if shared.paused.load(Relaxed) { 0 } else { burst };
         for _ in 0..burst {
             let syn = rng.u8(..10) < SYNS;
             let to = vips[rng.usize(..vips.len())];

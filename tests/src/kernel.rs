@@ -1,6 +1,7 @@
 //! What an edge has put into the kernel.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -10,6 +11,13 @@ use serde_json::Value;
 
 use crate::{Host, Lab};
 
+/// Who steers packets, by the kernel's ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steering {
+    pub link: u64,
+    pub program: u64,
+}
+
 impl Lab {
     /// How a program is attached to the edge's interface, as `ip link` names
     /// it: `xdp` (native), `xdpgeneric`, or `None`.
@@ -17,8 +25,25 @@ impl Lab {
         attached(&self.edge)
     }
 
+    /// What steers on the edge's interface now.
+    ///
+    /// # Errors
+    /// When no program of a pinned link does.
+    pub fn steering(&self) -> Result<Steering> {
+        let is_link = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link-"))
+        };
+        let pinned = files_below(&self.pins())?.into_iter().find(is_link);
+        let pinned = pinned.context("no link is pinned")?;
+        let args = ["-j", "link", "show", "pinned"].map(OsStr::new);
+        let shown = self.edge.run("bpftool", &[&args[..], &[pinned.as_os_str()]].concat())?;
+        let link: Value = serde_json::from_str(&shown.stdout()?)?;
+        let number = |field: &str| link[field].as_u64().with_context(|| format!("{link}"));
+        Ok(Steering { link: number("id")?, program: number("prog_id")? })
+    }
+
     /// Directory that the edge pins what it has below.
-    fn pins(&self) -> PathBuf {
+    pub fn pins(&self) -> PathBuf {
         self.bpffs().join("sluice")
     }
 

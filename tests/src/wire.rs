@@ -18,8 +18,8 @@ use nix::{
 use crate::Host;
 
 /// Flags of a TCP header (RFC 9293 section 3.1).
-pub(crate) const SYN: u8 = 0x02;
-pub(crate) const ACK: u8 = 0x10;
+pub const SYN: u8 = 0x02;
+pub const ACK: u8 = 0x10;
 
 const TCP: u8 = 6;
 const TTL: u8 = 64;
@@ -61,10 +61,12 @@ impl Wire {
     }
 }
 
-/// The Ethernet address of a host's `eth0`.
-pub(crate) fn mac(host: &Host) -> Result<[u8; 6]> {
-    let interface = host.netns().enter(interface)?;
-    interface.addr().with_context(|| format!("eth0 of {} has no Ethernet address", host.name()))
+impl Host {
+    /// The Ethernet address of its `eth0`.
+    pub fn mac(&self) -> Result<[u8; 6]> {
+        let interface = self.netns().enter(interface)?;
+        interface.addr().with_context(|| format!("eth0 of {} has no address", self.name()))
+    }
 }
 
 fn interface() -> Result<LinkAddr> {

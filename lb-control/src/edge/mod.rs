@@ -13,6 +13,7 @@
 //! | `survey` | what an edge has in the kernel, for somebody who only looks |
 //! | `trace` | what the program does with a packet, told by itself |
 //! | `object`, `layout`, `pins` | program, maps and links in the kernel |
+//! | `upgrade` | in the place of an older version |
 //! | `mapping`, `sys` | the only unsafe rooms: shared memory and raw system calls |
 
 mod classes;
@@ -37,6 +38,7 @@ mod sweep;
 mod sys;
 mod tables;
 pub mod trace;
+mod upgrade;
 
 use std::{
     sync::Arc,
@@ -61,6 +63,8 @@ pub use open::detach;
 
 /// Between two passes over the remembered flows.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Between two looks whether an older version can be taken over from.
+const UPGRADE: Duration = Duration::from_millis(250);
 /// Before netlink is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -92,6 +96,7 @@ impl Edge {
             () = self.follow_hops() => Ok(()),
             result = self.sweep() => result,
             () = self.turn_epoch() => Ok(()),
+            result = self.upgrade() => result,
         }
     }
 
@@ -131,6 +136,23 @@ impl Edge {
             let pass = tokio::task::spawn_blocking(move || shared.sweep());
             if let Err(error) = pass.await.context("looking after remembered flows failed")? {
                 warn!("remembered flows cannot be looked at: {error}");
+            }
+        }
+    }
+
+    /// Takes over from an older version when it is time; returns only when it
+    /// fails for good.
+    async fn upgrade(&self) -> anyhow::Result<()> {
+        let mut tick = interval(UPGRADE);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let shared = Arc::clone(&self.0);
+            let step = tokio::task::spawn_blocking(move || shared.go_on_upgrading());
+            match step.await.context("taking over from an older version failed")? {
+                Ok(true) => return std::future::pending().await,
+                Ok(false) => {}
+                Err(error) => warn!("an older version's program steers on: {error:#}"),
             }
         }
     }

@@ -23,13 +23,13 @@ use super::{
     shared::Shared,
     sweep::Sweeper,
     sys,
+    upgrade::Upgrade,
 };
 use crate::{
     config::EdgeSettings,
     xdp::{
         attach, host,
         interfaces::{self, Place},
-        pin::unpin,
     },
 };
 
@@ -48,7 +48,7 @@ pub(super) fn open(settings: &EdgeSettings) -> anyhow::Result<Shared> {
         Ok(parts) => Ok(parts.finish(settings, pins)),
         Err(error) => {
             // Nobody would look after what a first start left behind.
-            if !adopting && let Err(error) = pins.remove() {
+            if !adopting && let Err(error) = pins.clear() {
                 warn!("{error:#}");
             }
             Err(error)
@@ -65,6 +65,7 @@ struct Parts {
     counters: CounterMaps,
     grace: Arc<KernelGrace>,
     places: Vec<Place>,
+    upgrade: Option<Upgrade>,
 }
 
 fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result<Parts> {
@@ -116,7 +117,6 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
     if !settings.tracking {
         warn!("`tracking` is off: every change of a ring breaks connections");
     }
-    plane.set_tracking(settings.tracking);
     let live = Some(plane.flow_key()).filter(|key| *key != [0, 0]);
     // Somebody may have been killed while he watched.
     plane.set_word(words::WATCH, 0);
@@ -124,8 +124,9 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
     if adopting {
         zero_free(&plane, &counters).context("counters cannot be written")?;
     }
-    let places = attach_all(&mut loaded, settings, pins)?;
-    Ok(Parts { plane, open_flows, syn_flows, udp_flows, clients, counters, grace, places })
+    let (places, upgrade) = attach_all(loaded, settings, pins)?;
+    plane.set_tracking(settings.tracking && upgrade.is_none());
+    Ok(Parts { plane, open_flows, syn_flows, udp_flows, clients, counters, grace, places, upgrade })
 }
 
 /// Ids that rested when the process before us ended start from zero, too.
@@ -135,38 +136,34 @@ fn zero_free(plane: &Plane, counters: &CounterMaps) -> std::io::Result<()> {
     bindings.into_iter().try_for_each(|id| counters.zero_backend(id))
 }
 
+/// Attaches to every interface, except where a program of an older version runs:
+/// ours would have nothing to steer by yet.
 fn attach_all(
-    loaded: &mut Loaded,
+    mut loaded: Loaded,
     settings: &EdgeSettings,
     pins: &Pins,
-) -> anyhow::Result<Vec<Place>> {
-    let program = loaded.program()?;
+) -> anyhow::Result<(Vec<Place>, Option<Upgrade>)> {
     let mut places = Vec::new();
-    let mut ours = Vec::new();
+    let mut waiting = Vec::new();
     for name in &settings.interfaces {
-        places.push(attach::attach(program, |index| pins.link(index), name, settings.xdp)?);
-        ours.push(interfaces::look_up(name)?.index);
+        let older = pins.older_link(interfaces::look_up(name)?.index)?;
+        let runs = older.as_ref().map(|path| attach::runs(path, name, settings.xdp)).transpose()?;
+        places.push(match (older, runs.flatten()) {
+            (Some(path), Some(place)) => {
+                waiting.push((name.clone(), path));
+                place
+            }
+            _ => {
+                let program = loaded.program()?;
+                attach::attach(program, |index| pins.link(index), name, settings.xdp)?
+            }
+        });
     }
-    drop_others(pins, &ours)?;
-    if pins.program().exists() {
-        unpin(&pins.program())?;
+    if waiting.is_empty() {
+        pins.settle(loaded.program()?, settings)?;
+        return Ok((places, None));
     }
-    program.pin(pins.program()).context("the program cannot be pinned")?;
-    Ok(places)
-}
-
-/// Detaches from interfaces that an earlier process served and we do not.
-///
-/// # Errors
-/// When a pin cannot be removed.
-fn drop_others(pins: &Pins, ours: &[u32]) -> anyhow::Result<()> {
-    for (index, path) in pins.links()? {
-        if !ours.contains(&index) {
-            unpin(&path)?;
-            info!("detached from interface {index}, which is not configured any more");
-        }
-    }
-    Ok(())
+    Ok((places, Some(Upgrade::new(loaded, waiting))))
 }
 
 impl Parts {
@@ -188,7 +185,8 @@ impl Parts {
             resolving: Mutex::default(),
             ways_set: tokio::sync::watch::Sender::new(()),
             settings: settings.clone(),
-            _pins: pins,
+            upgrade: Mutex::new(self.upgrade),
+            pins,
         }
     }
 }

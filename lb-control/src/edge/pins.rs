@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! <pin>/            locked by the edge process that uses it
-//!   v1/             named after the ABI version
+//!   v2/             named after the ABI version
 //!     WORDS ...     maps, by name
 //!     program
 //!     link-<n>      one for each interface, by its index: names with dots, such
 //!                   as eth0.100, are not allowed here, and can change
 //! ```
+//!
+//! What links are called is the same in every version: it tells another version
+//! that something steers.
 
 use std::{
     fs::{self, File},
@@ -16,14 +19,17 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use aya::maps::MapInfo;
+use aya::{maps::MapInfo, programs::Xdp};
 use lb_common::abi::ABI_VERSION;
 use tracing::info;
 
 use super::layout::{Shape, setting_of, shapes};
 use crate::{
     config::EdgeSettings,
-    xdp::pin::{check_bpffs, holder, lock, unpin},
+    xdp::{
+        interfaces,
+        pin::{check_bpffs, holder, lock, unpin},
+    },
 };
 
 const PROGRAM: &str = "program";
@@ -98,13 +104,13 @@ impl Pins {
         &self.dir
     }
 
-    pub(super) fn program(&self) -> PathBuf {
+    fn program(&self) -> PathBuf {
         self.dir.join(PROGRAM)
     }
 
     /// Where the link of an interface is pinned.
     pub(super) fn link(&self, ifindex: u32) -> PathBuf {
-        self.dir.join(format!("{LINK}{ifindex}"))
+        link_in(&self.dir, ifindex)
     }
 
     /// Pinned links, by interface index.
@@ -112,28 +118,78 @@ impl Pins {
     /// # Errors
     /// When the directory cannot be read.
     pub(super) fn links(&self) -> anyhow::Result<Vec<(u32, PathBuf)>> {
-        let index = |path: PathBuf| {
-            let name = path.file_name()?.to_str()?;
-            Some((name.strip_prefix(LINK)?.parse().ok()?, path))
-        };
-        Ok(entries(&self.dir)?.into_iter().filter_map(index).collect())
+        links_in(&self.dir)
     }
 
-    /// Checks what an earlier process left. Returns whether there is anything
-    /// to adopt.
+    /// The link of an interface that an older version pinned.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub(super) fn older_link(&self, ifindex: u32) -> anyhow::Result<Option<PathBuf>> {
+        let links = self.others()?.into_iter().map(|(_, dir)| link_in(&dir, ifindex));
+        Ok(links.rev().find(|link| link.exists()))
+    }
+
+    /// Directories of other versions, by version.
+    pub(super) fn others(&self) -> anyhow::Result<Vec<(u32, PathBuf)>> {
+        let mut versions = versions(&self.root)?;
+        versions.retain(|&(version, _)| version != ABI_VERSION);
+        Ok(versions)
+    }
+
+    /// Newer maps mean what this version does not know.
+    fn check_others(&self) -> anyhow::Result<()> {
+        for (version, dir) in self.others()? {
+            let steers = !links_in(&dir)?.is_empty();
+            if steers && version > ABI_VERSION {
+                bail!(
+                    "{} belongs to a newer version of sluice (ABI {version}, and this one has \
+                     {ABI_VERSION}), which still steers: start that version again, or run `sluice \
+                     detach` (connections through this edge are then no longer steered) and start \
+                     this one",
+                    dir.display()
+                );
+            }
+            if !steers {
+                // A start that was cut short, or an upgrade.
+                remove_version(&dir)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Once every interface has the program on it: removes what other interfaces
+    /// and other versions had, and pins the program.
+    ///
+    /// # Errors
+    /// When a pin cannot be removed or made.
+    pub(super) fn settle(&self, program: &mut Xdp, settings: &EdgeSettings) -> anyhow::Result<()> {
+        let index = |name: &String| Ok(interfaces::look_up(name)?.index);
+        let ours = settings.interfaces.iter().map(index).collect::<anyhow::Result<Vec<_>>>()?;
+        for (index, path) in self.links()? {
+            if !ours.contains(&index) {
+                unpin(&path)?;
+                info!("detached from interface {index}, which is not configured any more");
+            }
+        }
+        for (version, dir) in self.others()? {
+            remove_version(&dir)?;
+            info!("removed what version {version} had pinned");
+        }
+        if self.program().exists() {
+            unpin(&self.program())?;
+        }
+        program.pin(self.program()).context("the program cannot be pinned")
+    }
+
+    /// Checks what earlier processes left. Returns whether there is anything to
+    /// adopt.
     ///
     /// # Errors
     /// Says what cannot be adopted and what the ways out are. Packets go on as
     /// they did.
     pub(super) fn check(&self, settings: &EdgeSettings) -> anyhow::Result<bool> {
-        if let Some(version) = self.others()?.first() {
-            bail!(
-                "{} belongs to another version of sluice, and its maps cannot be read by this one: \
-                 start that version again, or run `sluice detach` (connections through this edge \
-                 are then no longer steered) and start this one",
-                version.display()
-            );
-        }
+        self.check_others()?;
         let shapes = shapes(settings);
         let missing: Vec<_> =
             shapes.iter().filter(|(name, _)| !self.dir.join(name).exists()).collect();
@@ -164,20 +220,6 @@ impl Pins {
         Ok(true)
     }
 
-    /// What other versions have left.
-    ///
-    /// # Errors
-    /// When a directory cannot be read.
-    pub(super) fn others(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let mut others = Vec::new();
-        for version in versions(&self.root)?.into_iter().filter(|path| *path != self.dir) {
-            if !entries(&version)?.is_empty() {
-                others.push(version);
-            }
-        }
-        Ok(others)
-    }
-
     /// Maps that are pinned and of another shape than this build and these
     /// settings want.
     ///
@@ -204,11 +246,11 @@ impl Pins {
     }
 
     /// Removes everything that this version pinned.
-    fn clear(&self) -> anyhow::Result<()> {
-        for path in entries(&self.dir)? {
-            unpin(&path)?;
-        }
-        Ok(())
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub(super) fn clear(&self) -> anyhow::Result<()> {
+        entries(&self.dir)?.iter().try_for_each(|path| unpin(path))
     }
 
     /// Removes everything, of every version, and the directories.
@@ -216,12 +258,8 @@ impl Pins {
     /// # Errors
     /// When something cannot be removed.
     pub(super) fn remove(self) -> anyhow::Result<()> {
-        for version in versions(&self.root)? {
-            for path in entries(&version)? {
-                unpin(&path)?;
-            }
-            fs::remove_dir(&version)
-                .with_context(|| format!("directory {} cannot be removed", version.display()))?;
+        for (_, dir) in versions(&self.root)? {
+            remove_version(&dir)?;
         }
         // It may be the mount point, or hold something of somebody else's.
         if fs::remove_dir(&self.root).is_ok() {
@@ -236,24 +274,40 @@ impl Pins {
     /// When a directory cannot be read.
     pub(super) fn all_links(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut links = Vec::new();
-        for version in versions(&self.root)? {
-            let is_link = |path: &PathBuf| {
-                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(LINK))
-            };
-            links.extend(entries(&version)?.into_iter().filter(is_link));
+        for (_, dir) in versions(&self.root)? {
+            links.extend(links_in(&dir)?.into_iter().map(|(_, path)| path));
         }
         Ok(links)
     }
 }
 
-/// Directories of any ABI version.
-fn versions(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let is_version = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let number = name.and_then(|name| name.strip_prefix('v'));
-        number.is_some_and(|number| number.parse::<u32>().is_ok())
+fn link_in(dir: &Path, ifindex: u32) -> PathBuf {
+    dir.join(format!("{LINK}{ifindex}"))
+}
+
+fn links_in(dir: &Path) -> anyhow::Result<Vec<(u32, PathBuf)>> {
+    numbered(dir, LINK)
+}
+
+/// Directories of every ABI version, the oldest first.
+fn versions(root: &Path) -> anyhow::Result<Vec<(u32, PathBuf)>> {
+    let mut versions = numbered(root, "v")?;
+    versions.sort_unstable();
+    Ok(versions)
+}
+
+/// Entries whose names are a prefix and a number.
+fn numbered(dir: &Path, prefix: &str) -> anyhow::Result<Vec<(u32, PathBuf)>> {
+    let number = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?;
+        Some((name.strip_prefix(prefix)?.parse().ok()?, path))
     };
-    Ok(entries(root)?.into_iter().filter(is_version).collect())
+    Ok(entries(dir)?.into_iter().filter_map(number).collect())
+}
+
+fn remove_version(dir: &Path) -> anyhow::Result<()> {
+    entries(dir)?.iter().try_for_each(|path| unpin(path))?;
+    fs::remove_dir(dir).with_context(|| format!("directory {} cannot be removed", dir.display()))
 }
 
 fn entries(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -20,6 +20,7 @@ use super::{
     plane::Plane,
     sweep::{Sweeper, Tally, Ward},
     sys,
+    upgrade::Upgrade,
 };
 use crate::{config::EdgeSettings, model::Counters};
 
@@ -42,8 +43,10 @@ pub(super) struct Shared {
     pub resolving: Mutex<BTreeSet<IpAddr>>,
     /// Told of whenever next hops were set.
     pub ways_set: watch::Sender<()>,
-    /// Keeps the lock on the pins.
-    pub _pins: Pins,
+    /// Of an older version's place, while it still has it.
+    pub upgrade: Mutex<Option<Upgrade>>,
+    /// Keeps the lock on them, too.
+    pub pins: Pins,
 }
 
 impl Shared {
@@ -105,6 +108,19 @@ impl Shared {
         let tally = lock(&self.sweeper).pass(&ward, sys::coarse_seconds())?;
         *lock(&self.tally) = tally;
         Ok(())
+    }
+
+    /// Takes over from an older version, if there is one and it is time. Returns
+    /// whether there is none any more.
+    pub(super) fn go_on_upgrading(&self) -> anyhow::Result<bool> {
+        let mut upgrade = lock(&self.upgrade);
+        let Some(under_way) = &mut *upgrade else { return Ok(true) };
+        // Held meanwhile: no change comes in between.
+        let done = under_way.go_on(&mut self.plane(), &self.settings, &self.pins)?;
+        if done {
+            *upgrade = None;
+        }
+        Ok(done)
     }
 
     pub(super) fn read_counters(&self) -> io::Result<Counters> {

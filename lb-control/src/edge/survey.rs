@@ -113,7 +113,7 @@ impl Survey {
         let links = links.map(|(ifindex, path)| Ok((ifindex, program_of(&path)?)));
         Ok(Some(Self {
             holder: holder(&settings.pin),
-            others: pins.others()?,
+            others: pins.others()?.into_iter().map(|(_, dir)| dir).collect(),
             links: links.collect::<anyhow::Result<_>>()?,
             tables: if pins.program().exists() { Some(Tables::read(pins.dir())?) } else { None },
             misfits,

@@ -1,6 +1,6 @@
 //! Attaching the program to interfaces, by links that outlive the process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use aya::programs::{
@@ -77,8 +77,60 @@ fn replace(
     interface: &Interface,
     mode: XdpMode,
 ) -> anyhow::Result<Option<Place>> {
-    let path = pinned(interface.index);
-    let link = match PinnedLink::from_pin(&path) {
+    let Some(standing) = stands(&pinned(interface.index), name, interface, mode)? else {
+        return Ok(None);
+    };
+    let place = standing.place;
+    update(program, standing, name)?;
+    info!("took over {name} in {} mode", place.name());
+    Ok(Some(place))
+}
+
+/// Where a program of an older version runs on an interface, by the link that
+/// it pinned at `path`; `None` when that link is good for nothing any more.
+///
+/// # Errors
+/// When the mode that is asked for is another one.
+pub(crate) fn runs(path: &Path, name: &str, mode: XdpMode) -> anyhow::Result<Option<Place>> {
+    let interface = interfaces::look_up(name)?;
+    Ok(stands(path, name, &interface, mode)?.map(|standing| standing.place))
+}
+
+/// Puts `program` in the place of one of an older version, between two packets,
+/// and moves the link's pin from `path` to `pinned`.
+///
+/// # Errors
+/// Says what could not be done. The older program then runs on, or the link is
+/// still pinned at `path` and this can be tried again.
+pub(crate) fn take_over(
+    program: &mut Xdp,
+    path: &Path,
+    pinned: impl Fn(u32) -> PathBuf,
+    name: &str,
+    mode: XdpMode,
+) -> anyhow::Result<()> {
+    let interface = interfaces::look_up(name)?;
+    let standing = stands(path, name, &interface, mode)?;
+    let standing = standing.with_context(|| format!("the program on {name} is gone"))?;
+    let link = update(program, standing, name)?;
+    link.pin(pinned(interface.index)).context("the link cannot be pinned")?;
+    unpin(path)
+}
+
+/// A link whose program runs.
+struct Standing {
+    link: FdLink,
+    program: u32,
+    place: Place,
+}
+
+fn stands(
+    path: &Path,
+    name: &str,
+    interface: &Interface,
+    mode: XdpMode,
+) -> anyhow::Result<Option<Standing>> {
+    let link = match PinnedLink::from_pin(path) {
         Ok(link) => FdLink::from(link),
         Err(LinkError::SyscallError(error))
             if error.io_error.kind() == std::io::ErrorKind::NotFound =>
@@ -90,9 +142,9 @@ fn replace(
         }
     };
     let ours = link.info().context("a pinned link cannot be examined")?.program_id();
-    let Some((id, place)) = interface.program.filter(|&(id, _)| id == ours) else {
+    let Some((program, place)) = interface.program.filter(|&(id, _)| id == ours) else {
         // The interface that it was for is gone; this one only has its number.
-        unpin(&path)?;
+        unpin(path)?;
         return Ok(None);
     };
     let asked = match mode {
@@ -108,12 +160,16 @@ fn replace(
             place.name(),
         );
     }
+    Ok(Some(Standing { link, program, place }))
+}
+
+fn update(program: &mut Xdp, standing: Standing, name: &str) -> anyhow::Result<FdLink> {
+    let Standing { link, program: old, .. } = standing;
     let link = XdpLink::try_from(link).context("a pinned link is not an XDP link")?;
-    program
+    let id = program
         .attach_to_link(link)
-        .with_context(|| format!("program {id} on interface {name} cannot be replaced"))?;
-    info!("took over {name} in {} mode", place.name());
-    Ok(Some(place))
+        .with_context(|| format!("program {old} on interface {name} cannot be replaced"))?;
+    take(program, id)?.try_into().context("a link that was updated is none any more")
 }
 
 /// Makes a link and pins it.

@@ -158,19 +158,19 @@ impl Changes {
         }
     }
 
-    /// Different changes, each about something else.
+    /// Different commands, each about something else; or one that is none.
     fn burst(&mut self, most: usize) -> Vec<Change> {
         let mut changes = Vec::new();
         let mut subjects = BTreeSet::new();
-        for _ in 0..most.min(self.left) {
+        while changes.len() < most.min(self.left) {
             let change = self.draw();
-            let alone = matches!(change, Change::Agent(_)) && !changes.is_empty();
-            if !alone && subjects.insert(change.subject()) {
+            if matches!(change, Change::Agent(_)) {
+                if most == 1 {
+                    changes.push(change);
+                }
+            } else if subjects.insert(change.subject()) {
                 self.note(&change);
                 changes.push(change);
-            }
-            if matches!(change, Change::Agent(_)) {
-                break;
             }
         }
         self.left -= changes.len();

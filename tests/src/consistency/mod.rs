@@ -103,7 +103,7 @@ impl Options {
             connections: 300,
             servers: 6,
             changes: 60,
-            restarts: 3,
+            restarts: 2,
             calms: 1,
             flood: 4_000,
             silence: Duration::from_secs(2),
@@ -156,7 +156,7 @@ pub fn run(options: &Options, mut progress: impl FnMut(&str)) -> Result<Outcome>
         Ok((world.open() >= options.connections).then_some(()))
     })?;
     let flood = Flood::start(&lab, CLIENTS, Storm { rate: options.flood, seed: options.seed })?;
-    let mut operator = Operator::new(&mut lab, &names, Arc::clone(&world), options.idle);
+    let mut operator = Operator::new(&mut lab, &names, Arc::clone(&world), &flood, options.idle);
     let mut rng = Rng::with_seed(options.seed);
     let mut steered = || -> Result<()> {
         for step in Changes::new(options, names.len()) {

@@ -16,7 +16,7 @@ use super::{
     ledger::Binding,
     world::World,
 };
-use crate::{Lab, Process};
+use crate::{Flood, Lab, Process};
 
 /// Exit statuses of the command line.
 const DONE: Option<i32> = Some(0);
@@ -51,6 +51,7 @@ pub(super) struct Operator<'a> {
     lab: &'a mut Lab,
     services: &'a [String],
     world: Arc<World>,
+    flood: &'a Flood,
     idle: Duration,
     record: Record,
     /// When the connections of a drained server are to end.
@@ -62,10 +63,11 @@ impl<'a> Operator<'a> {
         lab: &'a mut Lab,
         services: &'a [String],
         world: Arc<World>,
+        flood: &'a Flood,
         idle: Duration,
     ) -> Self {
         let (record, emptying) = (Record::default(), Vec::new());
-        Self { lab, services, world, idle, record, emptying }
+        Self { lab, services, world, flood, idle, record, emptying }
     }
 
     /// Takes one step.
@@ -90,7 +92,7 @@ impl<'a> Operator<'a> {
                     self.say_again(&change)?;
                 }
             }
-            Step::Calm => self.calm()?,
+            Step::Calm => self.calm(),
         }
         self.record.open.push(self.world.open());
         Ok(())
@@ -206,14 +208,16 @@ impl<'a> Operator<'a> {
     }
 
     /// Waits until slots have settled because their old owners were silent,
-    /// but not for ever: there may be nothing to settle.
-    fn calm(&mut self) -> Result<()> {
+    /// but not for ever: there may be nothing to settle. Without the flood: its
+    /// ACKs cannot be told from those of a connection that was silent.
+    fn calm(&mut self) {
+        self.flood.pause(true);
         let before = self.logged().settled;
         let until = Instant::now() + self.idle * 2;
         while Instant::now() < until && self.logged().settled == before {
             self.pause(POLL * 10);
         }
-        Ok(())
+        self.flood.pause(false);
     }
 
     fn logged(&self) -> Logged {

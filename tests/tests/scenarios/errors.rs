@@ -17,7 +17,7 @@ fn run_fails(lab: &Lab, config: &str, before: &[&str], words: &[&str]) -> Result
     let mut line = before.to_vec();
     line.extend([&*sluice, "run", "--config", &path]);
     let process = lab.edge().spawn("wrong", line[0], &line[1..])?;
-    let outcome = process.wait(Duration::from_secs(15)).context("it should have failed")?;
+    let outcome = process.wait(Duration::from_secs(60)).context("it should have failed")?;
     ensure!(!outcome.success(), "it succeeded:\n{}", outcome.stdout);
     says(&outcome.stdout, words)
 }
@@ -38,6 +38,13 @@ fn config(lab: &Lab, interface: &str, tables: &str) -> String {
          {tables}\n",
         lab.bpffs().display()
     )
+}
+
+/// The lab's own configuration, changed.
+fn own_config(lab: &Lab, from: &str, to: &str) -> Result<String> {
+    let config = fs::read_to_string(lab.directory().join("sluice.toml"))?;
+    ensure!(config.contains(from), "no `{from}` in:\n{config}");
+    Ok(config.replace(from, to))
 }
 
 const WWW: &str = "[[service]]\nname = \"www\"\naddress = \"198.18.0.10:80\"\nmode = \"l2\"\n";
@@ -67,6 +74,60 @@ fn a_backend_of_the_wrong_family_is_refused() -> Result<()> {
     let lab = Lab::build().servers(0).prepare()?;
     let wrong = format!("{WWW}[[service.backend]]\naddress = \"[fd00:18:2::11]:80\"\n");
     run_fails(&lab, &config(&lab, "eth0", &wrong), &[], &["www", "[fd00:18:2::11]:80", "IPv4"])
+}
+
+#[test]
+fn another_program_on_the_interface_is_named() -> Result<()> {
+    let lab = Lab::build().servers(1).service(l2("www")).start()?;
+    let steering = lab.steering()?;
+    let id = format!("id {}", steering.program);
+    let words = ["eth0 already carries another XDP program", &id, "sluice detach", "ip link set"];
+    run_fails(&lab, &config(&lab, "eth0", WWW), &[], &words)?;
+    ensure!(lab.steering()? == steering);
+    lab.get_many("www", 50)?.all_answered()
+}
+
+#[test]
+fn pinned_maps_of_another_shape_are_named_with_the_setting() -> Result<()> {
+    let mut lab = Lab::build()
+        .servers(1)
+        .service(l2("www"))
+        .edge("flows = 1000\nring_pool = 400000")
+        .start()?;
+    lab.kill_sluice()?;
+    let steering = lab.steering()?;
+    let larger = own_config(&lab, "flows = 1000", "flows = 2000")?;
+    run_fails(&lab, &larger, &[], &["FLOWS", "1000 entries", "`flows = 1000`", "sluice detach"])?;
+    let larger = own_config(&lab, "400000", "500000")?;
+    run_fails(&lab, &larger, &[], &["RINGS", "`ring_pool = 400000`", "sluice detach"])?;
+
+    let other = lab.pins().join("v2/REASONS");
+    fs::remove_file(&other)?;
+    let path = other.to_string_lossy();
+    let args = ["map", "create", &path, "type", "hash", "key", "4", "value", "8", "entries", "8"];
+    lab.edge().run("bpftool", &[&args[..], &["name", "REASONS"]].concat())?.stdout()?;
+    let own = own_config(&lab, "", "")?;
+    run_fails(&lab, &own, &[], &["REASONS is a Hash", "sluice detach"])?;
+    // Nothing of all this was noticed by packets.
+    ensure!(lab.steering()? == steering);
+    lab.get_many("www", 50)?.all_answered()
+}
+
+#[test]
+fn a_newer_version_is_not_replaced() -> Result<()> {
+    let mut lab = Lab::build().servers(1).service(l2("www")).start()?;
+    lab.kill_sluice()?;
+    let steering = lab.steering()?;
+    fs::rename(lab.pins().join("v2"), lab.pins().join("v99"))?;
+    let own = own_config(&lab, "", "")?;
+    run_fails(&lab, &own, &[], &["v99", "newer version", "ABI 99", "sluice detach"])?;
+    ensure!(lab.steering()? == steering);
+    lab.get_many("www", 50)?.all_answered()?;
+    // The way out.
+    let path = lab.directory().join("sluice.toml");
+    lab.sluice(&["detach", "--config", &path.to_string_lossy()])?.stdout()?;
+    ensure!(lab.attached()?.is_none() && lab.pinned_files()? == 0);
+    lab.start_sluice(&[])
 }
 
 #[test]

@@ -20,3 +20,4 @@ mod reports;
 mod roles;
 mod trace;
 mod untouched;
+mod upgrade;

@@ -25,9 +25,11 @@ mod upkeep;
 mod ways;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
+
+use lb_common::abi::backend_state;
 
 use self::{ids::Ids, live::Live};
 pub(super) use self::{
@@ -38,6 +40,7 @@ pub(super) use self::{
 use super::{
     hops::Answer,
     pool::{Extent, Pool},
+    upgrade::Filled,
 };
 use crate::model::{Binding, BindingKey, Name, Stamp, StateError, SwitchState};
 
@@ -147,6 +150,20 @@ impl Plane {
     pub(super) fn bindings(&self) -> impl Iterator<Item = (&BindingKey, u16, bool)> {
         let reachable = |id| self.live.backends.get(usize::from(id)).reachable != 0;
         self.bindings.held().map(move |(key, id)| (key, id, reachable(id)))
+    }
+
+    /// What a packet would find.
+    pub(super) fn filled(&self) -> Filled {
+        let takes = |(key, id, reachable): &(&BindingKey, u16, bool)| {
+            let state = self.live.backends.get(usize::from(*id)).state;
+            let weighs = self.state.bindings.get(*key).is_some_and(|b| b.weight > 0);
+            *reachable && weighs && state == backend_state::SERVING
+        };
+        let takers: BTreeSet<_> =
+            self.bindings().filter(takes).map(|(key, ..)| key.clone()).collect();
+        let served: BTreeSet<_> = takers.iter().map(|key| &key.service).collect();
+        let without = self.state.services.keys().filter(|name| !served.contains(name));
+        Filled { without: without.cloned().collect(), takers }
     }
 
     /// Names by class index.

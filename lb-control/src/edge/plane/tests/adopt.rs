@@ -97,6 +97,25 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+/// When a process is killed.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Never,
+    /// After a commit.
+    After,
+    /// With some words of it written.
+    InCommit(u64),
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![
+        2 => Just(End::Never),
+        2 => Just(End::After),
+        1 => any::<u64>().prop_map(End::InCommit),
+        1 => Just(End::InCommit(u64::MAX)),
+    ]
+}
+
 /// Everything of the plane that must survive, and all that packets read.
 fn everything(site: &Site) -> String {
     let plane = site.plane();
@@ -144,17 +163,25 @@ proptest! {
     #[test]
     fn a_restart_finds_what_was_there(
         deltas in proptest::collection::vec(
-            (proptest::collection::vec(change(), 1..4), any::<bool>()), 1..30),
+            (proptest::collection::vec(change(), 1..4), end()), 1..30),
     ) {
         let mut site = Site::new(4000);
-        for (changes, restart) in deltas {
+        for (changes, end) in deltas {
+            if let End::InCommit(written) = end {
+                site.plane().pool.reclaim(|_| true);
+                let before = everything(&site);
+                site.die_in_commit(changes, written);
+                prop_assert_eq!(everything(&site), before, "half a commit can be seen");
+                check_addresses(&site);
+                continue;
+            }
             let before = everything(&site);
             if site.apply(changes).is_err() {
                 prop_assert_eq!(&everything(&site), &before, "a refusal changed something");
             }
             check_addresses(&site);
             check_server_ids(&site);
-            if restart {
+            if let End::After = end {
                 // Retired rings are free for a new process, which waited.
                 site.plane().pool.reclaim(|_| true);
                 let before = everything(&site);

@@ -46,6 +46,8 @@ enum Step {
     Close(u16),
     Sweep(u32),
     Restart,
+    /// Killed while it put a backend's share in, with some words of it written.
+    Die(u8, u16, u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -59,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0u16..300).prop_map(Step::Close),
         4 => (1u32..40).prop_map(Step::Sweep),
         1 => Just(Step::Restart),
+        1 => (0u8..5, 0u16..4, any::<u64>()).prop_map(|(b, w, bits)| Step::Die(b, w, bits)),
     ]
 }
 
@@ -96,6 +99,10 @@ fn take(site: &mut Site, owners: &mut Owners, step: &Step) -> bool {
         }
         Step::Sweep(seconds) => drop(site.sweep(seconds)),
         Step::Restart => site.restart(),
+        Step::Die(b, weight, written) => {
+            let change = bind("www", &backend(b), weight, Phase::Serve);
+            site.die_in_commit(vec![change], written);
+        }
     }
     true
 }

@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io,
     net::{IpAddr, SocketAddr},
-    os::fd::AsFd as _,
+    os::{fd::AsFd as _, unix::fs::FileExt as _},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -142,6 +142,17 @@ pub(super) struct Site {
     sequence: u64,
 }
 
+const PAGE: usize = 4096;
+/// What is stored at once.
+const WORD: usize = 8;
+
+/// A map's memory, up to the size of the largest.
+fn contents(file: &File) -> Vec<u8> {
+    let mut contents = vec![0; 9 << 20];
+    file.read_exact_at(&mut contents, 0).unwrap();
+    contents
+}
+
 fn sweeper() -> Sweeper {
     Sweeper::new(Duration::from_secs(u64::from(IDLE)), 10_000)
 }
@@ -214,6 +225,31 @@ impl Site {
         let plane = Plane::adopt(memory, self.grace.clone(), named).unwrap();
         self.plane = Mutex::new(plane);
         self.sweeper = sweeper();
+    }
+
+    /// Begins to apply changes and is killed before they are live: of what a
+    /// commit writes, any part may be there, as `written` says word by word, but
+    /// not its generation. A new process takes over.
+    pub(super) fn die_in_commit(&mut self, changes: Vec<Change>, written: u64) {
+        let before: Vec<_> = self.files.values().map(contents).collect();
+        // A refusal has written nothing that packets read.
+        let _ = self.apply(changes);
+        let mut number = 0;
+        for ((name, file), before) in self.files.iter().zip(before) {
+            let after = contents(file);
+            let pages = before.chunks(PAGE).zip(after.chunks(PAGE)).enumerate();
+            for (page, (before, after)) in pages.filter(|(_, (before, after))| before != after) {
+                let words = before.chunks(WORD).zip(after.chunks(WORD)).enumerate();
+                for (word, (before, _)) in words.filter(|(_, (before, after))| before != after) {
+                    number += 1;
+                    let stays = *name != maps::WORDS && written.rotate_left(number) & 1 == 1;
+                    if !stays {
+                        file.write_all_at(before, (page * PAGE + word * WORD) as u64).unwrap();
+                    }
+                }
+            }
+        }
+        self.restart();
     }
 
     /// Lets time pass, and makes a pass over the flows.

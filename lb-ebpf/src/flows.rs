@@ -93,9 +93,10 @@ pub fn carries(generation: Generation, backend: u32) -> bool {
 /// moves no connection; an entry that has seen FIN or RST begins anew.
 #[inline(always)]
 pub fn open(generation: Generation, segment: &Segment) -> Opening {
-    let (entry, lifetime, who) = match FLOWS.get_ptr_mut(&segment.key) {
+    let key = &segment.key;
+    let (entry, lifetime, who) = match FLOWS.get_ptr_mut(key) {
         Some(entry) => (entry, u32::MAX, owner::REMEMBERED),
-        None => match SYN_FLOWS.get_ptr_mut(&segment.key) {
+        None => match SYN_FLOWS.get_ptr_mut(key) {
             Some(entry) => (entry, SYN_LIFETIME_SECONDS, owner::BEGUN),
             None => return Opening::New,
         },

@@ -1,9 +1,9 @@
 //! Remembered flows: the connections that a change has put at risk, and UDP
 //! flows of services that track them.
 //!
-//! The first are read and written only while their service is moving, and only
-//! a SYN or an Initial creates an entry, so that a flood of anything else fills
-//! nothing.
+//! The first are read and written only on slots that a change has touched, while
+//! their service is moving. Only a SYN or an Initial creates an entry, so that a
+//! flood of anything else fills nothing.
 
 use aya_ebpf::{bindings::BPF_ANY, helpers::generated::bpf_ktime_get_coarse_ns};
 use lb_common::abi::{
@@ -21,7 +21,7 @@ use crate::{
 /// A SYN older than this is forgotten: its handshake is over or was given up.
 const SYN_LIFETIME_SECONDS: u32 = 60;
 
-/// What a new connection on a moving service does.
+/// What a new connection on a slot that moves does.
 pub enum Opening {
     /// The SYN of a connection that is there already: its backend.
     Known(u32),
@@ -218,10 +218,11 @@ pub fn track(key: &FlowKey, backend: u32) {
     trace::note(|t| t.owner = owner::CURRENT);
 }
 
-/// Whether the service has connections at risk.
+/// Whether connections of this slot may be at risk: its service is moving, and
+/// the slot has been part of it.
 #[inline(always)]
-pub fn moving(service: &Service) -> bool {
+pub fn moving(service: &Service, slot: Slot) -> bool {
     let moving = service.flags & service_flags::MOVING != 0;
     trace::note(|t| t.moving = moving.into());
-    moving
+    moving && slot.touched
 }

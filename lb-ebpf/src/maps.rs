@@ -12,7 +12,7 @@ use lb_common::abi::{
     Backend, BackendCounters, CLASSES, ClassCounters, ClassRange, Config, DEFAULT_FLOWS,
     DEFAULT_RING_POOL, DEFAULT_SYN_FLOWS, DEFAULT_UDP_FLOWS, FlowEntry, FlowKey, LOOKUP_BUCKET,
     LOOKUP_SLOTS, LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES, MAX_SERVICES, Name, Policy, Reason,
-    Service, ServiceCounters, TRACES_BYTES, Trace, words,
+    RingSlot, Service, ServiceCounters, TRACES_BYTES, Trace, words,
 };
 
 /// One bucket of the lookup table.
@@ -42,7 +42,8 @@ pub static CLASS_NAMES: Array<Name> = Array::with_max_entries(2 * CLASSES, BPF_F
 
 /// Sized by the loader, like the three below.
 #[map]
-pub static RINGS: Array<[u32; 2]> = Array::with_max_entries(DEFAULT_RING_POOL / 2, BPF_F_MMAPABLE);
+pub static RINGS: Array<[RingSlot; 2]> =
+    Array::with_max_entries(DEFAULT_RING_POOL / 2, BPF_F_MMAPABLE);
 #[map]
 pub static FLOWS: HashMap<FlowKey, FlowEntry> = HashMap::with_max_entries(DEFAULT_FLOWS, 0);
 #[map]

@@ -139,7 +139,7 @@ fn choose(
             Ok((owner(generation, frame, packet, target, slot), established(packet)))
         }
         Part::Opens => {
-            let moving = flows::moving(service);
+            let moving = flows::moving(service, slot);
             if moving && let Some(backend) = known(generation, frame, packet, target, slot) {
                 return Ok((backend, Reason::ForwardEstablished));
             }
@@ -186,7 +186,7 @@ fn owner(generation: Generation, frame: Frame, packet: &Packet, target: Target, 
         trace::note(|t| t.owner = owner::SERVER_ID);
         return backend;
     }
-    if flows::moving(target.service) {
+    if flows::moving(target.service, slot) {
         return flows::owner(&flows::key(packet), packet, slot);
     }
     trace::note(|t| t.owner = owner::SETTLED);

@@ -25,6 +25,8 @@ pub struct Slot {
     pub current: u32,
     /// Owns the connections that nobody remembers.
     pub settled: u32,
+    /// While the service is moving: flows of this slot may be remembered.
+    pub touched: bool,
 }
 
 /// A word of run-time state; 0 when it cannot be read.
@@ -188,10 +190,14 @@ pub fn ring_slot(service: &Service, hash: u64) -> Result<Slot, Reason> {
     let index = service.ring_offset + number;
     let pair = RINGS.get(index >> 1).ok_or(Reason::Inconsistent)?;
     let slot = if index & 1 == 0 { pair[0] } else { pair[1] };
-    let slot = Slot { current: slot & 0xffff, settled: slot >> 16 };
     trace::note(|t| {
         t.slot = number;
-        (t.current, t.settled) = (slot.current as u16, slot.settled as u16);
+        (t.current, t.settled) = (slot.current(), slot.settled());
+        t.touched = slot.is_touched().into();
     });
-    Ok(slot)
+    Ok(Slot {
+        current: slot.current().into(),
+        settled: slot.settled().into(),
+        touched: slot.is_touched(),
+    })
 }

@@ -15,6 +15,7 @@ mod counters;
 pub mod decap;
 mod flow;
 mod reason;
+mod slot;
 mod tables;
 mod trace;
 
@@ -25,6 +26,7 @@ pub use config::{
 pub use counters::{BackendCounters, ClassCounters, ServiceCounters};
 pub use flow::{FlowEntry, FlowKey, flow_state};
 pub use reason::{Fate, Reason};
+pub use slot::RingSlot;
 pub use tables::{
     Backend, ClassRange, LookupKey, LookupSlot, Name, Policy, Service, TCP_AND_UDP, backend_state,
     lookup_flags, mode, policy, role, service_flags,
@@ -55,7 +57,7 @@ pub mod maps {
     pub const SERVICE_NAMES: &str = "SERVICE_NAMES";
     /// `Array<Name>`, double, mmapable; class names, read by the control side only.
     pub const CLASS_NAMES: &str = "CLASS_NAMES";
-    /// `Array<[u32; 2]>`, mmapable: a pool of ring slots, two in each element.
+    /// `Array<[RingSlot; 2]>`, mmapable: a pool of ring slots, two in each element.
     pub const RINGS: &str = "RINGS";
     /// `HashMap<FlowKey, FlowEntry>`: flows that a change has put at risk.
     pub const FLOWS: &str = "FLOWS";
@@ -84,8 +86,8 @@ pub mod maps {
 
 /// Services an edge can hold.
 pub const MAX_SERVICES: u32 = 4096;
-/// Bindings an edge can hold; id 0 means "no backend".
-pub const MAX_BACKENDS: u32 = 65_536;
+/// Binding ids; 0 means "no backend". As many as a [`RingSlot`] has bits for.
+pub const MAX_BACKENDS: u32 = 32_768;
 /// Classes, the default class included.
 pub const CLASSES: u32 = 64;
 /// The class of clients that no configured class matches.

@@ -11,6 +11,7 @@ fn sizes_are_the_documented_ones() {
     assert_eq!(size_of::<Service>(), 64);
     assert_eq!(size_of::<Backend>(), 64);
     assert_eq!(size_of::<Policy>(), 16);
+    assert_eq!(size_of::<RingSlot>(), 4);
     assert_eq!(size_of::<ClassRange>(), 24);
     assert_eq!(size_of::<Name>(), 64);
     assert_eq!(size_of::<Config>(), 592);
@@ -34,7 +35,7 @@ fn fields_leave_no_padding() {
     assert_eq!(16 + 16 + 2 + 2 + 1 + 3, size_of::<FlowKey>());
     assert_eq!(2 + 2 + 4, size_of::<FlowEntry>());
     assert_eq!(
-        8 * 2 + 16 * 2 + 2 * 2 + 4 + 8 + 4 * 4 + 8 + 2 * 2 + 4 * 4 + 2 + 6 + 4,
+        8 * 2 + 16 * 2 + 2 * 2 + 4 + 8 + 4 * 4 + 8 + 2 * 2 + 4 * 4 + 2 + 6 + 1 + 3,
         size_of::<Trace>()
     );
 }
@@ -63,6 +64,28 @@ fn reasons_are_dense_and_named_once() {
     for (index, reason) in Reason::ALL.iter().enumerate() {
         assert_eq!(*reason as usize, index);
         assert_eq!(Reason::ALL.iter().filter(|r| r.name() == reason.name()).count(), 1);
+    }
+}
+
+#[test]
+fn a_ring_slot_is_one_word() {
+    assert_eq!(RingSlot::default(), RingSlot(0));
+    assert_eq!(RingSlot::new(0x1234, 0x1234), RingSlot(0x1234_1234));
+    assert_eq!(RingSlot::new(0x7fff, 1), RingSlot(0xffff_0001));
+    assert_eq!(RingSlot::new(2, 2).touched_if(true), RingSlot(0x8002_0002));
+    assert_eq!(RingSlot::new(2, 2).touched_if(true).touched_if(false), RingSlot(0x8002_0002));
+}
+
+#[test]
+fn every_id_fits_a_ring_slot() {
+    let last = (MAX_BACKENDS - 1) as u16;
+    for (settled, current) in [(0, 0), (0, last), (last, 0), (last, last), (1, 2)] {
+        for touched in [false, true] {
+            let slot = RingSlot::new(settled, current).touched_if(touched);
+            assert_eq!((slot.settled(), slot.current()), (settled, current));
+            assert_eq!(slot.differs(), settled != current);
+            assert_eq!(slot.is_touched(), touched || settled != current);
+        }
     }
 }
 

@@ -69,5 +69,7 @@ pub struct Trace {
     pub bytes: u16,
     /// Ethernet address of the next hop.
     pub dst_mac: [u8; 6],
-    pub reserved: [u8; 4],
+    /// 1 when the slot is touched.
+    pub touched: u8,
+    pub reserved: [u8; 3],
 }

@@ -5,7 +5,7 @@ use aya::maps::{MapInfo, MapType};
 use lb_common::abi::{
     Backend, BackendCounters, CLASSES, ClassCounters, ClassRange, Config, FlowEntry, FlowKey,
     LOOKUP_BUCKET, LOOKUP_SLOTS, LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES, MAX_SERVICES, Name,
-    Policy, Reason, Service, ServiceCounters, TRACES_BYTES, maps, words,
+    Policy, Reason, RingSlot, Service, ServiceCounters, TRACES_BYTES, maps, words,
 };
 
 use crate::config::EdgeSettings;
@@ -89,7 +89,7 @@ pub(super) fn shapes(settings: &EdgeSettings) -> [(&'static str, Shape); 19] {
         (maps::CLASS_RANGES, Shape::table::<ClassRange>(2 * MAX_CLASS_RANGES)),
         (maps::SERVICE_NAMES, Shape::table::<Name>(2 * MAX_SERVICES)),
         (maps::CLASS_NAMES, Shape::table::<Name>(2 * CLASSES)),
-        (maps::RINGS, Shape::table::<[u32; 2]>(settings.ring_pool / 2)),
+        (maps::RINGS, Shape::table::<[RingSlot; 2]>(settings.ring_pool / 2)),
         (maps::FLOWS, Shape::of::<FlowKey, FlowEntry>(MapType::Hash, settings.flows)),
         (maps::SYN_FLOWS, Shape::of::<FlowKey, FlowEntry>(MapType::LruHash, settings.syn_flows)),
         (maps::UDP_FLOWS, Shape::of::<FlowKey, FlowEntry>(MapType::LruHash, settings.udp_flows)),

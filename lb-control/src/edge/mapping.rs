@@ -12,7 +12,8 @@ use std::{
 };
 
 use lb_common::abi::{
-    Backend, ClassRange, Config, FlowEntry, FlowKey, LookupSlot, Name, Policy, Service, Trace,
+    Backend, ClassRange, Config, FlowEntry, FlowKey, LookupSlot, Name, Policy, RingSlot, Service,
+    Trace,
 };
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -24,14 +25,14 @@ pub(super) unsafe trait Plain: Copy + Default + PartialEq + 'static {}
 
 macro_rules! plain {
     ($($type:ty),+) => {
-        // SAFETY: integers, or `repr(C)` without padding and made of integers
-        // and arrays of them (asserted by lb-common's layout tests).
+        // SAFETY: integers, or `repr(C)` or `repr(transparent)` without padding
+        // and made of integers and arrays of them (asserted by lb-common's layout tests).
         $(unsafe impl Plain for $type {})+
     };
 }
 plain!(
-    u32, u64, Backend, ClassRange, Config, LookupSlot, Name, Policy, Service, FlowKey, FlowEntry,
-    Trace
+    u32, u64, Backend, ClassRange, Config, LookupSlot, Name, Policy, RingSlot, Service, FlowKey,
+    FlowEntry, Trace
 );
 
 /// The value that these bytes are; `None` when they are too few.

@@ -4,7 +4,7 @@ use std::{io, os::fd::BorrowedFd};
 
 use lb_common::abi::{
     Backend, CLASSES, ClassRange, Config, LOOKUP_SLOTS, LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES,
-    MAX_SERVICES, Name, Policy, Service, maps, words,
+    MAX_SERVICES, Name, Policy, RingSlot, Service, maps, words,
 };
 
 use super::mapping::{Plain, Region};
@@ -13,7 +13,7 @@ use super::mapping::{Plain, Region};
 #[derive(Debug)]
 pub(super) struct Memory {
     pub words: Region<u64>,
-    pub rings: Region<u32>,
+    pub rings: Region<RingSlot>,
     pub config: Region<Config>,
     pub lookup: Region<LookupSlot>,
     pub services: Region<Service>,

@@ -304,8 +304,8 @@ fn forget(
     let table = which.of(&ward.flows);
     let Some(taken) = table.take(key)? else { return Ok(None) };
     let as_judged = match why {
-        // Silence is over when it spoke.
-        None => taken == *judged,
+        // Silence is over when it spoke, and a slot may have been touched.
+        None | Some(Needless::Untouched) => taken == *judged,
         Some(_) => taken.backend == judged.backend,
     };
     if as_judged {

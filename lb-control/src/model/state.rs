@@ -106,9 +106,9 @@ impl SwitchState {
     pub const MAX_RING: u32 = 1 << 20;
     /// The most services, as the XDP edge's maps are laid out.
     pub const MAX_SERVICES: usize = lb_common::abi::MAX_SERVICES as usize;
-    /// The most bindings, as the XDP edge's maps are laid out (id 0 is none,
-    /// and an id rests before it is used again).
-    pub const MAX_BINDINGS: usize = 32_768;
+    /// The most bindings: half of the ids that the XDP edge has, since an id
+    /// rests before it is used again and all may be replaced at once.
+    pub const MAX_BINDINGS: usize = lb_common::abi::MAX_BACKENDS as usize / 2;
     /// The most different prefix lengths that services have.
     pub const MAX_PREFIX_LENGTHS: usize = lb_common::abi::MAX_PREFIX_LENGTHS;
     /// The most classes beside the default class.

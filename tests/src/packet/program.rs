@@ -19,7 +19,7 @@ use lb_common::abi::{
 };
 use memmap2::{MmapMut, MmapOptions};
 
-use super::world::{World, octets};
+use super::world::{Slot, World, octets};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("SLUICE_OBJECTS"), "/sluice-xdp"));
 
@@ -149,11 +149,13 @@ impl Program {
         for (id, service) in world.services.iter().enumerate() {
             let id = id as u32;
             self.services.put(base(MAX_SERVICES) + id, &[service.row(ring)]);
-            let slots: Vec<u32> = service
-                .slots
-                .iter()
-                .map(|&[current, settled]| u32::from(current) | (u32::from(settled) << 16))
-                .collect();
+            // As the ABI says it, written down once more.
+            let word = |slot: &Slot| {
+                u32::from(slot.touched) << 31
+                    | u32::from(slot.settled) << 16
+                    | u32::from(slot.current)
+            };
+            let slots: Vec<u32> = service.slots.iter().map(word).collect();
             self.rings.put(ring, &slots);
             ring += (slots.len() as u32).next_multiple_of(2);
             for server in service.servers() {

@@ -173,7 +173,8 @@ fn a_server_id_survives_a_change_of_address() {
 fn the_second_flight_of_a_handshake_stays_with_its_server() {
     let (old, new) = (server(1).quic(&[1, 1]), server(2).quic(&[2, 2]));
     let world = World::new().service(Service::l2(VIP).quic(2).slot(&new, &old));
-    let second = |id: u8| long(CLIENT, 1, 0, &[0x05, id, id, 9, 9, 9, 9, 9]);
+    let named = |id: u8| [0x05, id, id, 9, 9, 9, 9, 9, 9];
+    let second = |id: u8| long(CLIENT, 1, 0, &named(id)[..8]);
     let mut program = Program::load().unwrap();
     play(
         &mut program,
@@ -182,6 +183,18 @@ fn the_second_flight_of_a_handshake_stays_with_its_server() {
                 .transmits(ForwardEstablished, &to(&second(1), 1)),
             case("a first flight", &world, &long(CLIENT, 1, 0, &RANDOM))
                 .transmits(ForwardNew, &to(&long(CLIENT, 1, 0, &RANDOM), 2)),
+        ],
+    );
+    // A slot that was not touched has nobody's connections but its own server's.
+    let ring = Service::l2(VIP).quic(2).slot(&new, &new).keeps(&old).moving_elsewhere();
+    let untouched = World::new().service(ring);
+    play(
+        &mut program,
+        [
+            case("an Initial begins", &untouched, &second(2))
+                .transmits(ForwardNew, &to(&second(2), 2)),
+            case("a short header names its server", &untouched, &short(CLIENT, &named(1)))
+                .transmits(ForwardEstablished, &to(&short(CLIENT, &named(1)), 1)),
         ],
     );
 }

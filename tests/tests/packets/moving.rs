@@ -215,6 +215,48 @@ fn reuse_of_a_port_on_a_settled_slot_is_forgotten() {
 }
 
 #[test]
+fn a_slot_that_was_not_touched_is_as_at_rest() {
+    let mut program = load();
+    let moved = change(server(2), server(1));
+    // The same flow's slot, after something else has moved.
+    let elsewhere = Service::l2(VIP).slot(&server(3), &server(3)).moving_elsewhere();
+    let elsewhere = World::new().service(elsewhere.keeps(&server(1)).keeps(&server(2)));
+    play(
+        &mut program,
+        [
+            begins("SYN", &moved, flow().syn(), 2),
+            belongs("ACK", &moved, flow().ack(1), 2),
+            belongs("no table is asked for its data", &elsewhere, flow().ack(2), 3),
+            begins("nor for a SYN", &elsewhere, flow().syn(), 3),
+            belongs("nor for its end", &elsewhere, flow().rst(), 3),
+        ],
+    );
+    let open = Remembered { backend: 2, closing: false, promoted: true };
+    assert_eq!(remembered(&program), Some(open), "nothing was written either");
+    assert_eq!(program.remembered_flows(), 1);
+    assert_eq!(program.backend_counters(3).untracked, 0);
+    assert_eq!(program.service_counters(0).remembered, 1);
+    // A slot that moved once and came back is asked for, for as long as it is touched.
+    let back = Service::l2(VIP).slot(&server(3), &server(3)).moving();
+    let back = World::new().service(back.keeps(&server(2)));
+    play(&mut program, [belongs("touched", &back, flow().ack(3), 2)]);
+}
+
+#[test]
+fn slots_are_touched_one_by_one() {
+    let mut program = load();
+    let ring = Service::l2(VIP).slot(&server(2), &server(2)).slot(&server(3), &server(1));
+    let world = World::new().service(ring);
+    program.commit(&world);
+    for port in 1..=200u16 {
+        program.run(&tcp(&format!("198.51.100.7:{port}"), VIP).syn().bytes());
+    }
+    let [rest, moving] = [2, 3].map(|id| program.backend_counters(id).new_connections);
+    assert!(rest > 60 && moving > 60 && rest + moving == 200, "{rest} and {moving}");
+    assert_eq!(program.remembered_flows() as u64, moving);
+}
+
+#[test]
 fn what_is_not_a_syn_fills_nothing() {
     let mut program = load();
     program.commit(&change(server(2), server(1)));

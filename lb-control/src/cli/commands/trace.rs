@@ -81,6 +81,14 @@ fn line(report: &Report) -> String {
     )
 }
 
+fn state(report: &Report) -> &'static str {
+    match (report.moving, report.touched) {
+        (false, _) => "at rest",
+        (true, false) => "moving, this slot at rest",
+        (true, true) => "moving",
+    }
+}
+
 fn explained(report: &Report) -> Table {
     let mut table = Table::new(&["WHAT", "IS"]);
     let mut row = |what: &str, is: Option<String>| {
@@ -90,13 +98,7 @@ fn explained(report: &Report) -> Table {
     row("flow", Some(format!("{} > {} {}", report.client, report.address, report.protocol)));
     row("generation", Some(report.generation.to_string()));
     row("service", report.service.clone());
-    row(
-        "state",
-        report
-            .service
-            .as_ref()
-            .map(|_| (if report.moving { "moving" } else { "at rest" }).to_owned()),
-    );
+    row("state", report.service.as_ref().map(|_| state(report).to_owned()));
     row("class", report.class.clone());
     let refused = crate::cli::human::percent(report.refused_percent);
     row("refused", report.class.as_ref().map(|_| refused));

@@ -15,7 +15,6 @@ use super::{
     Plane, Ring, Track,
     ids::Ids,
     live::Live,
-    rings,
     rows::{backend_of, name_of, policy_of, service_of},
 };
 use crate::{
@@ -162,8 +161,7 @@ fn adopt_rings(
                 return Err(broken(format!("the ring of service `{name}` is out of bounds")));
             }
             let slots = live.rings.read(offset as usize, len as usize);
-            track.differing =
-                slots.iter().any(|&slot| rings::settled(slot) != rings::current(slot));
+            track.differing = slots.iter().any(|slot| slot.differs());
             track.ring = Some(Ring { extent: Extent::of_ring(offset, len), len });
         }
         tracks.insert(name.clone(), track);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lb_common::{
-    abi::{CLASSES, Config, DEFAULT_CLASS, Service, features, service_flags},
+    abi::{CLASSES, Config, DEFAULT_CLASS, RingSlot, Service, features, service_flags},
     ring::{self, Seat},
 };
 
@@ -201,7 +201,9 @@ impl Plane {
         ring::fill(&self.seats(name), &mut current);
         let previous = self.ring_slots(name, len);
         let settles = self.state.services.get(name)?.settles();
-        let turn = rings::turn(&previous, &current, |id| settles && self.bindings.is_held(id));
+        let tracking = self.tracks.get(name)?.tracking;
+        let owns = |id| settles && self.bindings.is_held(id);
+        let turn = rings::turn(&previous, &current, tracking, owns);
         self.put_ring(name, extent, turn)
     }
 
@@ -228,7 +230,7 @@ impl Plane {
     }
 
     /// The slots of a service's ring; empty when it has none of that length.
-    pub(super) fn ring_slots(&self, name: &Name, len: u32) -> Vec<u32> {
+    pub(super) fn ring_slots(&self, name: &Name, len: u32) -> Vec<RingSlot> {
         match self.tracks.get(name).and_then(|track| track.ring) {
             Some(ring) if ring.len == len => {
                 self.live.rings.read(ring.extent.offset as usize, len as usize)

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use lb_common::{
-    abi::{Config, FlowKey, LookupKey, Service, role, service_flags},
+    abi::{Config, FlowKey, LookupKey, RingSlot, Service, role, service_flags},
     hash,
 };
 
@@ -12,7 +12,7 @@ use super::{Plane, unmapped};
 impl Plane {
     /// The service that a flow belongs to and the flow's ring slot; `None`
     /// when nothing serves it.
-    pub(super) fn slot_of(&self, flow: &FlowKey) -> Option<(u16, u32)> {
+    pub(super) fn slot_of(&self, flow: &FlowKey) -> Option<(u16, RingSlot)> {
         let service = self.service_of(flow)?;
         let row = self.live.services.get(usize::from(service));
         if row.ring_len == 0 {

@@ -8,7 +8,8 @@ use std::{
 
 use lb_common::{
     abi::{
-        Backend, ClassRange, Config, LookupKey, LookupSlot, Name, Policy, Service, copy_base, words,
+        Backend, ClassRange, Config, LookupKey, LookupSlot, Name, Policy, RingSlot, Service,
+        copy_base, words,
     },
     lookup,
 };
@@ -27,7 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Live {
     words: Region<u64>,
-    pub rings: Region<u32>,
+    pub rings: Region<RingSlot>,
     pub config: DoubleTable<Config>,
     pub services: DoubleTable<Service>,
     pub backends: DoubleTable<Backend>,

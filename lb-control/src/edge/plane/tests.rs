@@ -2,3 +2,4 @@ mod adopt;
 mod at_risk;
 mod refuse;
 mod site;
+mod touched;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use lb_common::abi::{Config, FlowEntry, FlowKey, service_flags};
 
-use super::{Plane, rings, site::Site};
+use super::{Plane, Track, rings, site::Site};
 use crate::{
     edge::{grace::Ticket, neighbors::NextHop, pool::Extent},
     model::{Name, Udp},
@@ -36,6 +36,8 @@ pub(in crate::edge) enum Needless {
     /// It would go to the same backend without being remembered, whether it
     /// is a connection or a new attempt at one.
     AtHome,
+    /// No packet asks for flows of its slot.
+    Untouched,
 }
 
 impl Plane {
@@ -77,8 +79,10 @@ impl Plane {
         if !self.bindings.is_held(entry.backend) {
             return Err(Needless::NoBackend);
         }
-        let at_home =
-            rings::current(slot) == entry.backend && rings::settled(slot) == entry.backend;
+        if !slot.is_touched() {
+            return Err(Needless::Untouched);
+        }
+        let at_home = slot.current() == entry.backend && slot.settled() == entry.backend;
         if at_home { Err(Needless::AtHome) } else { Ok(service) }
     }
 
@@ -127,8 +131,7 @@ impl Plane {
         for (name, track) in self.tracks.iter().filter(|(_, track)| track.differing) {
             let Some(ring) = track.ring else { continue };
             let slots = self.ring_slots(name, ring.len);
-            let differs = |&&slot: &&u32| rings::settled(slot) != rings::current(slot);
-            owners.extend(slots.iter().filter(differs).map(|&slot| rings::settled(slot)));
+            owners.extend(slots.iter().filter(|s| s.differs()).map(|s| s.settled()));
         }
         let since = |id| (id, self.moved_away.get(&id).copied().unwrap_or_default());
         owners.into_iter().map(since).collect()
@@ -161,15 +164,16 @@ impl Plane {
     /// Gives the slots of `owners` to those who take their new connections.
     /// Tries again later when the pool has no room.
     fn settle(&mut self, name: &Name, owners: &[u16]) -> Option<Extent> {
-        let len = self.tracks.get(name)?.ring?.len;
+        let &Track { ring, tracking, .. } = self.tracks.get(name)?;
+        let len = ring?.len;
         let previous = self.ring_slots(name, len);
-        if !previous.iter().any(|&slot| owners.contains(&rings::settled(slot))) {
+        if !previous.iter().any(|slot| owners.contains(&slot.settled())) {
             return None;
         }
         let extent = self.room(len)?;
-        let current: Vec<_> = previous.iter().map(|&slot| rings::current(slot)).collect();
+        let current: Vec<_> = previous.iter().map(|slot| slot.current()).collect();
         let owns = |id| self.bindings.is_held(id) && !owners.contains(&id);
-        let turn = rings::turn(&previous, &current, owns);
+        let turn = rings::turn(&previous, &current, tracking, owns);
         let retired = self.put_ring(name, Some(extent), turn);
         self.set_service(name);
         retired

@@ -46,6 +46,8 @@ pub struct Report {
     pub service: Option<String>,
     /// The service has connections at risk.
     pub moving: bool,
+    /// And so may this slot; others are as at rest.
+    pub touched: bool,
     /// Of a packet that asked for admission.
     pub class: Option<String>,
     /// Share that the class is refused, in percent, and whether this flow is

@@ -109,6 +109,7 @@ impl Names {
             },
             generation: trace.generation,
             moving: trace.moving != 0,
+            touched: trace.moving != 0 && trace.touched != 0,
             class: self.class(trace.class),
             refused_percent: trace.threshold as f64 * 100.0 / (1u64 << 32) as f64,
             slot: has_slot.then_some(trace.slot),

@@ -19,6 +19,8 @@ struct Plan {
     v6_servers: bool,
     /// Slots, current and settled, as indices of servers; beyond them: nobody.
     slots: Vec<[usize; 2]>,
+    /// Of each slot, whether flows may be remembered on it.
+    touched: Vec<bool>,
     quic: bool,
 }
 
@@ -102,13 +104,15 @@ fn plan(random: &mut Random, v6: bool, address: &str, prefix: Option<u8>, next: 
     let count = 1 + random.below(3);
     let servers = (0..count).map(|_| std::mem::replace(next, *next + 1)).collect();
     let settled = |random: &mut Random| random.below(count + 1);
-    let slots = (0..[0, 1, 7, 31][random.below(4)])
+    let slots: Vec<_> = (0..[0, 1, 7, 31][random.below(4)])
         .map(|_| {
             let owner = settled(random);
             [owner, owner]
         })
         .collect();
-    Plan { service, servers, v6_servers: if tunnel { random.one_in(2) } else { v6 }, slots, quic }
+    let touched = vec![false; slots.len()];
+    let v6_servers = if tunnel { random.one_in(2) } else { v6 };
+    Plan { service, servers, v6_servers, slots, touched, quic }
 }
 
 impl Plan {
@@ -131,8 +135,14 @@ impl Plan {
         for server in &servers {
             service = service.keeps(server);
         }
+        // At rest now and then; the bits of before then mean nothing.
+        let rested = random.one_in(8);
+        for (touched, [current, settled]) in self.touched.iter_mut().zip(&self.slots) {
+            *touched = current != settled || *touched && !rested;
+        }
+        let service = service.touched(|slot| self.touched[slot]);
         // What was remembered counts for as long as a service is moving.
-        if random.one_in(2) { service.moving() } else { service }
+        if random.one_in(2) { service.moving_elsewhere() } else { service }
     }
 
     fn server(&self, random: &mut Random, id: u8) -> Server {

@@ -10,7 +10,7 @@ use lb_common::{
 use super::{Entry, Model, Packet};
 use crate::packet::{
     Server, Service, World,
-    world::{FLOW_KEY, octets},
+    world::{FLOW_KEY, Slot, octets},
 };
 
 /// Where a packet from a client goes.
@@ -97,11 +97,12 @@ impl Model {
             flow
         };
         let slot = hash::ring_slot(place, service.slots.len() as u32);
-        let [current, settled] = service.slots[slot as usize];
+        let Slot { current, settled, touched } = service.slots[slot as usize];
         let quoted = packet.quote.is_some();
         let established = if quoted { Reason::ForwardIcmp } else { Reason::ForwardEstablished };
         let quic = service.has(service_flags::QUIC);
-        let moving = service.has(service_flags::MOVING);
+        // A slot that the movement has not touched is as at rest.
+        let moving = service.has(service_flags::MOVING) && touched;
         if packet.protocol == 17 && !quic {
             return self.datagram(world, target, current, established);
         }

@@ -15,6 +15,7 @@ use lb_common::{
     lookup::Table,
 };
 
+pub(super) use self::service::Slot;
 pub use self::{
     server::{Server, nobody, server, server6},
     service::{Refusal, Service},

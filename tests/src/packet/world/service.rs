@@ -24,9 +24,23 @@ pub struct Service {
     flags: u16,
     pub(in crate::packet) server_id_len: u8,
     pub(in crate::packet) servers: Vec<Server>,
-    /// Binding ids, current and settled.
-    pub(in crate::packet) slots: Vec<[u16; 2]>,
+    pub(in crate::packet) slots: Vec<Slot>,
     refusals: Vec<(u32, Refusal)>,
+}
+
+/// A ring slot, in binding ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::packet) struct Slot {
+    pub(in crate::packet) current: u16,
+    pub(in crate::packet) settled: u16,
+    /// Flows of this slot may be remembered.
+    pub(in crate::packet) touched: bool,
+}
+
+impl Slot {
+    fn new(current: u16, settled: u16) -> Self {
+        Self { current, settled, touched: current != settled }
+    }
 }
 
 /// Which share of new connections is refused, and how.
@@ -149,9 +163,9 @@ impl Service {
 
     /// Adds a slot to the ring; a service with one slot sends every flow there.
     pub fn slot(mut self, current: &Server, settled: &Server) -> Self {
-        self.slots.push([current.id, settled.id]);
+        self.slots.push(Slot::new(current.id, settled.id));
         if current.id != settled.id {
-            self = self.moving();
+            self = self.flag(service_flags::MOVING);
         }
         self.keeps(current).keeps(settled)
     }
@@ -171,9 +185,9 @@ impl Service {
             ring
         });
         if owners[0] != owners[1] {
-            self = self.moving();
+            self = self.flag(service_flags::MOVING);
         }
-        self.slots = owners[0].iter().zip(&owners[1]).map(|(&c, &s)| [c, s]).collect();
+        self.slots = owners[0].iter().zip(&owners[1]).map(|(&c, &s)| Slot::new(c, s)).collect();
         current.iter().chain(settled).fold(self, Self::keeps)
     }
 
@@ -185,9 +199,23 @@ impl Service {
         self
     }
 
-    /// Has remembered flows, though every slot is settled.
-    pub fn moving(self) -> Self {
+    /// Has remembered flows on every slot so far, though they may be settled.
+    pub fn moving(mut self) -> Self {
+        self.slots.iter_mut().for_each(|slot| slot.touched = true);
+        self.moving_elsewhere()
+    }
+
+    /// Has remembered flows, but none on slots that are settled.
+    pub fn moving_elsewhere(self) -> Self {
         self.flag(service_flags::MOVING)
+    }
+
+    /// Touches the slots for which this holds, by their number.
+    pub(in crate::packet) fn touched(mut self, is_touched: impl Fn(usize) -> bool) -> Self {
+        for (number, slot) in self.slots.iter_mut().enumerate() {
+            slot.touched |= is_touched(number);
+        }
+        self
     }
 
     /// Refuses a share of the clients that no class matches.

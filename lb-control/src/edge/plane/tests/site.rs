@@ -29,7 +29,7 @@ use crate::{
         flows::{Cursor, FlowTable, Flows},
         grace::{Grace, Ticket},
         memory::Memory,
-        plane::{Plane, Refusal, mapped, rings, unmapped},
+        plane::{Plane, Refusal, mapped, unmapped},
         sweep::{Sweeper, Tally, Ward},
     },
     model::{
@@ -277,8 +277,8 @@ impl Site {
         }
         let slot = hash::ring_slot(self.plane().place_of(flow, &row), row.ring_len);
         let slot = self.view.rings.get((row.ring_offset + slot) as usize);
-        let (current, settled) = (rings::current(slot), rings::settled(slot));
-        let moving = row.flags & service_flags::MOVING != 0;
+        let (current, settled) = (slot.current(), slot.settled());
+        let moving = row.flags & service_flags::MOVING != 0 && slot.is_touched();
         let id = match (moving, kind) {
             (false, Kind::Syn) => current,
             (false, _) => settled,

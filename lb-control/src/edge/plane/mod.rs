@@ -3,7 +3,7 @@
 //! | room | what is in it |
 //! | --- | --- |
 //! | [`plan`] | everything of a delta that can fail, before anything is touched |
-//! | [`apply`] | everything of it that cannot |
+//! | [`apply`], [`build`] | everything of it that cannot, and rings |
 //! | [`adopt`] | the same state again, from the maps alone |
 //! | [`upkeep`] | commits without a delta: settling, coming to rest, next hops |
 //! | [`find`] | whose a flow is, as packets find it |
@@ -12,6 +12,7 @@
 
 mod adopt;
 mod apply;
+mod build;
 mod find;
 mod ids;
 mod journal;
@@ -25,6 +26,7 @@ mod upkeep;
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::Range,
 };
 
 use self::{ids::Ids, live::Live};
@@ -75,6 +77,14 @@ pub(super) enum Refusal {
 struct Ring {
     extent: Extent,
     len: u32,
+}
+
+impl Ring {
+    /// Where its slots are in the pool.
+    fn slots(self) -> Range<usize> {
+        let first = self.extent.offset as usize;
+        first..first + self.len as usize
+    }
 }
 
 /// What the edge knows of a service beyond the model.

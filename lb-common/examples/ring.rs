@@ -1,6 +1,5 @@
 //! Measures ways to fill a ring: build time, evenness, and slots that move
-//! between two backends that were there before and after, when one backend is
-//! added or removed.
+//! although they need not, when a backend is added, removed or weighed anew.
 //!
 //! ```text
 //! cargo run --release -p lb-common --example ring
@@ -14,47 +13,80 @@ use lb_common::{
 };
 
 const LEN: usize = DEFAULT_RING as usize;
-/// Builds of which the median time is told, and changes that are averaged.
-const BUILDS: usize = 51;
-const CHANGES: usize = 8;
+/// Builds of which the median and the least time are told.
+const BUILDS: usize = 101;
+/// Changes of each kind that are averaged, at so many sites.
+const CHANGES: usize = 4;
+const SITES: usize = 3;
 
 type Fill = fn(&[Seat], &mut [u16]);
 
+const WAYS: [(&str, Fill); 7] = [
+    ("as shipped", ring::fill),
+    ("tiles of 16", |seats, ring| ring::fill_tiles(seats, ring, 16)),
+    ("tiles of 8", |seats, ring| ring::fill_tiles(seats, ring, 8)),
+    ("no tiles", |seats, ring| ring::fill_tiles(seats, ring, 1)),
+    ("Maglev's turns", |seats, ring| turns(&shares(seats, ring.len()), ring, 0)),
+    ("turns, tiles of 16, then slots", |seats, ring| tiles_then_slots(16, seats, ring)),
+    ("turns, tiles of 32, then slots", |seats, ring| tiles_then_slots(32, seats, ring)),
+];
+
 fn main() {
-    let variants: [(&str, Fill); 4] = [
-        ("as shipped", ring::fill),
-        ("turns to 99 %, then next free", |seats, ring| stop_at(99, seats, ring)),
-        ("turns to 95 %, then next free", |seats, ring| stop_at(95, seats, ring)),
-        ("one probe a turn", one_probe_a_turn),
-    ];
-    println!("{:30} {:>5} {:>8} {:>8} {:>8} {:>9}", "", "seats", "ms", "uneven", "add", "remove");
-    for (name, fill) in variants {
-        for count in [10, 100, 1000] {
-            let seats: Vec<Seat> = (0..count + CHANGES).map(seat).collect();
-            let (before, ms) = timed(fill, &seats[..count]);
-            let added = average(|n| {
-                let mut more = seats[..count].to_vec();
-                more.push(seats[count + n]);
-                moved(&before, &filled(fill, &more), seats[count + n].id)
-            });
-            let removed = average(|n| {
-                let mut less = seats[..count].to_vec();
-                let gone = less.remove(n * count / CHANGES);
-                moved(&before, &filled(fill, &less), gone.id)
-            });
-            println!(
-                "{name:30} {count:5} {ms:8.2} {:8} {added:7.2}% {removed:8.2}%",
-                unevenness(&before, count)
-            );
+    for (weights, weight) in [("equal", equal as fn(usize) -> u32), ("from 1 to 100", unequal)] {
+        println!("\nweights {weights}: µs to build (median, least), and % of slots moved in vain");
+        print!("{:32} {:>5} {:>7} {:>6} {:>6}", "", "seats", "median", "least", "uneven");
+        println!("{:>7} {:>7} {:>7} {:>7}", "add", "remove", "halve", "ten");
+        for (name, fill) in WAYS {
+            for count in [10, 100, 1000] {
+                row(name, fill, count, weight);
+            }
         }
     }
 }
 
-fn seat(n: usize) -> Seat {
+fn equal(_: usize) -> u32 {
+    100
+}
+
+fn unequal(n: usize) -> u32 {
+    1 + (n * 7919 % 100) as u32
+}
+
+fn row(name: &str, fill: Fill, count: usize, weight: fn(usize) -> u32) {
+    let mut moved = [0.0; 4];
+    let mut times = Vec::new();
+    let mut uneven: f64 = 0.0;
+    for site in 0..SITES {
+        let seats: Vec<Seat> =
+            (0..count + CHANGES).map(|n| seat(site * 5000 + n, n, weight(n))).collect();
+        let (before, more) = (&seats[..count], &seats[count..]);
+        let ring = timed(fill, before, &mut times);
+        uneven = uneven.max(unevenness(before, &ring));
+        for (n, &added) in more.iter().enumerate() {
+            let one = n * count / CHANGES;
+            let mut after = [(); 4].map(|()| before.to_vec());
+            after[0].push(added);
+            after[1].remove(one);
+            after[2][one].weight = after[2][one].weight.div_ceil(2);
+            for n in one..one + 10 {
+                let weight = &mut after[3][n % count].weight;
+                *weight += weight.div_ceil(50);
+            }
+            for (moved, seats) in moved.iter_mut().zip(&after) {
+                *moved += in_vain(&ring, &filled(fill, seats)) / (SITES * CHANGES) as f64;
+            }
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    print!("{name:32} {count:5} {:7.0} {:6.0} {uneven:6.2}", times[times.len() / 2], times[0]);
+    println!("{}", moved.map(|percent| format!(" {percent:6.2}%")).concat());
+}
+
+fn seat(n: usize, id: usize, weight: u32) -> Seat {
     let mut addr = [0; 16];
     addr[10..12].fill(0xff);
     addr[12..].copy_from_slice(&(0x0a00_0001 + n as u32).to_be_bytes());
-    Seat { id: n as u16 + 1, identity: ring::identity(addr, [0, 80]), weight: 100 }
+    Seat { id: id as u16 + 1, identity: ring::identity(addr, [0, 80]), weight }
 }
 
 fn filled(fill: Fill, seats: &[Seat]) -> Vec<u16> {
@@ -63,120 +95,108 @@ fn filled(fill: Fill, seats: &[Seat]) -> Vec<u16> {
     ring
 }
 
-/// A ring and the median time to build it, in milliseconds.
-fn timed(fill: Fill, seats: &[Seat]) -> (Vec<u16>, f64) {
+/// A ring; adds the microseconds of each time it was built.
+fn timed(fill: Fill, seats: &[Seat], times: &mut Vec<f64>) -> Vec<u16> {
     let mut ring = vec![0; LEN];
-    let mut times: Vec<f64> = (0..BUILDS)
-        .map(|_| {
-            let begun = Instant::now();
-            fill(seats, &mut ring);
-            begun.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    (ring, times[BUILDS / 2])
+    times.extend((0..BUILDS).map(|_| {
+        let begun = Instant::now();
+        fill(seats, &mut ring);
+        begun.elapsed().as_secs_f64() * 1e6
+    }));
+    ring
 }
 
-fn average(of: impl Fn(usize) -> f64) -> f64 {
-    (0..CHANGES).map(of).sum::<f64>() / CHANGES as f64
+/// Percent of slots that changed hands beyond what the new shares ask for.
+fn in_vain(old: &[u16], new: &[u16]) -> f64 {
+    let mut gained = vec![0i32; usize::from(u16::MAX) + 1];
+    old.iter().for_each(|&id| gained[usize::from(id)] -= 1);
+    new.iter().for_each(|&id| gained[usize::from(id)] += 1);
+    let needed: i32 = gained.iter().filter(|&&slots| slots > 0).sum();
+    let moved = old.iter().zip(new).filter(|(old, new)| old != new).count();
+    (moved - needed as usize) as f64 * 100.0 / LEN as f64
 }
 
-/// Percent of slots that changed hands without `changed` being one of the two.
-fn moved(old: &[u16], new: &[u16], changed: u16) -> f64 {
-    let apart = |(a, b): &(&u16, &u16)| a != b && **a != changed && **b != changed;
-    old.iter().zip(new).filter(apart).count() as f64 / LEN as f64 * 100.0
+/// Slots that the most unlucky seat is away from its share.
+fn unevenness(seats: &[Seat], ring: &[u16]) -> f64 {
+    let total: u32 = seats.iter().map(|seat| seat.weight).sum();
+    let away = |seat: &Seat| {
+        let share = LEN as f64 * f64::from(seat.weight) / f64::from(total);
+        let got = ring.iter().filter(|&&id| id == seat.id).count();
+        (got as f64 - share).abs()
+    };
+    seats.iter().map(away).fold(0.0, f64::max)
 }
 
-/// Slots between the largest and the smallest share.
-fn unevenness(ring: &[u16], seats: usize) -> usize {
-    let mut counts = vec![0; seats];
-    for &id in ring {
-        counts[usize::from(id) - 1] += 1;
-    }
-    counts.iter().max().unwrap() - counts.iter().min().unwrap()
-}
-
-/// A seat's order of slots: where it is, and the step to the next.
-struct Order {
-    id: u16,
-    place: usize,
-    step: usize,
-    left: usize,
-}
-
-impl Order {
-    fn advance(&mut self) {
-        self.place = (self.place + self.step) % LEN;
-    }
-
-    fn take(&mut self, slot: usize, ring: &mut [u16]) {
-        ring[slot] = self.id;
-        self.left -= 1;
-        self.advance();
-    }
-}
-
-/// Equal shares of a ring of prime length.
-fn orders(seats: &[Seat]) -> Vec<Order> {
+/// Seats with their exact shares of `len`, in the order of identities.
+fn shares(seats: &[Seat], len: usize) -> Vec<(Seat, usize)> {
     let mut seats = seats.to_vec();
     seats.sort_by_key(|seat| seat.identity);
-    let share = |n: usize| LEN / seats.len() + usize::from(n < LEN % seats.len());
-    let order = |(n, seat): (usize, &Seat)| Order {
-        id: seat.id,
-        place: seat.identity as u32 as usize % LEN,
-        step: 1 + (seat.identity >> 32) as usize % (LEN - 1),
-        left: share(n),
+    let total: usize = seats.iter().map(|seat| seat.weight as usize).sum();
+    let share = |seat: &Seat| seat.weight as usize * len / total;
+    let mut shares: Vec<_> = seats.iter().map(|seat| (*seat, share(seat))).collect();
+    let mut by_remainder: Vec<usize> = (0..seats.len()).collect();
+    by_remainder.sort_by_key(|&n| std::cmp::Reverse(seats[n].weight as usize * len % total));
+    let left = len - shares.iter().map(|(_, share)| share).sum::<usize>();
+    by_remainder[..left].iter().for_each(|&n| shares[n].1 += 1);
+    shares
+}
+
+/// Maglev: the seats take turns at claiming the first free place of their
+/// order, a heavier one more often.
+fn turns(shares: &[(Seat, usize)], places: &mut [u16], salt: u64) {
+    places.fill(0);
+    let len = places.len();
+    let Some(most) = shares.iter().map(|(_, share)| *share).max().filter(|_| len > 0) else {
+        return;
     };
-    seats.iter().enumerate().map(order).collect()
-}
-
-/// Maglev until `percent` of the slots are taken; from there on a seat takes
-/// the next free slot after the one it asks for, found in a bitmap.
-fn stop_at(percent: usize, seats: &[Seat], ring: &mut [u16]) {
-    ring.fill(0);
-    let mut orders = orders(seats);
-    let mut taken = 0;
-    while taken < LEN * percent / 100 {
-        for order in orders.iter_mut().filter(|order| order.left > 0) {
-            while ring[order.place] != 0 {
-                order.advance();
+    let rounds = most.min(4 * len.div_ceil(shares.len()));
+    let coprime = |step: &usize| gcd(*step, len) == 1;
+    let mut orders: Vec<_> = shares
+        .iter()
+        .map(|(seat, _)| {
+            let random = lb_common::hash::siphash13([0, salt], [seat.identity]) as usize;
+            let least = 1 + (random >> 32) % len.max(2).saturating_sub(1);
+            (random as u32 as usize % len, (least..).find(coprime).unwrap_or(1) % len, 0)
+        })
+        .collect();
+    for _ in 0..rounds {
+        for ((seat, share), (place, step, credit)) in shares.iter().zip(&mut orders) {
+            *credit += share;
+            while *credit >= rounds {
+                *credit -= rounds;
+                while places[*place] != 0 {
+                    *place = wrap(*place + *step, len);
+                }
+                places[*place] = seat.id;
             }
-            order.take(order.place, ring);
-            taken += 1;
-        }
-    }
-    let mut free = vec![0u64; LEN.div_ceil(64)];
-    for slot in (0..LEN).filter(|&slot| ring[slot] == 0) {
-        free[slot / 64] |= 1 << (slot % 64);
-    }
-    while taken < LEN {
-        for order in orders.iter_mut().filter(|order| order.left > 0) {
-            let mut word = order.place / 64;
-            let mut bits = free[word] & (u64::MAX << (order.place % 64));
-            while bits == 0 {
-                word = (word + 1) % free.len();
-                bits = free[word];
-            }
-            let slot = word * 64 + bits.trailing_zeros() as usize;
-            free[word] &= !(1 << (slot % 64));
-            order.take(slot, ring);
-            taken += 1;
         }
     }
 }
 
-/// A turn is one question, whether the slot is free or not.
-fn one_probe_a_turn(seats: &[Seat], ring: &mut [u16]) {
-    ring.fill(0);
-    let mut orders = orders(seats);
-    while !orders.is_empty() {
-        for order in &mut orders {
-            if order.left > 0 && ring[order.place] == 0 {
-                order.take(order.place, ring);
-            } else {
-                order.advance();
-            }
-        }
-        orders.retain(|order| order.left > 0);
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn wrap(place: usize, len: usize) -> usize {
+    if place < len { place } else { place - len }
+}
+
+/// Whole tiles by turns; then what remains of the shares, slot by slot over the
+/// tiles that nobody got.
+fn tiles_then_slots(tile: usize, seats: &[Seat], ring: &mut [u16]) {
+    let shares = shares(seats, ring.len());
+    let part = |of: fn(usize, usize) -> usize| -> Vec<_> {
+        let part = |&(seat, share): &(Seat, usize)| (seat, of(share, tile));
+        shares.iter().map(part).filter(|(_, share)| *share > 0).collect()
+    };
+    let mut tiles = vec![0; ring.len() / tile];
+    turns(&part(|share, tile| share / tile), &mut tiles, 0);
+    let whole: usize = tiles.iter().filter(|&&id| id != 0).count();
+    let mut slots = vec![0; ring.len() - whole * tile];
+    turns(&part(|share, tile| share % tile), &mut slots, 1);
+    let mut slots = slots.into_iter();
+    for (n, slot) in ring.iter_mut().enumerate() {
+        let id = tiles.get(n / tile).copied().filter(|&id| id != 0);
+        *slot = id.unwrap_or_else(|| slots.next().expect("as many as are free"));
     }
 }

@@ -7,6 +7,7 @@
 use std::{
     io,
     marker::PhantomData,
+    ops::Range,
     os::fd::{AsRawFd as _, BorrowedFd},
     sync::atomic::AtomicU64,
 };
@@ -123,8 +124,64 @@ impl<T: Plain> Region<T> {
         }
     }
 
+    /// Runs of values that different threads may read and write.
+    ///
+    /// # Panics
+    /// When two of them overlap, or one does not fit.
+    pub(super) fn parts(&mut self, runs: &[Range<usize>]) -> Vec<Part<'_, T>> {
+        let mut sorted: Vec<_> = runs.iter().filter(|run| !run.is_empty()).collect();
+        sorted.sort_by_key(|run| run.start);
+        assert!(sorted.is_sorted_by(|one, next| one.end <= next.start), "runs overlap");
+        let part = |run: &Range<usize>| {
+            assert!(run.start <= run.end && run.end <= self.len);
+            // SAFETY: within the mapping, or at its end.
+            let first = unsafe { self.pointer().add(run.start) };
+            Part { first, len: run.len(), values: PhantomData }
+        };
+        runs.iter().map(part).collect()
+    }
+
     fn pointer(&self) -> *mut T {
         self.memory.as_mut_ptr().cast()
+    }
+}
+
+/// A run of a region's values, which nobody else in this process accesses.
+#[derive(Debug)]
+pub(super) struct Part<'a, T> {
+    first: *mut T,
+    len: usize,
+    values: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: plain values that are this part's alone, as a `&mut [T]` would be.
+unsafe impl<T: Plain + Send> Send for Part<'_, T> {}
+
+impl<T: Plain> Part<'_, T> {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Copies values out, from `start` on, into all of `to`.
+    ///
+    /// # Panics
+    /// When there are not as many.
+    pub(super) fn read(&self, start: usize, to: &mut [T]) {
+        assert!(start.checked_add(to.len()).is_some_and(|end| end <= self.len));
+        // SAFETY: within the part; `to` is memory of this process's own. Nobody
+        // writes the source meanwhile, see `Region::read`.
+        unsafe { self.first.add(start).copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
+    }
+
+    /// Stores values, from `start` on, that packets do not read meanwhile.
+    ///
+    /// # Panics
+    /// When they do not fit.
+    pub(super) fn write(&mut self, start: usize, values: &[T]) {
+        assert!(start.checked_add(values.len()).is_some_and(|end| end <= self.len));
+        // SAFETY: within the part, cannot overlap a slice of this process's own
+        // memory, and nobody else accesses it meanwhile.
+        unsafe { values.as_ptr().copy_to_nonoverlapping(self.first.add(start), values.len()) };
     }
 }
 
@@ -163,6 +220,31 @@ mod tests {
         let region = Region::<u64>::anonymous(8).unwrap();
         region.word(3).store(9, Ordering::Release);
         assert_eq!(region.get(3), 9);
+    }
+
+    #[test]
+    fn parts_are_the_same_memory() {
+        let mut region = Region::<u32>::anonymous(100).unwrap();
+        region.write(0, &[1, 2, 3, 4]);
+        let mut parts = region.parts(&[50..60, 0..4, 7..7, 4..50]);
+        let mut read = [0; 2];
+        parts[1].read(1, &mut read);
+        parts[0].write(8, &read);
+        assert_eq!(parts.iter().map(Part::len).collect::<Vec<_>>(), [10, 4, 0, 46]);
+        assert_eq!(region.read(57, 4), [0, 2, 3, 0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "overlap")]
+    fn parts_do_not_overlap() {
+        Region::<u32>::anonymous(8).unwrap().parts(&[4..8, 0..5]);
+    }
+
+    #[test]
+    #[should_panic(expected = "assertion")]
+    fn a_part_ends() {
+        let mut region = Region::<u32>::anonymous(8).unwrap();
+        region.parts(&[0..4])[0].write(3, &[1, 2]);
     }
 
     #[test]

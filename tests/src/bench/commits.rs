@@ -1,10 +1,11 @@
 //! How long a change takes from the manager's word to the packets' way: a real
-//! edge on a veth, a hundred servers, a ring of 65,537 slots.
+//! edge on a veth, and services whose rings have 65,537 slots.
 
 use std::{
     fs,
+    io::Write as _,
     net::{Ipv4Addr, SocketAddr},
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -29,15 +30,25 @@ use super::report::Commit;
 
 /// Commits of each kind.
 const COMMITS: u32 = 200;
-const SERVERS: u8 = 100;
+/// Services of a hundred servers each; the last one has all.
+const SERVICES: u16 = 10;
+const LARGE: u16 = SERVICES;
+const SERVERS: u16 = 1000;
 /// Between two commits. An operator's commands come no faster, and a script's
 /// may: the wait for a grace period would be part of it.
 const PAUSE: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is changed.
-pub(super) const CHANGES: [&str; 3] =
-    ["one weight of 100", "100 weights of 100", "a share that is refused"];
+pub(super) const CHANGES: [&str; 7] = [
+    "one weight of 100",
+    "100 weights of 100",
+    "100 weights, 10 services of 100",
+    "100 adds and removes, 10 services of 100",
+    "one weight of 1000",
+    "one add or remove of 1000",
+    "a share that is refused",
+];
 
 /// Measures these in this thread's network namespace, on the interface `uplink`.
 pub(super) fn measure(changes: &[&'static str]) -> Result<Vec<Commit>> {
@@ -64,13 +75,13 @@ pub(super) fn measure(changes: &[&'static str]) -> Result<Vec<Commit>> {
 /// Gives every server an Ethernet address: nobody is there to answer for them,
 /// and an edge waits a while for a new server's.
 fn introduce_servers() -> Result<()> {
-    for server in (1..=SERVERS).map(address) {
-        let status = Command::new("ip")
-            .args(["neighbour", "add", &server.ip().to_string()])
-            .args(["lladdr", "02:00:00:00:00:02", "dev", "uplink", "nud", "permanent"])
-            .status()?;
-        ensure!(status.success(), "`ip neighbour add {}` failed", server.ip());
+    let mut batch = "address add 10.9.0.1/16 dev uplink\n".to_owned();
+    for ip in (0..SERVERS).map(ip) {
+        batch += &format!("neighbour add {ip} lladdr 02:00:00:00:00:02 dev uplink nud permanent\n");
     }
+    let mut command = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn()?;
+    command.stdin.take().context("a pipe")?.write_all(batch.as_bytes())?;
+    ensure!(command.wait()?.success(), "`ip -batch` failed");
     Ok(())
 }
 
@@ -86,9 +97,12 @@ async fn session(settings: &EdgeSettings, changes: &[&'static str]) -> Result<Ve
     let serving = tokio::spawn(async move { edge.session(to_manager, from_manager).await });
     let mut manager = Manager { commands, answers, sequence: 0 };
 
-    let mut everything = vec![Change::PutService(service()?)];
-    everything.extend((1..=SERVERS).map(|n| bind(n, 100)));
-    manager.commit(everything).await?;
+    for number in 0..=LARGE {
+        let mut everything = vec![Change::PutService(service(number)?)];
+        let servers = if number == LARGE { SERVERS } else { 100 };
+        everything.extend((0..servers).map(|server| bind(number, server, 100)));
+        manager.commit(everything).await?;
+    }
     let mut commits = Vec::new();
     for &change in changes {
         commits.push(manager.repeat(change).await?);
@@ -140,35 +154,69 @@ impl Manager {
 
 /// The changes of one commit, each time others.
 fn changes(change: &str, n: u32) -> Vec<Change> {
-    let weight = |server: u8| 50 + (n as u16 + u16::from(server)) % 3;
+    let weight = |server: u16| 50 + (n as u16 + server) % 3;
+    let weigh = |service: u16, server: u16| bind(service, server, weight(server));
+    let even = n.is_multiple_of(2);
     match change {
-        "one weight of 100" => vec![bind(7, weight(7))],
-        "100 weights of 100" => (1..=SERVERS).map(|server| bind(server, weight(server))).collect(),
+        "one weight of 100" => vec![weigh(0, 7)],
+        "100 weights of 100" => (0..100).map(|server| weigh(0, server)).collect(),
+        "100 weights, 10 services of 100" => {
+            let some = |service| (0..10).map(move |server| weigh(service, 10 * service + server));
+            (0..SERVICES).flat_map(some).collect()
+        }
+        // Five of the first ten come, and the five that came before go.
+        "100 adds and removes, 10 services of 100" => {
+            let turn = |service, server| {
+                if (server < 5) == even {
+                    unbind(service, server)
+                } else {
+                    bind(service, server, 100)
+                }
+            };
+            (0..SERVICES).flat_map(|service| (0..10).map(move |s| turn(service, s))).collect()
+        }
+        "one weight of 1000" => vec![weigh(LARGE, 7)],
+        "one add or remove of 1000" if even => vec![unbind(LARGE, 7)],
+        "one add or remove of 1000" => vec![bind(LARGE, 7, 100)],
         _ => vec![refuse(n)],
     }
 }
 
-fn name() -> Result<Name> {
-    Ok("www".parse()?)
+fn name(service: u16) -> Name {
+    format!("www-{service}").parse().expect("a valid name")
 }
 
-fn service() -> Result<ServiceSpec> {
-    Ok(ServiceSpec::tcp(name()?, "203.0.113.10:80".parse::<Vip>()?, Mode::L2))
+fn service(number: u16) -> Result<ServiceSpec> {
+    let vip = format!("203.0.113.10:{}", port(number)).parse::<Vip>()?;
+    Ok(ServiceSpec::tcp(name(number), vip, Mode::L2))
 }
 
-fn address(server: u8) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::new(192, 0, 2, 100 + server), 80))
+fn port(service: u16) -> u16 {
+    80 + service
 }
 
-fn bind(server: u8, weight: u16) -> Change {
-    let (service, backend) = (name().expect("a valid name"), address(server));
-    Change::PutBinding(BindingKey { service, backend }, Binding::new(weight, Phase::Serve))
+fn ip(server: u16) -> Ipv4Addr {
+    let [high, low] = server.to_be_bytes();
+    Ipv4Addr::new(10, 9, 1 + high, low)
+}
+
+fn key(service: u16, server: u16) -> BindingKey {
+    let backend = SocketAddr::from((ip(server), port(service)));
+    BindingKey { service: name(service), backend }
+}
+
+fn bind(service: u16, server: u16, weight: u16) -> Change {
+    Change::PutBinding(key(service, server), Binding::new(weight, Phase::Serve))
+}
+
+fn unbind(service: u16, server: u16) -> Change {
+    Change::DeleteBinding(key(service, server))
 }
 
 fn refuse(n: u32) -> Change {
     let refuse = Share::from_ppm(100_000 + n).expect("a share");
     Change::PutPolicy {
-        service: name().expect("a valid name"),
+        service: name(0),
         class: DEFAULT_CLASS.parse().expect("a valid name"),
         policy: Policy { refuse, ..Default::default() },
     }

@@ -2,16 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use lb_common::{
-    abi::{CLASSES, Config, DEFAULT_CLASS, RingSlot, Service, features, service_flags},
-    ring::{self, Seat},
-};
+use lb_common::abi::{CLASSES, Config, DEFAULT_CLASS, RingSlot, Service, features, service_flags};
 
 use super::{
-    Plane, Refusal, Ring, Track, bindings_of,
+    Plane, Refusal, Ring, Track,
     journal::Touched,
-    mapped,
-    plan::{Plan, share},
+    plan::Plan,
     rings,
     rows::{backend_row, name_row, policy_row, service_row},
 };
@@ -55,10 +51,7 @@ impl Plane {
             self.set_backend(key);
         }
         self.set_policies(touched, &gone);
-        let mut retired = Vec::new();
-        for (name, extent) in plan.rings {
-            retired.extend(self.set_ring(&name, extent));
-        }
+        let mut retired = self.set_rings(&plan.rings);
         retired.extend(gone.rings.iter().copied());
         for name in self.touched_services(touched) {
             self.set_service(&name);
@@ -193,50 +186,33 @@ impl Plane {
         self.class_names.iter().position(|name| name == class)
     }
 
-    /// Builds a service's ring anew in `extent`; without one it has none any
-    /// more. Returns the extent of the ring before.
-    fn set_ring(&mut self, name: &Name, extent: Option<Extent>) -> Option<Extent> {
-        let len = self.state.services.get(name)?.ring_size;
-        let mut current = vec![0; if extent.is_some() { len as usize } else { 0 }];
-        ring::fill(&self.seats(name), &mut current);
-        let previous = self.ring_slots(name, len);
-        let settles = self.tracking && self.state.services.get(name)?.settles();
-        let tracking = self.tracks.get(name)?.tracking;
-        let owns = |id| settles && self.bindings.is_held(id);
-        let turn = rings::turn(&previous, &current, tracking, owns);
-        self.put_ring(name, extent, turn)
-    }
-
-    /// Stores a built ring for the next commit. Returns the extent of the one
-    /// before.
+    /// Takes a ring that was built for the next commit. Returns the extent of the
+    /// one before.
     pub(super) fn put_ring(
         &mut self,
         name: &Name,
-        extent: Option<Extent>,
+        ring: Option<Ring>,
         turn: rings::Turn,
     ) -> Option<Extent> {
         let next = self.live.generation() + 1;
         self.moved_away.extend(turn.moved_away.into_iter().map(|id| (id, next)));
         let track = self.tracks.get_mut(name)?;
-        let retired = track.ring.map(|ring| ring.extent);
-        track.ring = extent.map(|extent| Ring { extent, len: turn.slots.len() as u32 });
+        let retired = std::mem::replace(&mut track.ring, ring).map(|ring| ring.extent);
         track.differing = turn.differing;
         track.tracking |= turn.differing;
         track.changed = next;
-        if let Some(extent) = extent {
-            self.live.rings.write(extent.offset as usize, &turn.slots);
-        }
         retired
+    }
+
+    /// A service's ring, if it has one of that length.
+    pub(super) fn ring_of(&self, name: &Name, len: u32) -> Option<Ring> {
+        self.tracks.get(name)?.ring.filter(|ring| ring.len == len)
     }
 
     /// The slots of a service's ring; empty when it has none of that length.
     pub(super) fn ring_slots(&self, name: &Name, len: u32) -> Vec<RingSlot> {
-        match self.tracks.get(name).and_then(|track| track.ring) {
-            Some(ring) if ring.len == len => {
-                self.live.rings.read(ring.extent.offset as usize, len as usize)
-            }
-            _ => Vec::new(),
-        }
+        let slots = self.ring_of(name, len).map_or(0..0, Ring::slots);
+        self.live.rings.read(slots.start, slots.len())
     }
 
     /// Tells packets what some service needs, so that others do not look for it.
@@ -255,17 +231,6 @@ impl Plane {
             *place = len;
         }
         self.live.config.set(0, config);
-    }
-
-    fn seats(&self, name: &Name) -> Vec<Seat> {
-        let seat = |(key, binding): (&BindingKey, &model::Binding)| {
-            let weight = share(Some(binding));
-            let addr = mapped(key.backend.ip());
-            let identity = ring::identity(addr, key.backend.port().to_be_bytes());
-            let id = self.bindings.get(key).filter(|_| weight > 0)?;
-            Some(Seat { id, identity, weight })
-        };
-        bindings_of(&self.state, name).filter_map(seat).collect()
     }
 
     /// Services whose row may change.

@@ -3,7 +3,7 @@
 //! | room | what is in it |
 //! | --- | --- |
 //! | [`plan`] | everything of a delta that can fail, before anything is touched |
-//! | [`apply`] | everything of it that cannot |
+//! | [`apply`], [`build`] | everything of it that cannot, and rings |
 //! | [`adopt`] | the same state again, from the maps alone |
 //! | [`upkeep`] | commits without a delta: settling, coming to rest |
 //! | [`ways`] | next hops of backends, and routes to clients |
@@ -13,6 +13,7 @@
 
 mod adopt;
 mod apply;
+mod build;
 mod find;
 mod ids;
 mod journal;
@@ -27,6 +28,7 @@ mod ways;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::Range,
 };
 
 use lb_common::abi::backend_state;
@@ -80,6 +82,14 @@ pub(super) enum Refusal {
 struct Ring {
     extent: Extent,
     len: u32,
+}
+
+impl Ring {
+    /// Where its slots are in the pool.
+    fn slots(self) -> Range<usize> {
+        let first = self.extent.offset as usize;
+        first..first + self.len as usize
+    }
 }
 
 /// What the edge knows of a service beyond the model.

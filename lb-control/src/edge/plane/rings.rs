@@ -1,20 +1,24 @@
 //! Ring slots after a change: who takes new connections, and who owns those
 //! that nobody remembers.
 
-use lb_common::abi::RingSlot;
+use lb_common::{
+    abi::{MAX_BACKENDS, RingSlot},
+    ring::TILE,
+};
 
-/// A ring after a change.
-#[derive(Debug, PartialEq, Eq)]
+use crate::edge::mapping::Part;
+
+/// What a change does to a service beyond its slots.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Turn {
-    pub slots: Vec<RingSlot>,
     /// Some slot's new connections go elsewhere than its old ones.
     pub differing: bool,
     /// Backends that lost slots which were theirs alone until now.
     pub moved_away: Vec<u16>,
 }
 
-/// The ring in which new connections go to `current`, after `previous` (empty
-/// when the service has none).
+/// Fills `next` with the ring in which new connections go to `current`, after
+/// `previous` (`None` when the service has none of that length).
 ///
 /// A slot's old connections stay with the backend that had them, for as long
 /// as `owns` says that it can have any. Where it cannot, nobody's connections
@@ -23,33 +27,52 @@ pub(super) struct Turn {
 /// While the service is `tracking`, its flows may be remembered: touched slots
 /// stay touched, and of a ring that is new all are.
 pub(super) fn turn(
-    previous: &[RingSlot],
+    previous: Option<&Part<'_, RingSlot>>,
     current: &[u16],
+    next: &mut Part<'_, RingSlot>,
     tracking: bool,
     owns: impl Fn(u16) -> bool,
 ) -> Turn {
-    if previous.is_empty() {
-        let slots = current.iter().map(|&id| RingSlot::new(id, id).touched_if(tracking)).collect();
-        return Turn { slots, differing: false, moved_away: Vec::new() };
-    }
     let mut differing = false;
-    let mut moved = vec![false; usize::from(u16::MAX) + 1];
-    let mut moved_away = Vec::new();
-    let next = |(&before, &now): (&RingSlot, &u16)| {
+    let mut moved = vec![0u64; MAX_BACKENDS as usize / 64];
+    let mut slot = |before: RingSlot, now: u16| {
         let owner = before.settled();
         let touched = tracking && before.is_touched();
         if owner == now || owner == 0 || !owns(owner) {
             return RingSlot::new(now, now).touched_if(touched);
         }
         differing = true;
-        if before.current() == owner && !moved[usize::from(owner)] {
-            moved[usize::from(owner)] = true;
-            moved_away.push(owner);
+        if before.current() == owner {
+            moved[usize::from(owner) / 64] |= 1 << (owner % 64);
         }
         RingSlot::new(owner, now).touched_if(touched)
     };
-    let slots = previous.iter().zip(current).map(next).collect();
-    Turn { slots, differing, moved_away }
+    let (mut before, mut after) = ([RingSlot::default(); TILE], [RingSlot::default(); TILE]);
+    for (start, now) in (0..).step_by(TILE).zip(current.chunks(TILE)) {
+        let (before, after) = (&mut before[..now.len()], &mut after[..now.len()]);
+        if let Some(previous) = previous {
+            previous.read(start, before);
+            if all_same(before) && all_same(now) {
+                after.fill(slot(before[0], now[0]));
+            } else {
+                let slots = before.iter().zip(now).map(|(&before, &now)| slot(before, now));
+                after.iter_mut().zip(slots).for_each(|(after, slot)| *after = slot);
+            }
+        } else {
+            let slots = now.iter().map(|&id| RingSlot::new(id, id).touched_if(tracking));
+            after.iter_mut().zip(slots).for_each(|(after, slot)| *after = slot);
+        }
+        next.write(start, after);
+    }
+    let ids =
+        (0..MAX_BACKENDS as u16).filter(|id| moved[usize::from(id / 64)] >> (id % 64) & 1 != 0);
+    Turn { differing, moved_away: ids.collect() }
+}
+
+/// Whether a tile is of one kind of slot, as nearly all are. Without an early
+/// end, so that it takes several slots at a time.
+fn all_same<T: Copy + PartialEq>(tile: &[T]) -> bool {
+    tile.iter().fold(true, |same, slot| same & (*slot == tile[0]))
 }
 
 #[cfg(test)]

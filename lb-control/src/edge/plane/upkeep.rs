@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lb_common::abi::{Config, FlowEntry, FlowKey, service_flags};
 
-use super::{Plane, Track, rings, site::Site};
+use super::{Plane, Ring, Track, rings, site::Site};
 use crate::{
     edge::{grace::Ticket, pool::Extent},
     model::{Name, Udp},
@@ -173,16 +173,18 @@ impl Plane {
     /// Tries again later when the pool has no room.
     fn settle(&mut self, name: &Name, owners: &[u16]) -> Option<Extent> {
         let &Track { ring, tracking, .. } = self.tracks.get(name)?;
-        let len = ring?.len;
-        let previous = self.ring_slots(name, len);
-        if !previous.iter().any(|slot| owners.contains(&slot.settled())) {
+        let ring = ring?;
+        let slots = self.ring_slots(name, ring.len);
+        if !slots.iter().any(|slot| owners.contains(&slot.settled())) {
             return None;
         }
-        let extent = self.room(len)?;
-        let current: Vec<_> = previous.iter().map(|slot| slot.current()).collect();
+        let next = Ring { extent: self.room(ring.len)?, ..ring };
+        let current: Vec<_> = slots.iter().map(|slot| slot.current()).collect();
         let owns = |id| self.bindings.is_held(id) && !owners.contains(&id);
-        let turn = rings::turn(&previous, &current, tracking, owns);
-        let retired = self.put_ring(name, Some(extent), turn);
+        let mut parts = self.live.rings.parts(&[ring.slots(), next.slots()]).into_iter();
+        let (previous, mut slots) = (parts.next()?, parts.next()?);
+        let turn = rings::turn(Some(&previous), &current, &mut slots, tracking, owns);
+        let retired = self.put_ring(name, Some(next), turn);
         self.set_service(name);
         retired
     }

@@ -183,7 +183,7 @@ fn a_full_table_takes_changes_but_no_more_bindings() {
         state.bindings.insert(BindingKey { service: name("www"), backend }, held);
     }
     let error = state.apply(&put_binding("www", "192.0.2.2:80")).unwrap_err().to_string();
-    assert_eq!(error, "there can be 32768 bindings, not more");
+    assert_eq!(error, "there can be 16384 bindings, not more");
     state.apply(&put_binding("www", "192.0.2.1:80")).unwrap();
 }
 

@@ -1,4 +1,42 @@
+use proptest::prelude::*;
+
 use super::*;
+use crate::edge::mapping::Region;
+
+/// A ring after a change, with its slots.
+#[derive(Debug)]
+struct Turned {
+    slots: Vec<RingSlot>,
+    differing: bool,
+    moved_away: Vec<u16>,
+}
+
+/// The same in mapped memory; an empty `previous` is none.
+fn turn(
+    previous: &[RingSlot],
+    current: &[u16],
+    tracking: bool,
+    owns: impl Fn(u16) -> bool,
+) -> Turned {
+    let len = current.len();
+    let mut region = Region::anonymous(2 * len).unwrap();
+    region.write(0, previous);
+    let mut parts = region.parts(&[0..previous.len(), len..2 * len]);
+    let mut next = parts.pop().unwrap();
+    let previous = parts.pop().filter(|part| part.len() > 0);
+    let Turn { differing, moved_away } =
+        super::turn(previous.as_ref(), current, &mut next, tracking, owns);
+    Turned { slots: region.read(len, len), differing, moved_away }
+}
+
+fn slot(settled: u16, current: u16) -> RingSlot {
+    RingSlot::new(settled, current)
+}
+
+/// A slot that was touched before.
+fn touched(owner: u16) -> RingSlot {
+    slot(owner, owner).touched_if(true)
+}
 
 fn slot(settled: u16, current: u16) -> RingSlot {
     RingSlot::new(settled, current)
@@ -61,4 +99,44 @@ fn without_a_taker_the_owner_keeps_its_connections() {
     let next = turn(&[slot(1, 1)], &[0], false, |_| true);
     assert_eq!(next.slots, [slot(1, 0)]);
     assert!(next.differing);
+}
+
+proptest! {
+    /// Tiles of one kind of slot are no other way to the same ring.
+    #[test]
+    fn whole_tiles_are_turned_as_their_slots_are(
+        tiles in prop::collection::vec((1u16..4, 0u16..4, 0u16..4, any::<bool>(), 0usize..40), 1..6),
+        tracking: bool,
+        gone in 0u16..4,
+    ) {
+        let mut before = Vec::new();
+        let mut now = Vec::new();
+        for (settled, current, next, touched, odd) in tiles {
+            let slot = RingSlot::new(settled, current).touched_if(touched);
+            before.extend([slot; TILE]);
+            now.extend([next; TILE]);
+            // In some tiles one slot is another, before or now.
+            let at = before.len() - TILE + odd % TILE;
+            match odd {
+                0..10 => before[at] = RingSlot::new(3, 3),
+                10..20 => now[at] = 3,
+                _ => {}
+            }
+        }
+        before.truncate(before.len() - 5);
+        now.truncate(before.len());
+        let owns = |id| id != gone;
+        let whole = turn(&before, &now, tracking, owns);
+        let each: Vec<_> = before
+            .iter()
+            .zip(&now)
+            .map(|(&before, &now)| turn(&[before], &[now], tracking, owns))
+            .collect();
+        prop_assert_eq!(&whole.slots, &each.iter().map(|one| one.slots[0]).collect::<Vec<_>>());
+        prop_assert_eq!(whole.differing, each.iter().any(|one| one.differing));
+        let mut moved: Vec<_> = each.iter().flat_map(|one| one.moved_away.clone()).collect();
+        moved.sort_unstable();
+        moved.dedup();
+        prop_assert_eq!(whole.moved_away, moved);
+    }
 }

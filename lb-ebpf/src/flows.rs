@@ -72,6 +72,7 @@ pub fn open(generation: Generation, key: &FlowKey) -> Opening {
     let entry = unsafe { &mut *entry };
     let now = seconds();
     let backend = u32::from(entry.backend);
+    let lifetime = if entry.state == flow_state::WAITING { u32::MAX } else { lifetime };
     if entry.state == flow_state::CLOSING
         || now.wrapping_sub(entry.last_seen) > lifetime
         || !carries(generation, backend)
@@ -127,7 +128,7 @@ fn forget(key: &FlowKey) {
 
 #[inline(always)]
 fn takes_new(generation: Generation, backend: u32) -> bool {
-    generation.backend(backend).is_ok_and(|b| b.state == backend_state::SERVING)
+    generation.backend(backend).is_ok_and(|b| b.state == backend_state::SERVING && b.weight > 0)
 }
 
 /// The owner of a packet that opens nothing: the remembered backend if there
@@ -150,11 +151,12 @@ pub fn owner(key: &FlowKey, packet: &Packet, slot: Slot) -> u32 {
     if let Some(entry) = SYN_FLOWS.get_ptr_mut(key) {
         trace::note(|t| t.owner = owner::BEGUN);
         // SAFETY: see `open`.
-        let seen = unsafe { *entry };
+        let entry = unsafe { &mut *entry };
+        let backend = u32::from(entry.backend);
         if touches {
-            promote(key, packet, seen);
+            promote(key, packet, entry);
         }
-        return u32::from(seen.backend);
+        return backend;
     }
     if slot.current != slot.settled && touches {
         count::backend(slot.settled, |b| b.untracked += 1);
@@ -172,16 +174,21 @@ fn speak(entry: &mut FlowEntry, now: u32) {
     }
 }
 
-/// The first packet after a SYN: the connection is real (or over).
+/// A packet after the SYN: the connection is real (or over).
 #[inline(always)]
-fn promote(key: &FlowKey, packet: &Packet, seen: FlowEntry) {
-    let state = if packet.closes() { flow_state::CLOSING } else { flow_state::OPEN };
-    let entry = FlowEntry { backend: seen.backend, state, last_seen: seconds() };
-    // Where the table is full the entry stays among the SYNs, from which it
-    // can be evicted; the control side raises the alarm before it comes to that.
+fn promote(key: &FlowKey, packet: &Packet, seen: &mut FlowEntry) {
+    let closes = packet.closes() || seen.state == flow_state::CLOSING;
+    let state = if closes { flow_state::CLOSING } else { flow_state::OPEN };
+    let now = seconds();
+    let entry = FlowEntry { backend: seen.backend, state, last_seen: now };
     if FLOWS.insert(key, entry, BPF_ANY.into()).is_ok() {
         let _ = SYN_FLOWS.remove(key);
+        return;
     }
+    // Where the table is full it stays among the SYNs, from which it can be
+    // evicted; the control side raises the alarm before it comes to that.
+    seen.state = if closes { flow_state::CLOSING } else { flow_state::WAITING };
+    speak(seen, now);
 }
 
 /// The backend of a UDP flow that its service tracks, if the flow is known,

@@ -19,6 +19,8 @@ pub mod flow_state {
     pub const OPEN: u16 = 0;
     /// A FIN or RST was seen; a SYN begins it anew.
     pub const CLOSING: u16 = 1;
+    /// Open, and still among the SYNs: the table of open flows was full.
+    pub const WAITING: u16 = 2;
 }
 
 /// What is remembered of a flow; 8 bytes.

@@ -15,7 +15,7 @@ use aya::{
 };
 use lb_common::abi::{
     BackendCounters, CLASSES, ClassCounters, LOOKUP_SLOTS, MAX_BACKENDS, MAX_CLASS_RANGES,
-    MAX_SERVICES, Reason, ServiceCounters, copy_base, maps, words,
+    MAX_SERVICES, Reason, ServiceCounters, copy_base, flow_state, maps, words,
 };
 use memmap2::{MmapMut, MmapOptions};
 
@@ -230,7 +230,7 @@ impl Program {
                 self.ebpf.map(map)?.try_into().expect("a hash map");
             let [b0, b1, s0, s1, ..] = flows.get(key, 0).ok()?;
             let (backend, state) = (u16::from_ne_bytes([b0, b1]), u16::from_ne_bytes([s0, s1]));
-            Some(Remembered { backend, closing: state != 0, promoted })
+            Some(Remembered { backend, closing: state == flow_state::CLOSING, promoted })
         })
     }
 

@@ -106,6 +106,7 @@ pub fn open(generation: Generation, segment: &Segment) -> Opening {
     let entry = unsafe { &mut *entry };
     let now = seconds();
     let backend = u32::from(entry.backend);
+    let lifetime = if entry.state == flow_state::WAITING { u32::MAX } else { lifetime };
     if entry.state == flow_state::CLOSING
         || now.wrapping_sub(entry.last_seen) > lifetime
         || !carries(generation, backend)
@@ -163,7 +164,7 @@ fn forget(key: &FlowKey) {
 
 #[inline(always)]
 fn takes_new(generation: Generation, backend: u32) -> bool {
-    generation.backend(backend).is_ok_and(|b| b.state == backend_state::SERVING)
+    generation.backend(backend).is_ok_and(|b| b.state == backend_state::SERVING && b.weight > 0)
 }
 
 /// The owner of a packet that opens nothing: the remembered backend if there
@@ -212,19 +213,21 @@ fn speak(entry: &mut FlowEntry, now: u32) {
     }
 }
 
-/// The first packet after a SYN: the connection is real (or over).
+/// A packet after the SYN: the connection is real (or over).
 #[inline(always)]
-fn promote(key: &FlowKey, packet: &Packet, entry: &mut FlowEntry) {
-    let state = if packet.closes() { flow_state::CLOSING } else { flow_state::OPEN };
-    let open = FlowEntry { state, last_seen: seconds(), ..*entry };
-    if FLOWS.insert(key, open, BPF_ANY.into()).is_ok() {
+fn promote(key: &FlowKey, packet: &Packet, seen: &mut FlowEntry) {
+    let closes = packet.closes() || seen.state == flow_state::CLOSING;
+    let state = if closes { flow_state::CLOSING } else { flow_state::OPEN };
+    let now = seconds();
+    let entry = FlowEntry { state, last_seen: now, ..*seen };
+    if FLOWS.insert(key, entry, BPF_ANY.into()).is_ok() {
         let _ = SYN_FLOWS.remove(key);
-    } else {
-        // It stays where it can be evicted; the control side raises the alarm
-        // before it comes to that.
-        entry.state = if packet.closes() { state } else { flow_state::CROWDED_OUT };
-        speak(entry, open.last_seen);
+        return;
     }
+    // Where the table is full it stays among the SYNs, from which it can be
+    // evicted; the control side raises the alarm before it comes to that.
+    seen.state = if closes { flow_state::CLOSING } else { flow_state::WAITING };
+    speak(seen, now);
 }
 
 /// The backend of a UDP flow that its service tracks, if the flow is known,

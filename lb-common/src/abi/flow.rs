@@ -19,9 +19,8 @@ pub mod flow_state {
     pub const OPEN: u16 = 0;
     /// A FIN or RST was seen; a SYN begins it anew.
     pub const CLOSING: u16 = 1;
-    /// As [`OPEN`], among the flows seen only by their SYN: its handshake is
-    /// complete, but it found no room in the table proper.
-    pub const CROWDED_OUT: u16 = 2;
+    /// Open, and still among the SYNs: the table of open flows was full.
+    pub const WAITING: u16 = 2;
 }
 
 /// What is remembered of a flow; 12 bytes.

@@ -145,7 +145,7 @@ pub struct Backend {
     pub ifindex: u32,
     /// Service id this binding belongs to (control side only).
     pub service: u32,
-    /// Configured weight (control side only).
+    /// Configured weight; with 0 it takes no new connections.
     pub weight: u32,
     /// Longest IP packet that reaches the backend; 0 is not known.
     pub mtu: u16,

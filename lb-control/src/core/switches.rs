@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{Core, Event, Output, Peer, SessionId, clock::Timer};
-use crate::model::{Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch};
+use crate::model::{
+    Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch, nearly_full,
+};
 
 /// The pauses after refused deltas double from the first to the last of these.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -35,6 +37,8 @@ pub(super) struct Switch {
     pub(super) counters: Option<Counters>,
     /// The version that was live when the counters came.
     pub(super) counted: u64,
+    /// It has hardly room to remember flows.
+    pub(super) full: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +66,7 @@ impl Core {
                     switch.generation = counters.generation;
                     switch.counted = switch.live;
                     switch.counters = Some(counters);
+                    self.note_room(&name);
                     self.note_counters(&name);
                 }
             }
@@ -227,7 +232,37 @@ impl Core {
         }
     }
 
+    /// Says when a switch has no room to remember more flows, and when again.
+    fn note_room(&mut self, name: &Name) {
+        let Some(switch) = self.switches.get_mut(name) else {
+            return;
+        };
+        let Some(counters) = switch.counters.as_ref() else {
+            return;
+        };
+        let (flows, room) = (counters.remembered_flows, counters.remembered_capacity);
+        let full = room > 0 && nearly_full(flows, room, switch.full);
+        if std::mem::replace(&mut switch.full, full) == full {
+            return;
+        }
+        let kind = if full { "switch.full" } else { "switch.roomy" };
+        let message = if full {
+            full_message(flows, room)
+        } else {
+            format!("it remembers {flows} of {room} flows, and has room for more")
+        };
+        self.tell_switch(kind, name, message);
+    }
+
     fn tell_switch(&mut self, kind: &'static str, name: &Name, message: String) {
         self.publish(Event { kind, switch: Some(name.clone()), message, ..Event::default() });
     }
+}
+
+/// What a switch that can hardly remember more flows does, and what to do.
+pub(super) fn full_message(flows: u64, room: u64) -> String {
+    format!(
+        "it remembers {flows} of {room} flows: new connections on slots that have moved go to \
+         their old backends where these take any; raise `flows` in [edge] if that happens often"
+    )
 }

@@ -6,6 +6,7 @@ use super::{
     Core,
     bindings::{Record, State},
     counters,
+    switches::full_message,
 };
 use crate::model::{
     BindingKey, ClassSpec, Counters, DEFAULT_CLASS, Name, Policy, ServerId, ServiceSpec, Stamp,
@@ -252,13 +253,9 @@ impl Core {
             {
                 alarms.push(format!("switch `{name}` does not acknowledge changes"));
             }
-            let full = |c: &Counters| {
-                c.remembered_capacity > 0 && c.remembered_flows >= c.remembered_capacity
-            };
-            if switch.counters.as_ref().is_some_and(full) {
-                alarms.push(format!(
-                    "switch `{name}` can remember no more flows: raise `flows` in [edge]"
-                ));
+            if let Some(counters) = switch.counters.as_ref().filter(|_| switch.full) {
+                let (flows, room) = (counters.remembered_flows, counters.remembered_capacity);
+                alarms.push(format!("switch `{name}`: {}", full_message(flows, room)));
             }
         }
         for service in self.services() {

@@ -46,6 +46,7 @@ use super::{
     grace::Grace,
     plane::{Needless, Plane, Upkeep},
 };
+use crate::model::nearly_full;
 
 /// Entries looked at in one step, and the pause between two steps.
 const STEP: usize = 512;
@@ -213,8 +214,8 @@ impl Sweeper {
         key: &FlowKey,
         entry: &FlowEntry,
     ) -> u32 {
-        let half_open = which == Table::Syns && entry.state == flow_state::OPEN;
-        if half_open || entry.state == flow_state::CLOSING {
+        let begun = which == Table::Syns && entry.state != flow_state::WAITING;
+        if begun || entry.state == flow_state::CLOSING {
             LINGER
         } else if key.protocol == UDP {
             plane.udp_idle(service)
@@ -251,8 +252,7 @@ impl Sweeper {
 
     /// Tells packets, and people, when the table is nearly full.
     fn note_full(&mut self, ward: &Ward<'_>, remembered: u64) {
-        let limit = if self.full { 90 } else { 95 };
-        let full = remembered * 100 > self.capacity * limit;
+        let full = nearly_full(remembered, self.capacity, self.full);
         if full == self.full {
             return;
         }

@@ -18,6 +18,13 @@ pub struct Counters {
     pub remembered_capacity: u64,
 }
 
+/// Whether so many remembered flows are nearly all that a switch has room for.
+/// Once they are (`was`), they are until there is clearly more room.
+pub fn nearly_full(remembered: u64, capacity: u64, was: bool) -> bool {
+    let percent = if was { 90 } else { 95 };
+    remembered.saturating_mul(100) > capacity.saturating_mul(percent)
+}
+
 /// See [`lb_common::abi::ServiceCounters`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ServiceCount {

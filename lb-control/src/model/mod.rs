@@ -17,7 +17,7 @@ pub use agent::{
 };
 pub use binding::{Binding, BindingKey, Phase, Weight};
 pub use class::{ClassSpec, DEFAULT_CLASS, Policy, Prefix, PrefixError, Scope, Share, Verdict};
-pub use counters::{BackendCount, ClassCount, Counters, ReasonCount, ServiceCount};
+pub use counters::{BackendCount, ClassCount, Counters, ReasonCount, ServiceCount, nearly_full};
 pub use name::{Name, NameError};
 pub use server_id::{ServerId, ServerIdError};
 pub use service::{Affinity, Mode, Protocol, ServiceSpec, Udp};

@@ -235,3 +235,23 @@ fn one_delta_carries_what_changes_together() {
     assert_eq!(world.switches["edge"].deltas.len(), before + 1);
     assert_eq!(world.switches["edge"].deltas.last().unwrap().changes.len(), 2);
 }
+
+#[test]
+fn a_switch_that_can_remember_no_more_is_an_alarm_until_it_can() {
+    use crate::model::Counters;
+    let mut world = serving();
+    let session = world.switches["edge"].session.unwrap();
+    let table =
+        [(95, 0, 0), (96, 1, 0), (100, 1, 0), (91, 1, 0), (90, 1, 1), (95, 1, 1), (96, 2, 1)];
+    for (remembered_flows, full, roomy) in table {
+        let counters =
+            Counters { remembered_flows, remembered_capacity: 100, ..Counters::default() };
+        world.feed(Input::Switch { session, message: FromSwitch::Counters(counters) });
+        let told = (world.count("switch.full"), world.count("switch.roomy"));
+        assert_eq!(told, (full, roomy), "{remembered_flows}");
+        let alarm = format!("switch `edge`: it remembers {remembered_flows} of 100 flows");
+        let alarms = world.core.status().alarms;
+        let raised = alarms.iter().any(|line| line.starts_with(&alarm));
+        assert_eq!(raised, full > roomy, "{alarms:?}");
+    }
+}

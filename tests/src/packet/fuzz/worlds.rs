@@ -186,6 +186,7 @@ impl Plan {
         match random.below(12) {
             0 => server = server.broken(),
             1 | 2 => server = server.draining(),
+            5 => server = server.weightless(),
             3 => server = server.unreachable(),
             4 => server = server.behind(7),
             _ => {}

@@ -157,8 +157,8 @@ impl Model {
         self.open.remove(&key);
         self.syns.remove(&key);
         if current != settled {
-            let takes_new =
-                server_of(service, settled).is_some_and(|s| s.state == backend_state::SERVING);
+            let takes_new = server_of(service, settled)
+                .is_some_and(|s| s.state == backend_state::SERVING && s.weight > 0);
             if world.flows_full && takes_new {
                 return Ok((settled, Reason::ForwardNew));
             }

@@ -18,6 +18,7 @@ pub struct Server {
     pub(in crate::packet) mtu: u16,
     /// What names it in QUIC connection ids.
     pub(in crate::packet) quic: Vec<u8>,
+    pub(in crate::packet) weight: u32,
 }
 
 /// Binding `id`, `10.0.0.<id>:8080`, on the interface that frames come in by.
@@ -44,6 +45,7 @@ fn at(id: u8, ip: IpAddr) -> Server {
         interface: INGRESS,
         mtu: 0,
         quic: Vec::new(),
+        weight: 100,
     }
 }
 
@@ -68,6 +70,12 @@ impl Server {
 
     pub fn broken(mut self) -> Self {
         self.state = backend_state::BROKEN;
+        self
+    }
+
+    /// Of weight 0: it takes no new connections.
+    pub fn weightless(mut self) -> Self {
+        self.weight = 0;
         self
     }
 
@@ -105,6 +113,7 @@ impl Server {
             src_mac: EDGE_MAC,
             ifindex: self.interface,
             mtu: self.mtu,
+            weight: self.weight,
             ..Default::default()
         }
     }

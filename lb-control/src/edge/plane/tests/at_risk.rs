@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use lb_common::abi::{FlowEntry, service_flags, words};
+use lb_common::abi::{FlowEntry, flow_state, service_flags, words};
 use proptest::prelude::*;
 
 use super::site::{IDLE, Kind, Site, bind, flow, service, unbind};
@@ -257,6 +257,26 @@ fn the_table_of_flows_is_reported_full_and_not_full_again() {
     assert_eq!(site.word(words::FLOWS_FULL), 1);
     site.sweep(IDLE + 1);
     assert_eq!(site.word(words::FLOWS_FULL), 0);
+}
+
+/// A connection that found the table full is no handshake that came to nothing.
+#[test]
+fn a_flow_that_waits_for_room_is_kept_like_an_open_one() {
+    let mut site = site();
+    site.apply(vec![put(0, Phase::Serve)]).unwrap();
+    site.apply(vec![put(0, Phase::Drain), put(1, Phase::Serve)]).unwrap();
+    let backend = id(&site, 1);
+    let last_seen = site.now.get();
+    for (number, state) in
+        [(1, flow_state::WAITING), (2, flow_state::OPEN), (3, flow_state::CLOSING)]
+    {
+        site.syns.lock().insert(flow(number, VIP), FlowEntry { backend, state, last_seen });
+    }
+    site.sweep(61);
+    let left: Vec<_> = site.syns.lock().keys().copied().collect();
+    assert_eq!(left, [flow(1, VIP)]);
+    site.sweep(IDLE - 60);
+    assert!(site.syns.lock().is_empty());
 }
 
 /// What was judged to be over may have spoken before it was taken away.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{Netns, Outcome, Process, command};
+use crate::{Netns, Outcome, Process, command, plan::Net};
 
 /// A computer of the lab. All of them share the machine's file system.
 #[derive(Clone, Debug)]
@@ -34,6 +34,11 @@ impl Host {
     /// Its own address, of the asked family.
     pub fn address(&self, v6: bool) -> IpAddr {
         if v6 { self.v6.into() } else { self.v4.into() }
+    }
+
+    /// Whether its own address is in this network.
+    pub(crate) fn is_on(&self, net: Net) -> bool {
+        self.v4.octets()[..3] == net.v4(0).octets()[..3]
     }
 
     /// Runs a program to its end.

@@ -57,6 +57,8 @@ pub struct BackendView {
     pub removable: bool,
     /// Left until a drain breaks what remains.
     pub deadline_left: Option<Duration>,
+    /// Which switch cannot send packets to it, and why.
+    pub unreachable: Option<String>,
 }
 
 /// One switch.
@@ -128,12 +130,30 @@ impl Core {
         for count in self.all_counters().flat_map(|counters| &counters.backends) {
             *flows.entry(&count.key).or_default() += count.remembered_flows;
         }
-        let view =
-            |(key, record)| self.backend(key, record, flows.get(key).copied().unwrap_or(0), now);
+        let lost = self.out_of_reach();
+        let view = |(key, record)| {
+            let flows = flows.get(key).copied().unwrap_or(0);
+            let unreachable = lost.get(key).cloned();
+            BackendView { unreachable, ..self.backend(key, record, flows, now) }
+        };
         match service {
             Some(service) => self.of_service(service).map(view).collect(),
             None => self.bindings.iter().map(view).collect(),
         }
+    }
+
+    /// Bindings that a switch cannot send packets to: which one, and why.
+    fn out_of_reach(&self) -> BTreeMap<&BindingKey, String> {
+        let connected = self.switches.iter().filter(|(_, switch)| switch.session.is_some());
+        let counts = connected
+            .filter_map(|(name, switch)| Some((name, &switch.counters.as_ref()?.backends)));
+        let lost = counts.flat_map(|(name, counts)| {
+            counts.iter().filter_map(move |count| {
+                let why = count.unreachable.as_ref()?;
+                Some((&count.key, format!("switch `{name}` cannot reach it: {why}")))
+            })
+        });
+        lost.collect()
     }
 
     fn backend(&self, key: &BindingKey, record: &Record, flows: u64, now: Duration) -> BackendView {
@@ -153,6 +173,7 @@ impl Core {
             connections: claim.and_then(|claim| claim.connections).unwrap_or(flows),
             removable: record.quiet_since.is_some(),
             deadline_left,
+            unreachable: None,
         }
     }
 
@@ -248,6 +269,20 @@ impl Core {
             {
                 alarms.push(format!("switch `{name}` does not acknowledge changes"));
             }
+            let unreachable = |c: &Counters| {
+                let mut lost = c.backends.iter().filter(|count| count.unreachable.is_some());
+                let (key, why) =
+                    lost.next().and_then(|c| Some((&c.key, c.unreachable.as_ref()?)))?;
+                let others = match lost.count() {
+                    0 => String::new(),
+                    others => format!(" (and {others} more)"),
+                };
+                Some(format!(
+                    "switch `{name}` cannot reach {} of service `{}`: {why}{others}",
+                    key.backend, key.service
+                ))
+            };
+            alarms.extend(switch.counters.as_ref().and_then(unreachable));
             let full = |c: &Counters| {
                 c.remembered_capacity > 0 && c.remembered_flows >= c.remembered_capacity
             };

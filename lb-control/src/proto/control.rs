@@ -165,6 +165,7 @@ impl From<BackendView> for v1::BackendView {
             connections: view.connections,
             removable: view.removable,
             deadline_left_nanos: view.deadline_left.map_or(0, nanos),
+            unreachable: view.unreachable.unwrap_or_default(),
         }
     }
 }

@@ -63,6 +63,8 @@ pub struct BackendView {
     pub removable: bool,
     /// While draining: until what remains is reset.
     pub deadline_left_seconds: Option<f64>,
+    /// Which switch cannot send packets to it, and why; `null`: all can.
+    pub unreachable: Option<String>,
 }
 
 /// One switch.
@@ -166,6 +168,7 @@ impl From<v1::BackendView> for BackendView {
             connections: view.connections,
             removable: view.removable,
             deadline_left_seconds: draining.then(|| seconds(view.deadline_left_nanos)),
+            unreachable: optional(view.unreachable),
             state: view.state,
         }
     }

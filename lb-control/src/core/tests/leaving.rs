@@ -196,7 +196,7 @@ fn without_an_agent_the_switches_say_when_a_drain_is_over() {
             reply_bytes: 0,
             new_connections: 0,
             remembered_flows,
-            reachable: true,
+            unreachable: None,
         };
         Counters { services: vec![service], backends: vec![backend], ..Counters::default() }
     };
@@ -213,7 +213,7 @@ fn without_an_agent_the_switches_say_when_a_drain_is_over() {
 }
 
 impl World {
-    fn feed_counters(&mut self, switch: &str, counters: crate::model::Counters) {
+    pub(super) fn feed_counters(&mut self, switch: &str, counters: crate::model::Counters) {
         let session = self.switches[switch].session.expect("a connected switch");
         self.feed(Input::Switch { session, message: FromSwitch::Counters(counters) });
     }

@@ -21,6 +21,7 @@ pub struct Builder {
     clients: usize,
     servers: usize,
     apart: bool,
+    split: bool,
     services: Vec<Service>,
     manager: String,
     edge: String,
@@ -35,6 +36,7 @@ impl Default for Builder {
             clients: 1,
             servers: 2,
             apart: false,
+            split: false,
             services: Vec::new(),
             manager: String::new(),
             edge: String::new(),
@@ -70,6 +72,14 @@ impl Builder {
     #[must_use]
     pub fn roles_apart(mut self) -> Self {
         self.apart = true;
+        self
+    }
+
+    /// Clients and servers on segments of their own: the edge has an interface
+    /// on each. Servers cannot answer clients directly then.
+    #[must_use]
+    pub fn two_segments(mut self) -> Self {
+        self.split = true;
         self
     }
 
@@ -131,6 +141,7 @@ impl Builder {
         let blueprint = Blueprint {
             clients: self.clients,
             servers: self.servers,
+            split: self.split,
             manager: self.apart,
             server_vips: vips(true),
             edge_vips: vips(false),
@@ -141,6 +152,7 @@ impl Builder {
         let servers = network.servers.iter().map(|_| Server::default()).collect();
         let settings = Settings {
             apart: self.apart,
+            interfaces: if self.split { &["eth0", "eth1"] } else { &["eth0"] },
             manager: settings::manager_address(network.manager.as_ref().unwrap_or(&network.edge)),
             services,
             manager_extra: self.manager,

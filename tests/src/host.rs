@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{Netns, Outcome, Process, command};
+use crate::{Netns, Outcome, Process, command, plan::Net};
 
 /// A computer of the lab. All of them share the machine's file system.
 #[derive(Clone, Debug)]
@@ -39,6 +39,11 @@ impl Host {
     /// What names it in QUIC connection ids.
     pub fn server_id(&self) -> [u8; 4] {
         self.v4.octets()
+    }
+
+    /// Whether its own address is in this network.
+    pub(crate) fn is_on(&self, net: Net) -> bool {
+        self.v4.octets()[..3] == net.v4(0).octets()[..3]
     }
 
     /// Runs a program to its end.

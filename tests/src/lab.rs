@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    Answers, Builder, Client, Crowd, Download, Host, Process,
-    network::Network,
+    Answers, Builder, Client, Crowd, Download, Host, Netns, Process,
+    network::{EDGE_TO_SERVERS, Network},
     nginx, pass,
     registry::Site,
     service::{Placed, VIP_PORT},
@@ -32,6 +32,7 @@ pub struct Lab {
     pub(crate) edge: Host,
     pub(crate) manager: Option<Host>,
     pub(crate) servers: Vec<Host>,
+    fabric: Netns,
     pub(crate) settings: Settings,
     downloads: AtomicUsize,
     pub(crate) site: Site,
@@ -56,7 +57,7 @@ impl Lab {
         processes: Vec<Server>,
         settings: Settings,
     ) -> Self {
-        let Network { clients, edge, manager, servers } = network;
+        let Network { clients, edge, manager, servers, fabric } = network;
         Self {
             sluice: None,
             edge_role: None,
@@ -65,6 +66,7 @@ impl Lab {
             edge,
             manager,
             servers,
+            fabric,
             settings,
             downloads: AtomicUsize::new(0),
             site,
@@ -177,6 +179,16 @@ impl Lab {
             process.kill()?;
         }
         Ok(())
+    }
+
+    /// Pulls the edge's cable to the servers out, or puts it in again, in a lab
+    /// of two segments.
+    pub fn plug_servers(&self, plugged: bool) -> Result<()> {
+        let state = if plugged { "up" } else { "down" };
+        self.fabric.enter(|| {
+            crate::command::run("ip", &["link", "set", EDGE_TO_SERVERS, state])?.stdout()?;
+            Ok(())
+        })
     }
 
     /// Leaves everything up when this process ends. `cargo xtask lab down`

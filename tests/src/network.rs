@@ -3,6 +3,9 @@
 //! One Ethernet segment: a bridge in a namespace of its own, the fabric.
 //! Clients reach VIPs through the edge. Servers answer for a VIP straight to
 //! the client, and everything else goes through the edge, their gateway.
+//!
+//! Or two segments, which only the edge joins: clients by `eth0`, servers by
+//! `eth1`.
 
 use std::{fmt::Write as _, fs, net::IpAddr, path::Path};
 
@@ -20,6 +23,8 @@ use crate::{
 pub(crate) struct Blueprint {
     pub(crate) clients: usize,
     pub(crate) servers: usize,
+    /// Clients and servers on segments of their own.
+    pub(crate) split: bool,
     /// A host for a manager that is not on the edge.
     pub(crate) manager: bool,
     /// On every server's loopback interface: it answers for them directly.
@@ -33,7 +38,11 @@ pub(crate) struct Network {
     pub(crate) edge: Host,
     pub(crate) manager: Option<Host>,
     pub(crate) servers: Vec<Host>,
+    pub(crate) fabric: Netns,
 }
+
+/// The edge's interface on the servers' segment, as the fabric has it.
+pub(crate) const EDGE_TO_SERVERS: &str = "edge-1";
 
 impl Network {
     /// Builds it under names that begin with `id`.
@@ -61,9 +70,9 @@ impl Network {
             servers: (0..blueprint.servers)
                 .map(|i| host(format!("server-{}", i + 1), Net::Servers, plan::host(i)))
                 .collect::<Result<_>>()?,
+            fabric: Netns::named(format!("{id}-fabric")),
         };
-        let fabric = Netns::named(format!("{id}-fabric"));
-        network.cable(&fabric, &site.bpffs())?;
+        network.cable(blueprint, &site.bpffs())?;
         network.address(blueprint)?;
         Ok(network)
     }
@@ -72,16 +81,30 @@ impl Network {
         self.clients.iter().chain([&self.edge]).chain(&self.manager).chain(&self.servers)
     }
 
-    fn cable(&self, fabric: &Netns, bpffs: &Path) -> Result<()> {
+    fn cable(&self, blueprint: &Blueprint, bpffs: &Path) -> Result<()> {
+        let fabric = &self.fabric;
         let mut namespaces = format!("netns add {}\n", fabric.name());
-        let mut cables = "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
-                          link set br0 up\n"
-            .to_owned();
+        let mut cables = String::new();
+        for bridge in if blueprint.split { &["br0", "br1"][..] } else { &["br0"] } {
+            writeln!(
+                cables,
+                "link add {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
+                 link set {bridge} up"
+            )?;
+        }
         for host in self.hosts() {
             let (name, netns) = (&host.name, host.netns.name());
+            let servers_side =
+                blueprint.split && host.is_on(Net::Servers) && *name != self.edge.name;
+            let bridge = if servers_side { "br1" } else { "br0" };
             writeln!(namespaces, "netns add {netns}")?;
             writeln!(cables, "link add {name} type veth peer name eth0 netns {netns}")?;
-            writeln!(cables, "link set {name} master br0 up")?;
+            writeln!(cables, "link set {name} master {bridge} up")?;
+        }
+        if blueprint.split {
+            let netns = self.edge.netns.name();
+            writeln!(cables, "link add {EDGE_TO_SERVERS} type veth peer name eth1 netns {netns}")?;
+            writeln!(cables, "link set {EDGE_TO_SERVERS} master br1 up")?;
         }
         ip_batch(None, Family::V4, &namespaces)?;
         fabric.sysctl(&[("ipv6/conf/default/disable_ipv6", "1")])?;
@@ -96,17 +119,25 @@ impl Network {
             ])?;
         }
         ip_batch(Some(fabric.name()), Family::V4, &cables)?;
+        let second = blueprint.split.then_some(EDGE_TO_SERVERS);
+        let names = self.hosts().map(|host| host.name.as_str()).chain(second);
+        let names: Vec<_> = names.collect();
         fabric.enter(|| {
-            for host in self.hosts() {
+            for name in names {
                 // XDP sees what is on the wire only if checksums are finished
                 // before, and segments are not glued together.
-                run("ethtool", &["-K", &host.name, "tx", "off"])?.stdout()?;
+                run("ethtool", &["-K", name, "tx", "off"])?.stdout()?;
             }
             anyhow::Ok(())
         })?;
-        pass::attach(fabric, &self.edge.name, bpffs)?;
+        for name in [self.edge.name.as_str()].into_iter().chain(second) {
+            pass::attach(fabric, name, bpffs)?;
+        }
         for host in self.hosts() {
             host.run("ethtool", &["-K", "eth0", "tx", "off"])?.stdout()?;
+        }
+        if blueprint.split {
+            self.edge.run("ethtool", &["-K", "eth1", "tx", "off"])?.stdout()?;
         }
         Ok(())
     }
@@ -145,8 +176,10 @@ impl Network {
             ("ipv4/conf/all/send_redirects", "0"),
             ("ipv4/conf/default/send_redirects", "0"),
         ])?;
-        let script = own_address(Net::Clients, plan::EDGE)
-            + &own_address(Net::Servers, plan::EDGE)
+        let towards_servers = if blueprint.split { "eth1" } else { "eth0" };
+        let script = format!("link set {towards_servers} up\n")
+            + &own_address(Net::Clients, plan::EDGE, "eth0")
+            + &own_address(Net::Servers, plan::EDGE, towards_servers)
             + &on_loopback(&blueprint.edge_vips);
         configure(edge, &script)
     }
@@ -160,8 +193,9 @@ fn configure(host: &Host, script: &str) -> Result<()> {
     )
 }
 
-fn own_address(net: Net, last: u8) -> String {
-    format!("addr add {}/24 dev eth0\naddr add {}/64 dev eth0 nodad\n", net.v4(last), net.v6(last))
+fn own_address(net: Net, last: u8, interface: &str) -> String {
+    let (v4, v6) = (net.v4(last), net.v6(last));
+    format!("addr add {v4}/24 dev {interface}\naddr add {v6}/64 dev {interface} nodad\n")
 }
 
 /// Its address, and everything else through the edge.

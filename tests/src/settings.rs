@@ -14,6 +14,8 @@ const MANAGER_PORT: u16 = 7400;
 pub(crate) struct Settings {
     /// Whether manager and edge are processes of their own.
     pub(crate) apart: bool,
+    /// Of the edge.
+    pub(crate) interfaces: &'static [&'static str],
     /// Host of the manager.
     pub(crate) manager: SocketAddr,
     pub(crate) services: Vec<Placed>,
@@ -79,10 +81,11 @@ impl Settings {
             if self.apart { format!("manager = \"{}\"\n", self.manager) } else { String::new() };
         format!(
             "[edge]\n\
-             interfaces = [\"eth0\"]\n\
+             interfaces = {:?}\n\
              pin = \"{}\"\n\
              flow_key = \"{}\"\n\
              {manager}{}\n",
+            self.interfaces,
             site.bpffs().join("sluice").display(),
             site.dir.join("flow.key").display(),
             self.edge_extra

@@ -22,6 +22,8 @@ pub struct Backend {
     /// `pending`, `active`, `draining`, `down`, `unknown`.
     pub state: String,
     pub connections: u64,
+    /// Which switch cannot send packets to it, and why.
+    pub unreachable: Option<String>,
     /// Removed, and no switch sends its server anything any more.
     pub removable: bool,
 }
@@ -287,6 +289,7 @@ fn read_backends(answer: &Value) -> Result<Vec<Backend>> {
                 weight: number(row, "weight")?,
                 state: text(row, "state")?,
                 connections: number(row, "connections")?,
+                unreachable: row["unreachable"].as_str().map(str::to_owned),
                 removable: row["removable"].as_bool().context("no truth removable")?,
             })
         })

@@ -32,7 +32,7 @@ pub(super) fn add(sum: &mut Counters, counters: &Counters) {
             sum.reply_bytes += count.reply_bytes;
             sum.new_connections += count.new_connections;
             sum.remembered_flows += count.remembered_flows;
-            sum.reachable &= count.reachable;
+            sum.unreachable = sum.unreachable.take().or_else(|| count.unreachable.clone());
         },
     );
     merge(

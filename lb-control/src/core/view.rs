@@ -61,6 +61,8 @@ pub struct BackendView {
     /// Left until a drain breaks what remains.
     pub deadline_left: Option<Duration>,
     pub server_id: Option<ServerId>,
+    /// Which switch cannot send packets to it, and why.
+    pub unreachable: Option<String>,
 }
 
 /// One switch.
@@ -132,12 +134,30 @@ impl Core {
         for count in self.all_counters().flat_map(|counters| &counters.backends) {
             *flows.entry(&count.key).or_default() += count.remembered_flows;
         }
-        let view =
-            |(key, record)| self.backend(key, record, flows.get(key).copied().unwrap_or(0), now);
+        let lost = self.out_of_reach();
+        let view = |(key, record)| {
+            let flows = flows.get(key).copied().unwrap_or(0);
+            let unreachable = lost.get(key).cloned();
+            BackendView { unreachable, ..self.backend(key, record, flows, now) }
+        };
         match service {
             Some(service) => self.of_service(service).map(view).collect(),
             None => self.bindings.iter().map(view).collect(),
         }
+    }
+
+    /// Bindings that a switch cannot send packets to: which one, and why.
+    fn out_of_reach(&self) -> BTreeMap<&BindingKey, String> {
+        let connected = self.switches.iter().filter(|(_, switch)| switch.session.is_some());
+        let counts = connected
+            .filter_map(|(name, switch)| Some((name, &switch.counters.as_ref()?.backends)));
+        let lost = counts.flat_map(|(name, counts)| {
+            counts.iter().filter_map(move |count| {
+                let why = count.unreachable.as_ref()?;
+                Some((&count.key, format!("switch `{name}` cannot reach it: {why}")))
+            })
+        });
+        lost.collect()
     }
 
     fn backend(&self, key: &BindingKey, record: &Record, flows: u64, now: Duration) -> BackendView {
@@ -158,6 +178,7 @@ impl Core {
             removable: self.is_removable(key),
             deadline_left,
             server_id: self.server_id(key),
+            unreachable: None,
         }
     }
 
@@ -253,6 +274,20 @@ impl Core {
             {
                 alarms.push(format!("switch `{name}` does not acknowledge changes"));
             }
+            let unreachable = |c: &Counters| {
+                let mut lost = c.backends.iter().filter(|count| count.unreachable.is_some());
+                let (key, why) =
+                    lost.next().and_then(|c| Some((&c.key, c.unreachable.as_ref()?)))?;
+                let others = match lost.count() {
+                    0 => String::new(),
+                    others => format!(" (and {others} more)"),
+                };
+                Some(format!(
+                    "switch `{name}` cannot reach {} of service `{}`: {why}{others}",
+                    key.backend, key.service
+                ))
+            };
+            alarms.extend(switch.counters.as_ref().and_then(unreachable));
             if let Some(counters) = switch.counters.as_ref().filter(|_| switch.full) {
                 let (flows, room) = (counters.remembered_flows, counters.remembered_capacity);
                 alarms.push(format!("switch `{name}`: {}", full_message(flows, room)));

@@ -116,7 +116,7 @@ impl CounterMaps {
 
     fn backend(
         &self,
-        (key, id, reachable): (BindingKey, u16, bool),
+        (key, id, unreachable): (BindingKey, u16, Option<String>),
         tally: &Tally,
     ) -> io::Result<BackendCount> {
         let [packets, bytes, reply_packets, reply_bytes, new_connections, _untracked] =
@@ -129,7 +129,7 @@ impl CounterMaps {
             reply_bytes,
             new_connections,
             remembered_flows: tally.open.get(&id).copied().unwrap_or_default(),
-            reachable,
+            unreachable,
         })
     }
 
@@ -168,7 +168,7 @@ impl CounterStore for CounterMaps {
 /// Who holds which id.
 struct Held {
     services: Vec<(Name, u16, bool)>,
-    bindings: Vec<(BindingKey, u16, bool)>,
+    bindings: Vec<(BindingKey, u16, Option<String>)>,
     classes: Vec<Name>,
     generation: u64,
 }
@@ -177,7 +177,7 @@ impl Held {
     fn of(plane: &Plane) -> Self {
         Self {
             services: plane.services().map(|(name, id, m)| (name.clone(), id, m)).collect(),
-            bindings: plane.bindings().map(|(key, id, r)| (key.clone(), id, r)).collect(),
+            bindings: plane.bindings().map(|(key, id, why)| (key.clone(), id, why)).collect(),
             classes: plane.class_names().to_vec(),
             generation: plane.generation(),
         }

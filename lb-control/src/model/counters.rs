@@ -52,8 +52,8 @@ pub struct BackendCount {
     pub new_connections: u64,
     /// Remembered flows that are not closing.
     pub remembered_flows: u64,
-    /// The next hop's Ethernet address is known.
-    pub reachable: bool,
+    /// Why packets cannot be sent to it.
+    pub unreachable: Option<String>,
 }
 
 /// See [`lb_common::abi::ClassCounters`].

@@ -167,6 +167,7 @@ impl From<BackendView> for v1::BackendView {
             removable: view.removable,
             deadline_left_nanos: view.deadline_left.map_or(0, nanos),
             server_id: server_id_text(view.server_id),
+            unreachable: view.unreachable.unwrap_or_default(),
         }
     }
 }

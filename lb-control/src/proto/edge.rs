@@ -175,7 +175,8 @@ impl From<&BackendCount> for v1::BackendCount {
             reply_bytes: count.reply_bytes,
             new_connections: count.new_connections,
             remembered_flows: count.remembered_flows,
-            reachable: count.reachable,
+            reachable: count.unreachable.is_none(),
+            unreachable: count.unreachable.clone().unwrap_or_default(),
         }
     }
 }
@@ -192,7 +193,7 @@ impl TryFrom<v1::BackendCount> for BackendCount {
             reply_bytes: count.reply_bytes,
             new_connections: count.new_connections,
             remembered_flows: count.remembered_flows,
-            reachable: count.reachable,
+            unreachable: (!count.reachable).then_some(count.unreachable),
         })
     }
 }

@@ -91,7 +91,7 @@ fn counters() -> Counters {
             reply_bytes: 11,
             new_connections: 12,
             remembered_flows: 13,
-            reachable: true,
+            unreachable: Some("it does not answer".to_owned()),
         }],
         classes: vec![ClassCount { class: "bots".parse().unwrap(), admitted: 14, refused: 15 }],
         reasons: vec![ReasonCount {

@@ -14,6 +14,7 @@ mod drain;
 mod errors;
 mod forwarding;
 mod lab_itself;
+mod next_hops;
 mod not_ours;
 mod outlive;
 mod reports;

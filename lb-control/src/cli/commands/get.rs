@@ -142,6 +142,11 @@ fn backends_table(views: &[BackendView]) -> Table {
             Some(left) => format!("{}, {} left", view.state, age(left)),
             None => view.state.clone(),
         };
+        let state = match &view.unreachable {
+            Some(_) => format!("{state}, unreachable"),
+            None => state,
+        };
+        let reasons: Vec<_> = view.unreachable.iter().chain(&view.reason).cloned().collect();
         table.row([
             view.service.clone(),
             view.address.clone(),
@@ -151,7 +156,7 @@ fn backends_table(views: &[BackendView]) -> Table {
             view.connections.to_string(),
             view.agent.clone().unwrap_or_default(),
             view.server_id.clone().unwrap_or_default(),
-            view.reason.clone().unwrap_or_default(),
+            reasons.join("; "),
         ]);
     }
     table

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::optional;
 use crate::proto::v1;
 
 /// Totals since the switches' counters began, or what was added between two
@@ -62,8 +63,9 @@ pub struct BackendCountView {
     pub reply_bytes: u64,
     /// Remembered flows that are not closing.
     pub remembered_flows: u64,
-    /// The next hop's Ethernet address is known.
+    /// Whether packets can be sent to it, and if not, why.
     pub reachable: bool,
+    pub unreachable: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -105,6 +107,7 @@ impl From<v1::Counters> for CountersView {
             reply_bytes: count.reply_bytes,
             remembered_flows: count.remembered_flows,
             reachable: count.reachable,
+            unreachable: optional(count.unreachable),
         };
         let class = |count: v1::ClassCount| ClassCountView {
             class: count.class,

@@ -68,6 +68,8 @@ pub struct BackendView {
     pub deadline_left_seconds: Option<f64>,
     /// What names it in QUIC connection ids, in hexadecimal.
     pub server_id: Option<String>,
+    /// Which switch cannot send packets to it, and why; `null`: all can.
+    pub unreachable: Option<String>,
 }
 
 /// One switch.
@@ -172,6 +174,7 @@ impl From<v1::BackendView> for BackendView {
             connections: view.connections,
             removable: view.removable,
             deadline_left_seconds: draining.then(|| seconds(view.deadline_left_nanos)),
+            unreachable: optional(view.unreachable),
             state: view.state,
             server_id: optional(view.server_id),
         }

@@ -69,12 +69,11 @@ impl World {
             reply_bytes: 0,
             new_connections: 0,
             remembered_flows,
-            reachable: true,
+            unreachable: None,
         };
         let (services, backends) = (vec![service], vec![backend]);
         let counters = Counters { services, backends, ..Counters::default() };
-        let session = self.switches["edge"].session.expect("a connected switch");
-        self.feed(Input::Switch { session, message: FromSwitch::Counters(counters) });
+        self.feed_counters("edge", counters);
     }
 
     /// Seconds of the same counters.

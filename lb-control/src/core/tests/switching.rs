@@ -1,6 +1,7 @@
 //! What switches are told, and when.
 
 use super::*;
+use crate::model::{BackendCount, Counters};
 
 const WEB: &str = "www/192.0.2.1:80";
 const OTHER: &str = "www/192.0.2.2:80";
@@ -240,13 +241,12 @@ fn one_delta_carries_what_changes_together() {
 fn a_switch_that_can_remember_no_more_is_an_alarm_until_it_can() {
     use crate::model::Counters;
     let mut world = serving();
-    let session = world.switches["edge"].session.unwrap();
     let table =
         [(95, 0, 0), (96, 1, 0), (100, 1, 0), (91, 1, 0), (90, 1, 1), (95, 1, 1), (96, 2, 1)];
     for (remembered_flows, full, roomy) in table {
         let counters =
             Counters { remembered_flows, remembered_capacity: 100, ..Counters::default() };
-        world.feed(Input::Switch { session, message: FromSwitch::Counters(counters) });
+        world.feed_counters("edge", counters);
         let told = (world.count("switch.full"), world.count("switch.roomy"));
         assert_eq!(told, (full, roomy), "{remembered_flows}");
         let alarm = format!("switch `edge`: it remembers {remembered_flows} of 100 flows");
@@ -254,4 +254,37 @@ fn a_switch_that_can_remember_no_more_is_an_alarm_until_it_can() {
         let raised = alarms.iter().any(|line| line.starts_with(&alarm));
         assert_eq!(raised, full > roomy, "{alarms:?}");
     }
+}
+
+#[test]
+fn a_backend_that_a_switch_cannot_reach_is_shown_with_the_reason() {
+    let mut world = serving();
+    let counts = |unreachable: Option<&str>| Counters {
+        backends: vec![BackendCount {
+            key: key(WEB),
+            packets: 0,
+            bytes: 0,
+            reply_packets: 0,
+            reply_bytes: 0,
+            new_connections: 0,
+            remembered_flows: 0,
+            unreachable: unreachable.map(str::to_owned),
+        }],
+        ..Counters::default()
+    };
+    world.feed_counters("edge", counts(None));
+    world.feed_counters("spare", counts(Some("interface eth1 is down")));
+    let why = world.view(WEB).unreachable.unwrap();
+    assert!(why.contains("`spare`") && why.contains("interface eth1 is down"), "{why}");
+    let alarms = world.core.status().alarms;
+    assert!(alarms.iter().any(|alarm| alarm.contains("eth1 is down")), "{alarms:?}");
+    let sum = world.core.counters(None).unwrap();
+    assert_eq!(sum.backends[0].unreachable.as_deref(), Some("interface eth1 is down"));
+    // What a switch said before it was lost says nothing of now.
+    world.disconnect("spare");
+    assert_eq!(world.view(WEB).unreachable, None);
+    world.connect("spare");
+    world.feed_counters("spare", counts(None));
+    assert_eq!(world.view(WEB).unreachable, None);
+    assert!(world.core.status().alarms.is_empty());
 }

@@ -218,6 +218,12 @@ impl World {
         self.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
     }
 
+    /// A connected switch reports counters.
+    pub(super) fn feed_counters(&mut self, switch: &str, counters: Counters) {
+        let session = self.switches[switch].session.expect("a connected switch");
+        self.feed(Input::Switch { session, message: FromSwitch::Counters(counters) });
+    }
+
     pub(super) fn disconnect(&mut self, switch: &str) {
         let session = self.switches.get_mut(switch).and_then(|switch| switch.session.take());
         self.feed(Input::Closed { session: session.expect("a connected switch") });

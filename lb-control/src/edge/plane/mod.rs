@@ -156,10 +156,9 @@ impl Plane {
         self.services.held().map(move |(name, id)| (name, id, moving(name)))
     }
 
-    /// Bindings with their ids and whether their next hop is known.
-    pub(super) fn bindings(&self) -> impl Iterator<Item = (&BindingKey, u16, bool)> {
-        let reachable = |id| self.live.backends.get(usize::from(id)).reachable != 0;
-        self.bindings.held().map(move |(key, id)| (key, id, reachable(id)))
+    /// Bindings with their ids, and why packets cannot be sent to them, if so.
+    pub(super) fn bindings(&self) -> impl Iterator<Item = (&BindingKey, u16, Option<String>)> {
+        self.bindings.held().map(|(key, id)| (key, id, self.obstacle(key)))
     }
 
     /// What a packet would find.

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, net::IpAddr};
 use lb_common::abi::{Config, features};
 
 use super::Plane;
-use crate::edge::hops::{Answer, RouteTables};
+use crate::{
+    edge::hops::{Answer, RouteTables},
+    model::BindingKey,
+};
 
 impl Plane {
     /// The way to a backend's address, where that is known, or known not to be.
@@ -16,6 +19,15 @@ impl Plane {
     /// Whether some service's replies pass this edge.
     pub(in crate::edge) fn has_replies(&self) -> bool {
         self.live.config.get(0).features & features::NAT != 0
+    }
+
+    /// Why packets cannot be sent to a backend.
+    pub(super) fn obstacle(&self, key: &BindingKey) -> Option<String> {
+        match self.hops.get(&key.backend.ip()) {
+            Some(Answer::Known(_)) => None,
+            Some(Answer::None(why)) => Some(why.clone()),
+            Some(Answer::Asked) | None => Some("its next hop is not known yet".to_owned()),
+        }
     }
 
     /// Sets where packets to these addresses go, and where replies to clients

@@ -88,7 +88,7 @@ impl FakeSwitch {
             reply_bytes: 0,
             new_connections: 0,
             remembered_flows: 0,
-            reachable: true,
+            unreachable: None,
         };
         let held = self.held.lock().unwrap();
         Counters {

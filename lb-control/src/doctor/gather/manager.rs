@@ -74,7 +74,7 @@ pub(super) fn certificates(tls: &TlsSettings) -> Known<Vec<Certificate>> {
             let der = der.map_err(|error| broken(error.to_string()))?;
             let (_, certificate) = x509_parser::parse_x509_certificate(&der)
                 .map_err(|error| broken(error.to_string()))?;
-            let seconds = certificate.validity().not_before.timestamp();
+            let seconds = certificate.validity().not_after.timestamp();
             let expires =
                 SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.try_into().unwrap_or(0));
             found.push(Certificate { path: path.clone(), expires });

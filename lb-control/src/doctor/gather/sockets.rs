@@ -9,7 +9,7 @@ use crate::doctor::facts::{Known, Listener};
 
 /// State of a TCP socket that listens, and of a UDP socket that is not
 /// connected (include/net/tcp_states.h).
-const LISTEN: &str = "01";
+const LISTEN: &str = "0A";
 const CLOSE: &str = "07";
 
 pub(super) fn listeners() -> Known<Vec<Listener>> {

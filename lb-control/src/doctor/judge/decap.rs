@@ -21,7 +21,7 @@ use crate::{
 
 const DECAP: &str = "tunnels";
 /// Interfaces of the kernel's own that take packets out of tunnels.
-const KERNEL_TUNNELS: [&str; 4] = ["xxip", "ip6tnl", "sit", "fou"];
+const KERNEL_TUNNELS: [&str; 4] = ["ipip", "ip6tnl", "sit", "fou"];
 
 pub(super) fn judge(subject: &Subject, facts: &Facts) -> Vec<Finding> {
     let (Some(role), Some(server)) = (&subject.server, &facts.server) else { return Vec::new() };
@@ -163,7 +163,7 @@ fn counters(survey: &Survey, decap: &DecapSettings) -> Vec<Finding> {
             "ip addr show dev lo",
         ),
         (
-            Reason::Congestion,
+            Reason::Malformed,
             "what was inside was cut short, or no IP packet".to_owned(),
             "tcpdump -ni any 'ip proto 4 or ip proto 41 or udp port 6080'",
         ),

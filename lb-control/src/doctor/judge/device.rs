@@ -11,7 +11,7 @@ use super::{
 
 /// `NETDEV_XDP_ACT_NDO_XMIT` (linux/netdev.h): takes frames that XDP programs
 /// send.
-pub(super) const TAKES_FRAMES: u64 = 8;
+pub(super) const TAKES_FRAMES: u64 = 4;
 
 pub(super) fn judge(subject: &Subject, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -47,7 +47,7 @@ fn offloads(link: &Link, facts: &Facts) -> Vec<Finding> {
     let (name, place) = (&link.name, interface(&link.name));
     let mut findings = Vec::new();
     for (feature, option, what) in
-        [("rx-lro", "lro", "LRO"), ("rx-gro-hwx", "rx-gro-hw", "GRO in hardware")]
+        [("rx-lro", "lro", "LRO"), ("rx-gro-hw", "rx-gro-hw", "GRO in hardware")]
     {
         if link.has(feature) {
             let what = format!(

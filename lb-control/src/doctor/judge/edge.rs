@@ -33,7 +33,7 @@ const TROUBLE: [(Reason, &str); 11] = [
     (Reason::TtlExpired, "their TTL was used up: do they go in circles?"),
 ];
 /// Reasons that are defects.
-const DEFECTS: [Reason; 2] = [Reason::RewriteFailed, Reason::RewriteFailed];
+const DEFECTS: [Reason; 2] = [Reason::Inconsistent, Reason::RewriteFailed];
 
 pub(super) fn judge(subject: &Subject, facts: &Facts) -> Vec<Finding> {
     let (Some(role), Some(edge)) = (&subject.edge, &facts.edge) else { return Vec::new() };
@@ -88,7 +88,7 @@ fn pins(subject: &Subject, role: &EdgeRole, survey: &Survey) -> Vec<Finding> {
             None => {
                 let what = "does not run: packets are steered as it did last, and no change \
                             reaches them";
-                Finding::note("edge", EDGE, what).remedy(role.start.clone())
+                Finding::warning("edge", EDGE, what).remedy(role.start.clone())
             }
         });
     }

@@ -23,7 +23,7 @@ use crate::{
 /// What clients send at most, since that is what the Internet takes.
 pub(super) const CLIENT_MTU: u32 = 1500;
 /// What every network takes (RFC 8200 section 5; RFC 791).
-const LEAST_V6: u32 = 1200;
+const LEAST_V6: u32 = 1280;
 const LEAST_V4: u32 = 576;
 
 pub(super) fn judge(subject: &Subject, facts: &Facts) -> Vec<Finding> {
@@ -71,7 +71,7 @@ fn next_hop(facts: &Facts, role: &EdgeRole, backend: IpAddr, way: &Way) -> Findi
         Way::None(why) => {
             let remedy = if facts.links_of(backend).next().is_some() {
                 "give it a host of its own: an edge cannot be its own backend".to_owned()
-            } else if why.contains("xx") {
+            } else if why.contains("does not answer") {
                 format!("ping -c 3 {backend}")
             } else {
                 format!("ip route get {backend}")

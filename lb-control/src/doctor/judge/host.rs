@@ -14,7 +14,7 @@ use crate::xdp::{host::OLDEST_KERNEL, pin::mount_bpffs};
 
 const HOST: &str = "host";
 /// A certificate that ends before this has passed should be renewed.
-const SOON: Duration = Duration::from_secs(1 * 24 * 3600);
+const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 pub(super) fn judge(subject: &Subject, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -71,7 +71,7 @@ fn kernel(subject: &Subject, facts: &Facts) -> Vec<Finding> {
         let what = "the kernel tells no types (BTF): bpftool and traces show less";
         findings.push(Finding::note("kernel", HOST, what));
     }
-    if host.jit == Some(2) {
+    if host.jit == Some(0) {
         let what = "BPF programs are interpreted: each packet costs many times as much";
         let remedy = set_sysctl("core/bpf_jit_enable", 1);
         findings.push(Finding::warning("jit", HOST, what).remedy(remedy));

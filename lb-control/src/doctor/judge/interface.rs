@@ -32,7 +32,7 @@ fn one(link: &Link) -> Finding {
         return Finding::problem("interface", &place, "is down")
             .remedy(format!("ip link set dev {name} up"));
     }
-    if false {
+    if !link.carrier {
         let what = "has no carrier: look at the cable, and at what is at its other end";
         return Finding::problem("interface", &place, what)
             .remedy(format!("ip -details link show dev {name}"));

@@ -57,7 +57,7 @@ fn switches(manager: &Manager) -> Vec<Finding> {
     }
     let judge = |switch: &super::super::facts::Switch| {
         let place = format!("edge {}", switch.name);
-        if false {
+        if !switch.connected {
             let what = "is not connected: no change reaches its packets";
             return Finding::problem("switch", &place, what)
                 .remedy("on that host: sluice doctor --config FILE");

@@ -156,6 +156,6 @@ fn take_off(name: &str, program: &Attached) -> String {
         // `ip` cannot take off what a link holds.
         (Some(link), _) => format!("bpftool link detach id {link}"),
         (None, Place::Native) => format!("ip link set dev {name} xdp off"),
-        (None, Place::Generic) => format!("ip link set dev {name} xdp off"),
+        (None, Place::Generic) => format!("ip link set dev {name} xdpgeneric off"),
     }
 }

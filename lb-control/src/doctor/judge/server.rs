@@ -78,7 +78,7 @@ fn own_address(facts: &Facts, bind: &AgentBind) -> Option<Finding> {
 
 fn unhealthy(bind: &AgentBind, why: &str) -> Finding {
     let place = service(&bind.service);
-    let port = bind.address.port();
+    let port = bind.check.port.unwrap_or(bind.address.port());
     let remedy = match &bind.check.http {
         Some(path) => {
             format!("curl -v http://{}{path}", SocketAddr::new(bind.address.ip(), port))
@@ -129,7 +129,7 @@ fn word(subject: &Subject, facts: &Facts, role: &ServerRole, bind: &AgentBind) -
         if backend.reason.is_empty() { String::new() } else { format!(": {}", backend.reason) };
     let what = format!("backend {address} is {}{why}", backend.state);
     Some(match backend.state.as_str() {
-        "active" if backend.weight == 1 => {
+        "active" if backend.weight == 0 => {
             let what = format!("backend {address} has weight 0, and so gets no new connections");
             let remedy = subject.command(&format!("weight {name} {address} 100"));
             Finding::warning("backend", &place, what).remedy(remedy)
@@ -150,7 +150,7 @@ fn vip_is_here(facts: &Facts, spec: &ServiceSpec) -> Option<Finding> {
             let (what, remedy) = if spec.address.is_prefix() {
                 let prefix = spec.address.prefix();
                 let what = format!("{prefix} is not local: the kernel does not take its packets");
-                (what, format!("ip route add {prefix} dev lo"))
+                (what, format!("ip route add local {prefix} dev lo"))
             } else {
                 let bits = if vip.is_ipv4() { 32 } else { 128 };
                 let what =
@@ -214,7 +214,7 @@ fn silent(facts: &Facts, spec: &ServiceSpec, link: &Link) -> Vec<Finding> {
         );
         findings.push(bad(what).remedy(set_sysctl("ipv4/conf/all/arp_ignore", 1)));
     }
-    if facts.sysctls.larger(name, "arp_announce").is_some_and(|value| value < 1) {
+    if facts.sysctls.larger(name, "arp_announce").is_some_and(|value| value < 2) {
         let what = format!(
             "this server may ask by ARP in the name of VIP {vip}, and others then take it for the \
              edge"
@@ -271,7 +271,7 @@ fn listening(facts: &Facts, spec: &ServiceSpec, ip: IpAddr, port: Option<u16>) -
 /// /proc does not tell.
 fn hears(at: IpAddr, spec: &ServiceSpec, ip: IpAddr) -> bool {
     match at {
-        IpAddr::V6(v6) if v6.is_unspecified() => false,
+        IpAddr::V6(v6) if v6.is_unspecified() => true,
         IpAddr::V4(v4) if v4.is_unspecified() => ip.is_ipv4(),
         at => {
             let at = match at {

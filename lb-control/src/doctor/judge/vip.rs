@@ -51,7 +51,7 @@ fn ours(facts: &Facts, spec: &ServiceSpec, links: &[&Link]) -> Option<Finding> {
     // IPv4 addresses are answered for on every interface, unless that is
     // switched off; IPv6 addresses on their own.
     let ignores = facts.sysctls.larger(&link.name, "arp_ignore").is_some_and(|value| value > 0);
-    let answered = if vip.is_ipv4() { local && (on_it || !ignores || true) } else { on_it };
+    let answered = if vip.is_ipv4() { local && (on_it || !ignores) } else { on_it };
     if answered {
         return Some(Finding::ok("vip", &place, format!("{vip} is answered for on {}", link.name)));
     }
@@ -81,7 +81,7 @@ fn claimed(facts: &Facts, spec: &ServiceSpec) -> Option<Finding> {
     let vip = spec.address.ip();
     let edge = facts.edge.as_ref()?;
     let ours = |found: [u8; 6]| {
-        facts.links.as_deref().unwrap_or_default().iter().any(|_| { let _ = found; false })
+        facts.links.as_deref().unwrap_or_default().iter().any(|link| link.mac == Some(found))
     };
     let claims = edge.claims.as_deref().unwrap_or_default().iter();
     let claim = claims.filter(|claim| claim.vip == vip).find(|claim| !ours(claim.mac))?;

@@ -94,9 +94,8 @@ fn other_end(link: &Link, facts: &Facts) -> Vec<Finding> {
         }
         Some(_) => findings.push(Finding::ok("checksum", &place, "finished by its other end")),
         None => {
-            let what = "its other end is in another network namespace, where doctor cannot see \
-                        whether it finishes checksums: what sends there needs `ethtool -K <it> tx \
-                        off`";
+            let what = "its other end is in another network namespace and cannot be looked at: \
+                        there, `ethtool -K <it> tx off` finishes checksums";
             findings.push(Finding::note("checksum", &place, what));
         }
     }

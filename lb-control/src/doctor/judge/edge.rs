@@ -111,7 +111,7 @@ fn services(subject: &Subject, tables: &Tables) -> Vec<Finding> {
             let remedy = subject.command(&format!("get backends {}", spec.name));
             Finding::problem("service", &place, what).remedy(remedy)
         } else {
-            Finding::ok("service", &place, format!("{serving} backends take new connections"))
+            Finding::ok("service", &place, format!("backends for new connections: {serving}"))
         });
     }
     if tables.flows_full {

@@ -239,7 +239,6 @@ fn one_delta_carries_what_changes_together() {
 
 #[test]
 fn a_switch_that_can_remember_no_more_is_an_alarm_until_it_can() {
-    use crate::model::Counters;
     let mut world = serving();
     let table =
         [(95, 0, 0), (96, 1, 0), (100, 1, 0), (91, 1, 0), (90, 1, 1), (95, 1, 1), (96, 2, 1)];

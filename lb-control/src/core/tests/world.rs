@@ -15,8 +15,8 @@ use super::{
 use crate::{
     core::*,
     model::{
-        AgentBinding, AgentHello, BackendReport, Binding, BindingKey, Delta, FromAgent, FromSwitch,
-        Heartbeat, Hello, Phase, Policy, ServerId, Share, ToAgent, ToSwitch, Weight,
+        AgentBinding, AgentHello, BackendReport, Binding, BindingKey, Counters, Delta, FromAgent,
+        FromSwitch, Heartbeat, Hello, Phase, Policy, ServerId, Share, ToAgent, ToSwitch, Weight,
     },
 };
 

@@ -196,7 +196,7 @@ const BITS: u32 = 22;
 /// Maps the lowest [`BITS`] bits to `0..below`, evenly enough: a ring has at
 /// most 2^20 slots.
 fn scale(bits: u64, below: u32) -> u32 {
-    ((bits & ((1 << BITS) - 1)) * u64::from(below) >> BITS) as u32
+    (((bits & ((1 << BITS) - 1)) * u64::from(below)) >> BITS) as u32
 }
 
 /// The different prime factors of `n`.

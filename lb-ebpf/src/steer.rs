@@ -139,12 +139,10 @@ fn choose(
             Ok((owner(generation, frame, packet, target, slot)?, established(packet)))
         }
         Part::Opens => {
-            let segment = match flows::moving(service, slot) {
-                true => Some(Segment::of(frame, packet)?),
-                false => None,
-            };
-            if let Some(segment) = &segment
-                && let Some(backend) = known(generation, frame, packet, target, segment, slot)
+            let moving = flows::moving(service, slot);
+            if moving
+                && let segment = Segment::of(frame, packet)?
+                && let Some(backend) = known(generation, frame, packet, target, &segment, slot)
             {
                 return Ok((backend, Reason::ForwardEstablished));
             }
@@ -153,12 +151,12 @@ fn choose(
             if slot.current == 0 {
                 return Err(Reason::NoBackend);
             }
-            let backend = match &segment {
-                Some(segment) => flows::begin(generation, id, segment, slot),
-                None => {
-                    trace::note(|t| t.owner = owner::CURRENT);
-                    slot.current
-                }
+            let backend = if moving {
+                // Made once more: kept over admission it would not fit the stack.
+                flows::begin(generation, id, &Segment::of(frame, packet)?, slot)
+            } else {
+                trace::note(|t| t.owner = owner::CURRENT);
+                slot.current
             };
             Ok((backend, Reason::ForwardNew))
         }

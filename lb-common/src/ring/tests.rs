@@ -114,7 +114,9 @@ type Step = fn(&mut Vec<Seat>, usize);
 fn a_change_moves_little_else() {
     let steps: [(&str, Step); 4] = [
         ("an add", |seats, _| seats.push(seat(5000, 100))),
-        ("a removal", |seats, one| drop(seats.remove(one))),
+        ("a removal", |seats, one| {
+            seats.remove(one);
+        }),
         ("half a weight", |seats, one| seats[one].weight = seats[one].weight.div_ceil(2)),
         ("two percent of ten weights", |seats, one| {
             for n in 0..10 {

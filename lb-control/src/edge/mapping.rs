@@ -115,6 +115,7 @@ impl<T: Plain> Region<T> {
     ///
     /// # Panics
     /// When the range does not fit.
+    #[cfg(test)]
     pub(super) fn write(&mut self, start: usize, values: &[T]) {
         assert!(start.checked_add(values.len()).is_some_and(|end| end <= self.len));
         // SAFETY: within the mapping, cannot overlap a slice of this process's

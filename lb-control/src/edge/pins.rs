@@ -104,7 +104,7 @@ impl Pins {
         &self.dir
     }
 
-    fn program(&self) -> PathBuf {
+    pub(super) fn program(&self) -> PathBuf {
         self.dir.join(PROGRAM)
     }
 

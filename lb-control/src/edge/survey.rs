@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     counters::PerCpu,
+    hops::{Answer, NextHop, look},
     mapping::{Plain, Region},
-    neighbors::{Answer, NextHop, look},
     pins::{Misfit, Pins},
     plane::{backend_of, name_of, service_of},
 };
@@ -221,14 +221,14 @@ pub async fn ways(addresses: &[IpAddr]) -> anyhow::Result<Vec<(IpAddr, Way)>> {
         let looked = look(&handle, addresses).await;
         let open = |(_, answer): &(IpAddr, Answer)| matches!(answer, Answer::Asked);
         match looked {
-            Ok(found) if found.answers.iter().any(open) && Instant::now() < late => {
+            Ok(found) if found.iter().any(open) && Instant::now() < late => {
                 sleep(POLL).await;
             }
             looked => break looked,
         }
     };
     connection.abort();
-    let answers = looked.map_err(|error| anyhow!("netlink does not answer: {error}"))?.answers;
+    let answers = looked.map_err(|error| anyhow!("netlink does not answer: {error}"))?;
     Ok(answers.into_iter().map(|(address, answer)| (address, answer.into())).collect())
 }
 

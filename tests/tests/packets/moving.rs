@@ -356,8 +356,8 @@ fn a_flow_without_room_waits_among_the_syns_and_stays_where_it_is() {
     program.commit(&world);
     for port in 1..=ROOM {
         let flow = || tcp(&format!("192.0.2.9:{port}"), VIP);
-        program.run(&flow().syn().bytes());
-        program.run(&flow().ack(1).bytes());
+        program.send(&flow().syn().bytes());
+        program.send(&flow().ack(1).bytes());
     }
     assert_eq!(program.remembered_flows(), ROOM as usize);
     let moved_on = change_with(server(3), server(1), server(2));

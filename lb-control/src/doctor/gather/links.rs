@@ -51,7 +51,7 @@ pub(super) async fn links(
 }
 
 fn link(message: &LinkMessage, devices: &Devices, programs: &Programs) -> Link {
-    let Interface { index, mac, mtu, program } = Interface::of(message);
+    let Interface { index, mac, mtu, program, .. } = Interface::of(message);
     let flags = message.header.flags;
     let mut link = Link {
         index,

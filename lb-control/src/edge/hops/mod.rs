@@ -24,9 +24,13 @@ mod routes;
 mod watch;
 mod ways;
 
+use std::net::IpAddr;
+
 use lb_common::abi;
+use rtnetlink::{Error, Handle};
 
 pub(super) use self::{clients::ClientMap, watch::watch};
+use self::{kernel::Kernel, routes::Routes};
 
 /// Where packets to a backend go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,4 +70,33 @@ impl Answer {
 pub(super) struct RouteTables {
     pub routes: Vec<abi::Route>,
     pub next_hops: Vec<abi::NextHop>,
+}
+
+/// One look at the ways to these addresses, without following them: the kernel
+/// is asked to find what it does not know.
+///
+/// # Errors
+/// Of netlink.
+pub(super) async fn look(
+    handle: &Handle,
+    addresses: &[IpAddr],
+) -> Result<Vec<(IpAddr, Answer)>, Error> {
+    let (links, neighbors) = (netlink::links(handle).await?, netlink::neighbors(handle).await?);
+    let kernel = Kernel { links, neighbors, routes: Routes::unknown() };
+    let mut answers = Vec::new();
+    for &address in addresses {
+        let answer = match netlink::way(handle, address).await? {
+            Ok(path) => {
+                let answer = kernel.follow(&path, address);
+                if answer.hop().is_none() {
+                    let gateway = path.gateway.unwrap_or(address);
+                    netlink::ask(handle, &(path.ifindex, gateway)).await?;
+                }
+                answer
+            }
+            Err(why) => Answer::None(why),
+        };
+        answers.push((address, answer));
+    }
+    Ok(answers)
 }

@@ -163,10 +163,10 @@ impl Plane {
 
     /// What a packet would find.
     pub(super) fn filled(&self) -> Filled {
-        let takes = |(key, id, reachable): &(&BindingKey, u16, bool)| {
+        let takes = |(key, id, obstacle): &(&BindingKey, u16, Option<String>)| {
             let state = self.live.backends.get(usize::from(*id)).state;
             let weighs = self.state.bindings.get(*key).is_some_and(|b| b.weight > 0);
-            *reachable && weighs && state == backend_state::SERVING
+            obstacle.is_none() && weighs && state == backend_state::SERVING
         };
         let takers: BTreeSet<_> =
             self.bindings().filter(takes).map(|(key, ..)| key.clone()).collect();

@@ -38,15 +38,6 @@ fn touched(owner: u16) -> RingSlot {
     slot(owner, owner).touched_if(true)
 }
 
-fn slot(settled: u16, current: u16) -> RingSlot {
-    RingSlot::new(settled, current)
-}
-
-/// A slot that was touched before.
-fn touched(owner: u16) -> RingSlot {
-    slot(owner, owner).touched_if(true)
-}
-
 #[test]
 fn a_first_ring_is_settled() {
     let first = turn(&[], &[1, 2, 2], false, |_| true);

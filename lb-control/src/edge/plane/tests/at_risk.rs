@@ -270,7 +270,9 @@ fn a_flow_that_waits_for_room_is_kept_like_an_open_one() {
     for (number, state) in
         [(1, flow_state::WAITING), (2, flow_state::OPEN), (3, flow_state::CLOSING)]
     {
-        site.syns.lock().insert(flow(number, VIP), FlowEntry { backend, state, last_seen });
+        site.syns
+            .lock()
+            .insert(flow(number, VIP), FlowEntry { backend, state, last_seen, begun: 0 });
     }
     site.sweep(61);
     let left: Vec<_> = site.syns.lock().keys().copied().collect();

@@ -88,7 +88,7 @@ fn on_a_slot_that_was_not_touched_nothing_is_remembered_or_found() {
         let owner = slot_of(&site, flow).current();
         // What no edge writes: a packet that looked would follow it.
         let other = 3 - owner;
-        let entry = FlowEntry { backend: other, state: 0, last_seen: site.now.get() };
+        let entry = FlowEntry { backend: other, state: 0, last_seen: site.now.get(), begun: 0 };
         site.open.lock().insert(*flow, entry);
         assert_eq!(site.packet(flow, Kind::Syn), Some(owner));
         assert_eq!(site.packet(flow, Kind::Ack), Some(owner));

@@ -49,6 +49,7 @@ pub fn consistency(args: &Consistency) -> Result<()> {
     println!("{}", table(&with, &without));
     write(&with, &without)?;
     with.nothing_broke()?;
+    with.was_thorough()?;
     without.something_broke()
 }
 

@@ -84,14 +84,15 @@ pub(super) struct Changes {
     refusing: Vec<bool>,
     left: usize,
     /// Changes between two restarts, and two calms.
-    every: [usize; 2],
-    /// Until the next of each.
-    until: [usize; 2],
+    every: [isize; 2],
+    /// Until the next of each; less than 0 where a burst went beyond it.
+    until: [isize; 2],
 }
 
 impl Changes {
     pub(super) fn new(options: &Options, services: usize) -> Self {
-        let every = [options.restarts, options.calms].map(|times| options.changes / (times + 1));
+        let every =
+            [options.restarts, options.calms].map(|times| (options.changes / (times + 1)) as isize);
         Self {
             rng: Rng::with_seed(options.seed),
             weights: vec![vec![Some(100); options.servers]; services],
@@ -185,20 +186,20 @@ impl Iterator for Changes {
         if self.left == 0 {
             return None;
         }
-        if self.until[1] == 0 {
-            self.until[1] = self.every[1];
+        if self.until[1] <= 0 {
+            self.until[1] += self.every[1];
             return Some(Step::Calm);
         }
         let most = if self.rng.u8(..10) < 6 { 1 } else { self.rng.usize(2..=BURST) };
-        let kill = self.until[0] == 0;
+        let kill = self.until[0] <= 0;
         let changes = self.burst(if kill { BURST } else { most });
         for until in &mut self.until {
-            *until = until.saturating_sub(changes.len());
+            *until -= changes.len() as isize;
         }
         if !kill {
             return Some(Step::Changes(changes));
         }
-        self.until[0] = self.every[0];
+        self.until[0] += self.every[0];
         let rng = &mut self.rng;
         Some(Step::Kill {
             changes,

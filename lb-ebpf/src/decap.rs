@@ -103,17 +103,18 @@ fn decapsulate(
         return Err(Reason::Source);
     }
     let version = frame.header::<1>(start)?.read::<u8, 0>() >> 4;
-    let room = (outer.l3 + outer.ip_len).wrapping_sub(start);
-    let (dst, length, ethertype) = match version {
+    // Where the tunnel's packet ends: what the frame has beyond is padding.
+    let end = outer.l3 + outer.ip_len;
+    let (dst, header, length, ethertype) = match version {
         4 => {
             let inner = frame.header::<IPV4_HEADER>(start)?;
             let length = usize::from(u16::from_be(inner.read::<u16, 2>()));
-            (Address::v4(inner.read::<u32, 16>()), length, ETHERTYPE_IPV4)
+            (Address::v4(inner.read::<u32, 16>()), IPV4_HEADER, length, ETHERTYPE_IPV4)
         }
         6 => {
             let inner = frame.header::<IPV6_HEADER>(start)?;
-            let length = usize::from(u16::from_be(inner.read::<u16, 4>()));
-            (Address(inner.read::<[u64; 2], 24>()), length + IPV6_HEADER, ETHERTYPE_IPV6)
+            let length = IPV6_HEADER + usize::from(u16::from_be(inner.read::<u16, 4>()));
+            (Address(inner.read::<[u64; 2], 24>()), IPV6_HEADER, length, ETHERTYPE_IPV6)
         }
         _ => return Err(Reason::Malformed),
     };
@@ -122,7 +123,7 @@ fn decapsulate(
         IPV6_IN_IP => version == 6,
         _ => true,
     };
-    if !told || length > room {
+    if !told || start + header > end || start + length > end {
         return Err(Reason::Malformed);
     }
     if !holds(&VIPS, dst) {

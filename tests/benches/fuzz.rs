@@ -14,7 +14,7 @@ fn main() -> Result<()> {
     println!("seed {seed}");
     let begun = Instant::now();
     let mut told = 0;
-    fuzz::run(seed, packets, |sent| {
+    let coverage = fuzz::run(seed, packets, |sent| {
         let percent = sent * 100 / packets;
         if percent != told {
             told = percent;
@@ -24,6 +24,10 @@ fn main() -> Result<()> {
         }
     })?;
     eprintln!();
-    println!("program and model agree on {packets} packets");
-    Ok(())
+    print!("{coverage}");
+    println!(
+        "program and model agree on {packets} packets of seed {seed}, {:.0?}",
+        begun.elapsed()
+    );
+    coverage.check()
 }

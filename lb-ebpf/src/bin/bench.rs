@@ -3,15 +3,18 @@
 //! under test that only sends the frame back. The difference is what the
 //! program costs.
 //!
+//! And over a veth pair: `send` makes frames in the same way and sends them in,
+//! `bounce` only sends them back, and `sink` counts what comes back.
+//!
 //! Fields are stored as wide as they are read: a load that spans two stores
 //! which are still on their way to the cache would wait for them.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 use aya_ebpf::{
     bindings::xdp_action,
-    helpers::generated::bpf_xdp_adjust_head,
+    helpers::{bpf_redirect, generated::bpf_xdp_adjust_head},
     macros::{map, xdp},
-    maps::{Array, ProgramArray},
+    maps::{Array, PerCpuArray, ProgramArray},
     programs::XdpContext,
 };
 use lb_ebpf::frame::{Frame, Header, Short};
@@ -23,15 +26,23 @@ const IPV6_FRAME: usize = 74;
 #[map]
 static TEMPLATE: Array<[u8; IPV6_FRAME]> = Array::with_max_entries(1, 0);
 /// Flows; 1 for IPv6, 0 for IPv4; 1 where the client is the destination; bytes
-/// of the frame, and bytes that the program under test puts before it.
+/// of the frame, and bytes that the program under test puts before it; services
+/// that the flows are for, each with a port of its own (IPv4).
 #[map]
-static SETTINGS: Array<[u32; 5]> = Array::with_max_entries(1, 0);
+static SETTINGS: Array<[u32; 6]> = Array::with_max_entries(1, 0);
 /// Packets so far.
 #[map]
 static COUNT: Array<u64> = Array::with_max_entries(1, 0);
 /// Slot 0: the program under test.
 #[map]
 static NEXT: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+/// The interface that `send` sends by.
+#[map]
+static OUT: Array<u32> = Array::with_max_entries(1, 0);
+/// Frames that `sink` has taken.
+#[map]
+static TAKEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 #[xdp]
 pub fn bench(ctx: XdpContext) -> u32 {
@@ -51,6 +62,30 @@ pub fn floor(ctx: XdpContext) -> u32 {
         return xdp_action::XDP_ABORTED;
     }
     xdp_action::XDP_TX
+}
+
+/// Of frames without a driver (`BPF_F_TEST_XDP_LIVE_FRAMES`).
+#[xdp]
+pub fn send(ctx: XdpContext) -> u32 {
+    match OUT.get(0) {
+        // SAFETY: takes plain numbers; the kernel checks the interface.
+        Some(&out) if restore(&ctx).is_ok() => (unsafe { bpf_redirect(out, 0) }) as u32,
+        _ => xdp_action::XDP_ABORTED,
+    }
+}
+
+#[xdp]
+pub fn bounce(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_TX
+}
+
+#[xdp]
+pub fn sink(_ctx: XdpContext) -> u32 {
+    if let Some(taken) = TAKEN.get_ptr_mut(0) {
+        // SAFETY: this CPU's copy, which nothing else writes meanwhile.
+        unsafe { *taken += 1 };
+    }
+    xdp_action::XDP_DROP
 }
 
 #[inline(always)]
@@ -74,7 +109,7 @@ macro_rules! copy {
 #[inline(always)]
 fn restore(ctx: &XdpContext) -> Result<(), Short> {
     let template = TEMPLATE.get(0).ok_or(Short)?;
-    let [flows, v6, client_is_destination, bytes, _] = *SETTINGS.get(0).ok_or(Short)?;
+    let [flows, v6, client_is_destination, bytes, _, services] = *SETTINGS.get(0).ok_or(Short)?;
     let flow = next_flow(flows)?;
     // What the last packet was put into.
     // (The verifier takes sums of numbers here, but none with a pointer in it.)
@@ -92,6 +127,11 @@ fn restore(ctx: &XdpContext) -> Result<(), Short> {
         if client_is_destination == 0 {
             header.write::<u32, 26>((u32::from_be(header.read::<u32, 26>()) + host).to_be());
             header.write::<u16, 34>((u16::from_be(header.read::<u16, 34>()) + port).to_be());
+            if services > 1 {
+                let service = (flow % services) as u16;
+                let first = u16::from_be(header.read::<u16, 36>());
+                header.write::<u16, 36>((first + service).to_be());
+            }
         } else {
             header.write::<u32, 30>((u32::from_be(header.read::<u32, 30>()) + host).to_be());
             header.write::<u16, 36>((u16::from_be(header.read::<u16, 36>()) + port).to_be());

@@ -4,11 +4,8 @@ use lb_common::abi::Reason;
 
 use crate::packet::{Hop, Packet, Refusal, Server, Service, World, server, server6, tcp};
 
-/// Slots of each service's ring, and of the pool that holds a generation's rings.
-const RING: u32 = 65_537;
-pub(super) const RING_SLOTS: u32 = 2 * 10 * (RING + 1);
-/// Flows that can be remembered.
-pub(super) const ROOM: u32 = 262_144;
+/// Slots of each service's ring.
+pub(super) const RING: u32 = 65_537;
 const FLOWS: [u32; 4] = [1, 10_000, 100_000, 1_000_000];
 /// What fits the table of remembered flows.
 const REMEMBERED: [u32; 3] = [1, 10_000, 100_000];
@@ -25,6 +22,8 @@ pub(super) struct Case {
     /// The frame that is measured, of the first flow.
     pub(super) frame: Vec<u8>,
     pub(super) flows: u32,
+    /// Services that they are for, whose ports follow each other.
+    pub(super) services: u32,
     pub(super) ipv6: bool,
     /// Flows differ in their destination.
     pub(super) to_client: bool,
@@ -32,6 +31,14 @@ pub(super) struct Case {
     pub(super) overhead: u32,
     /// Why every packet leaves.
     pub(super) reason: Reason,
+}
+
+/// A world, and what is measured in it.
+pub(super) struct Site {
+    pub(super) world: World,
+    /// Services in it; each has a ring.
+    pub(super) services: u32,
+    pub(super) cases: Vec<Case>,
 }
 
 /// A forwarding mode, with the bytes that it puts before packets of a family.
@@ -95,10 +102,15 @@ impl Family {
     }
 }
 
+/// Every mode and kind of packet, to servers behind this interface.
+pub(super) fn site(interface: u32) -> Site {
+    Site { world: world(interface), services: 20, cases: all() }
+}
+
 /// A hundred servers behind every service. Those that move have lost a tenth.
-pub(super) fn world() -> World {
-    let v4: Vec<Server> = (1..=100).map(server).collect();
-    let v6: Vec<Server> = (101..=200).map(server6).collect();
+fn world(interface: u32) -> World {
+    let v4: Vec<Server> = (1..=100).map(|id| server(id).behind(interface)).collect();
+    let v6: Vec<Server> = (101..=200).map(|id| server6(id).behind(interface)).collect();
     FAMILIES.iter().zip([v4, v6]).fold(ways_back(), |world, (family, servers)| {
         let rest = |service: Service| service.ring(&servers, &servers, RING);
         let moving = |service: Service| service.ring(&servers[10..], &servers, RING);
@@ -139,7 +151,7 @@ fn ways_back() -> World {
 }
 
 /// Every kind of packet, in both families, at one flow and at many.
-pub(super) fn all() -> Vec<Case> {
+fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for (index, family) in FAMILIES.iter().enumerate() {
         let from_client = |to: &str| tcp(family.client, to);
@@ -158,6 +170,7 @@ pub(super) fn all() -> Vec<Case> {
             begin: None,
             frame: Vec::new(),
             flows: 1,
+            services: 1,
             ipv6: false,
             to_client: false,
             overhead: 0,

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::Write as _,
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -52,6 +53,27 @@ pub(super) const CHANGES: [&str; 7] = [
 
 /// Measures these in this thread's network namespace, on the interface `uplink`.
 pub(super) fn measure(changes: &[&'static str]) -> Result<Vec<Commit>> {
+    introduce_servers()?;
+    with_pins(|settings, _| {
+        Runtime::new()?.block_on(with_edge(&settings, async |manager| {
+            for number in 0..=LARGE {
+                let mut everything = vec![Change::PutService(service(number)?)];
+                let servers = if number == LARGE { SERVERS } else { 100 };
+                everything.extend((0..servers).map(|server| bind(number, server, 100)));
+                manager.commit(everything).await?;
+            }
+            let mut commits = Vec::new();
+            for &change in changes {
+                commits.push(manager.repeat(change).await?);
+            }
+            Ok(commits)
+        }))
+    })
+}
+
+/// Runs `work` with a bpffs of this thread's own: an edge's settings, and where
+/// it pins.
+pub(super) fn with_pins<T>(work: impl FnOnce(EdgeSettings, &Path) -> Result<T>) -> Result<T> {
     // A mount namespace of its own, so that what is pinned goes away with it.
     unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace; this needs root")?;
     let none: Option<&str> = None;
@@ -60,16 +82,15 @@ pub(super) fn measure(changes: &[&'static str]) -> Result<Vec<Commit>> {
     let pins = directory.path().join("bpf");
     fs::create_dir(&pins)?;
     mount(Some("bpf"), &pins, Some("bpf"), MsFlags::empty(), none).context("mounting a bpffs")?;
-    let settings: EdgeSettings = serde_json::from_value(json!({
+    let settings = serde_json::from_value(json!({
         "interfaces": ["uplink"],
         "pin": pins.join("sluice"),
         "flow_key": directory.path().join("flow.key"),
     }))?;
-    introduce_servers()?;
-    let commits = Runtime::new()?.block_on(session(&settings, changes));
+    let done = work(settings, &pins);
     // Without this the directory could not be removed.
     umount(&pins)?;
-    commits
+    done
 }
 
 /// Gives every server an Ethernet address: nobody is there to answer for them,
@@ -85,7 +106,11 @@ fn introduce_servers() -> Result<()> {
     Ok(())
 }
 
-async fn session(settings: &EdgeSettings, changes: &[&'static str]) -> Result<Vec<Commit>> {
+/// Runs a real edge, with `work` as its manager.
+pub(super) async fn with_edge<T>(
+    settings: &EdgeSettings,
+    work: impl AsyncFnOnce(&mut Manager) -> Result<T>,
+) -> Result<T> {
     let edge = Edge::open(settings)?;
     let shutdown = CancellationToken::new();
     let maintained = tokio::spawn({
@@ -96,26 +121,16 @@ async fn session(settings: &EdgeSettings, changes: &[&'static str]) -> Result<Ve
     let (commands, from_manager) = mpsc::channel(16);
     let serving = tokio::spawn(async move { edge.session(to_manager, from_manager).await });
     let mut manager = Manager { commands, answers, sequence: 0 };
-
-    for number in 0..=LARGE {
-        let mut everything = vec![Change::PutService(service(number)?)];
-        let servers = if number == LARGE { SERVERS } else { 100 };
-        everything.extend((0..servers).map(|server| bind(number, server, 100)));
-        manager.commit(everything).await?;
-    }
-    let mut commits = Vec::new();
-    for &change in changes {
-        commits.push(manager.repeat(change).await?);
-    }
+    let done = work(&mut manager).await;
     drop(manager);
     serving.await??;
     shutdown.cancel();
     maintained.await??;
-    Ok(commits)
+    done
 }
 
 /// The other side of the edge's session.
-struct Manager {
+pub(super) struct Manager {
     commands: mpsc::Sender<ToSwitch>,
     answers: mpsc::Receiver<FromSwitch>,
     sequence: u64,
@@ -123,7 +138,7 @@ struct Manager {
 
 impl Manager {
     /// From the command to the answer that it is live.
-    async fn commit(&mut self, changes: Vec<Change>) -> Result<Duration> {
+    pub(super) async fn commit(&mut self, changes: Vec<Change>) -> Result<Duration> {
         self.sequence += 1;
         let stamp = Stamp { term: 1, sequence: self.sequence };
         let begun = Instant::now();

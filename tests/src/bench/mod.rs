@@ -5,11 +5,15 @@
 //! each packet one of another flow. Cases are interleaved and medians are told,
 //! because machines change their speed from minute to minute.
 //!
-//! And how long it takes until a change is live.
+//! And how many packets a second go through a veth pair, how long it takes until
+//! a change is live, and how much memory an edge takes.
 
 mod cases;
 mod commits;
+mod memory;
+mod pps;
 mod report;
+mod scale;
 mod wrapper;
 
 use anyhow::{Result, ensure};
@@ -19,13 +23,19 @@ use nix::{
     unistd::Pid,
 };
 
-use self::{cases::Case, report::Row, wrapper::Wrapper};
-use crate::packet::{Program, routed};
+use self::{
+    cases::{Case, Site},
+    report::Row,
+    wrapper::Wrapper,
+};
+use crate::packet::{INGRESS, Program, routed};
 
 /// How often every case has its turn.
 const ROUNDS: usize = 9;
 /// Packets in one turn; a few milliseconds.
 const PACKETS: u32 = 100_000;
+/// Flows that can be remembered.
+const ROOM: u32 = 262_144;
 
 /// What is to be measured: whatever is called `GROUP/NAME` with this text in it.
 #[derive(Clone, Debug)]
@@ -48,45 +58,67 @@ impl Filter {
 /// When nothing is called so, without root, when the kernel refuses a program,
 /// or when a packet does not take the way that its case is about.
 pub fn run(filter: &Filter) -> Result<()> {
-    let mut cases = cases::all();
-    cases.retain(|case| filter.takes("packets", &case.name));
+    if memory::is_told()? {
+        return Ok(());
+    }
+    let mut sites = vec![cases::site(INGRESS)];
+    sites.extend(scale::sites());
+    for site in &mut sites {
+        site.cases.retain(|case| filter.takes("packets", &case.name));
+    }
+    sites.retain(|site| !site.cases.is_empty());
     let changes: Vec<_> =
         commits::CHANGES.into_iter().filter(|name| filter.takes("commits", name)).collect();
+    let rows = if sites.is_empty() { Vec::new() } else { routed(|| measure(sites))? };
+    let rates = pps::measure(filter)?;
+    let commits =
+        if changes.is_empty() { Vec::new() } else { routed(|| commits::measure(&changes))? };
+    let memory = memory::measure(filter)?;
     ensure!(
-        !cases.is_empty() || !changes.is_empty(),
-        "nothing that is measured has `{}` in its name, such as `packets/established/l2` or \
-         `commits/{}`",
+        !rows.is_empty() || !rates.is_empty() || !commits.is_empty() || !memory.is_empty(),
+        "nothing that is measured has `{}` in its name, such as `packets/established/l2`, \
+         `veth/pps/ipip`, `commits/{}` or `edge/memory`",
         filter.0,
         commits::CHANGES[0]
     );
-    let rows = if cases.is_empty() { Vec::new() } else { routed(|| measure(cases))? };
-    let commits =
-        if changes.is_empty() { Vec::new() } else { routed(|| commits::measure(&changes))? };
     report::print(&rows, &commits);
-    report::write(&rows, &commits)
+    pps::print(&rates);
+    memory::print(&memory);
+    report::write(&rows, &commits)?;
+    report::store("pps.json", pps::rows(&rates))?;
+    report::store("memory.json", memory::rows(&memory))
 }
 
-fn measure(cases: Vec<Case>) -> Result<Vec<Row>> {
-    // One core, so that caches stay warm.
-    let mut core = CpuSet::new();
-    core.set(0)?;
-    sched_setaffinity(Pid::from_raw(0), &core)?;
+/// A case, the program that has its site's world, and what was measured.
+struct Lane {
+    case: Case,
+    site: usize,
+    /// Nanoseconds for each packet, and the floor's.
+    turns: Vec<[f64; 2]>,
+}
 
-    let mut program = Program::load_with_room(cases::RING_SLOTS, cases::ROOM)?;
-    program.commit(&cases::world());
-    let mut measured = Wrapper::around(Some(program.xdp()))?;
-    let mut floor = Wrapper::around(None)?;
-    for case in &cases {
-        measured.begin(case)?;
+fn measure(sites: Vec<Site>) -> Result<Vec<Row>> {
+    pin_to_a_core()?;
+    let (mut programs, mut wrappers, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
+    for (site, Site { world, services, cases }) in sites.into_iter().enumerate() {
+        let mut program = Program::load_with_room(services * (cases::RING + 1), ROOM)?;
+        program.commit(&world);
+        let mut wrapper = Wrapper::around(Some(program.xdp()))?;
+        for case in cases {
+            wrapper.begin(&case)?;
+            lanes.push(Lane { case, site, turns: Vec::new() });
+        }
+        programs.push(program);
+        wrappers.push(wrapper);
     }
-    let mut turns: Vec<Vec<[f64; 2]>> = vec![Vec::new(); cases.len()];
+    let mut floor = Wrapper::around(None)?;
     for round in 0..ROUNDS {
         eprint!("\rmeasuring, round {} of {ROUNDS} ", round + 1);
-        for (case, turns) in cases.iter().zip(&mut turns) {
+        for Lane { case, site, turns } in &mut lanes {
             let floor_ns = floor.run(case, PACKETS)?;
-            let before = count(&program, case.reason);
-            let ns = measured.run(case, PACKETS)?;
-            let counted = count(&program, case.reason) - before;
+            let before = count(&programs[*site], case.reason);
+            let ns = wrappers[*site].run(case, PACKETS)?;
+            let counted = count(&programs[*site], case.reason) - before;
             ensure!(
                 counted == u64::from(PACKETS),
                 "case `{}`: {counted} of {PACKETS} packets left for reason {}",
@@ -97,11 +129,18 @@ fn measure(cases: Vec<Case>) -> Result<Vec<Row>> {
         }
     }
     eprintln!();
-    let row = |(case, turns): (Case, Vec<[f64; 2]>)| {
+    let row = |Lane { case, turns, .. }: Lane| {
         let [ns, floor_ns] = [0, 1].map(|which| median(turns.iter().map(|turn| turn[which])));
         Row { case: case.name, ns, floor_ns }
     };
-    Ok(cases.into_iter().zip(turns).map(row).collect())
+    Ok(lanes.into_iter().map(row).collect())
+}
+
+/// So that caches stay warm.
+fn pin_to_a_core() -> Result<()> {
+    let mut core = CpuSet::new();
+    core.set(0)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &core)?)
 }
 
 /// Frames that left for a reason.

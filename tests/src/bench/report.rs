@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// One line of the table.
 pub(super) struct Row {
@@ -54,15 +54,18 @@ pub(super) fn write(rows: &[Row], commits: &[Commit]) -> Result<()> {
     };
     let rows: Vec<_> = rows.iter().map(row).collect();
     let commits: Vec<_> = commits.iter().map(commit).collect();
+    store("results.json", rows)?;
+    store("commits.json", commits)
+}
+
+/// Writes a list under `target/bench`, unless it is empty.
+pub(super) fn store(name: &str, list: Vec<Value>) -> Result<()> {
+    if list.is_empty() {
+        return Ok(());
+    }
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
     fs::create_dir_all(&directory)?;
-    for (name, list) in [("results.json", rows), ("commits.json", commits)] {
-        if list.is_empty() {
-            continue;
-        }
-        let list = serde_json::to_string_pretty(&list)? + "\n";
-        let file = directory.join(name);
-        fs::write(&file, list).with_context(|| format!("writing {}", file.display()))?;
-    }
-    Ok(())
+    let list = serde_json::to_string_pretty(&list)? + "\n";
+    let file = directory.join(name);
+    fs::write(&file, list).with_context(|| format!("writing {}", file.display()))
 }

@@ -9,7 +9,7 @@ use aya::{
 
 use super::cases::Case;
 
-static OBJECT: &[u8] =
+pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("SLUICE_OBJECTS"), "/sluice-bench"));
 /// Bytes of the template: Ethernet, IPv6 and TCP headers.
 const TEMPLATE: usize = 74;
@@ -47,34 +47,46 @@ impl Wrapper {
     }
 
     fn send(&mut self, case: &Case, frame: &[u8], packets: u32) -> Result<f64> {
-        let mut template = [0; TEMPLATE];
-        template[..frame.len()].copy_from_slice(frame);
-        self.set("TEMPLATE", template)?;
-        let bytes = frame.len() as u32;
-        let settings = [case.flows, case.ipv6.into(), case.to_client.into(), bytes, case.overhead];
-        self.set("SETTINGS", settings)?;
+        describe(&mut self.ebpf, case, frame)?;
         let options =
             TestRunOptions { data_in: Some(frame), repeat: packets, ..Default::default() };
         let result = xdp(&self.ebpf, "bench")?.test_run(options)?;
         ensure!(result.return_value != ABORTED, "case `{}`: the wrapper gave up", case.name);
         Ok(result.duration.as_nanos() as f64)
     }
-
-    fn set<T: aya::Pod>(&mut self, map: &str, value: T) -> Result<()> {
-        let map = self.ebpf.map_mut(map).with_context(|| format!("no map {map}"))?;
-        let mut array: Array<_, T> = map.try_into()?;
-        Ok(array.set(0, value, 0)?)
-    }
 }
 
-fn load(ebpf: &mut Ebpf, name: &str) -> Result<()> {
+/// Tells the programs of what they are to make each packet: a case's frame.
+pub(super) fn describe(ebpf: &mut Ebpf, case: &Case, frame: &[u8]) -> Result<()> {
+    let mut template = [0; TEMPLATE];
+    template[..frame.len()].copy_from_slice(frame);
+    set(ebpf, "TEMPLATE", template)?;
+    let settings = [
+        case.flows,
+        case.ipv6.into(),
+        case.to_client.into(),
+        frame.len() as u32,
+        case.overhead,
+        case.services,
+    ];
+    set(ebpf, "SETTINGS", settings)
+}
+
+/// Sets the only element of a map.
+pub(super) fn set<T: aya::Pod>(ebpf: &mut Ebpf, map: &str, value: T) -> Result<()> {
+    let map = ebpf.map_mut(map).with_context(|| format!("no map {map}"))?;
+    let mut array: Array<_, T> = map.try_into()?;
+    Ok(array.set(0, value, 0)?)
+}
+
+pub(super) fn load(ebpf: &mut Ebpf, name: &str) -> Result<()> {
     let program = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
     let program: &mut Xdp = program.try_into()?;
     lb_control::xdp::load_program(program)
         .with_context(|| format!("the kernel refused the program {name}"))
 }
 
-fn xdp<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a Xdp> {
+pub(super) fn xdp<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a Xdp> {
     let program = ebpf.program(name).with_context(|| format!("no program {name}"))?;
     Ok(program.try_into()?)
 }

@@ -21,35 +21,61 @@ pub(super) static OBJECT: &[u8] =
 /// The program and its maps.
 pub struct Decapsulator(Ebpf);
 
+/// Whose tunnels are opened, and what may be inside.
+#[derive(Clone, Debug)]
+pub struct Allowed {
+    /// Tunnels are from these prefixes,
+    pub(super) sources: Vec<(IpAddr, u8)>,
+    /// to these addresses,
+    pub(super) servers: Vec<IpAddr>,
+    /// with packets to these prefixes inside.
+    pub(super) vips: Vec<(IpAddr, u8)>,
+}
+
+impl Allowed {
+    /// # Panics
+    /// When a text is no prefix or address.
+    pub fn new(sources: &[&str], servers: &[&str], vips: &[&str]) -> Self {
+        let prefix = |text: &&str| {
+            let parts = text.split_once('/');
+            let read = parts.and_then(|(ip, len)| Some((ip.parse().ok()?, len.parse().ok()?)));
+            read.unwrap_or_else(|| panic!("`{text}` is no prefix"))
+        };
+        let ip = |text: &&str| text.parse().unwrap_or_else(|_| panic!("`{text}` is no address"));
+        Self {
+            sources: sources.iter().map(prefix).collect(),
+            servers: servers.iter().map(ip).collect(),
+            vips: vips.iter().map(prefix).collect(),
+        }
+    }
+}
+
 impl Decapsulator {
-    /// Loads it for tunnels from these prefixes to these addresses, with
-    /// packets to these prefixes inside.
+    /// Loads it.
     ///
     /// # Errors
     /// As [`Program::load`](super::Program::load).
-    pub fn load(sources: &[&str], servers: &[&str], vips: &[&str]) -> Result<Self> {
+    pub fn load(allowed: &Allowed) -> Result<Self> {
         let mut ebpf = Ebpf::load(OBJECT).context("loading the maps; this needs root")?;
         let program = ebpf.program_mut("sluice_decap").context("no `sluice_decap`")?;
         lb_control::xdp::load_program(program.try_into()?).context("the kernel refused it")?;
         let mut decapsulator = Self(ebpf);
-        decapsulator.prefixes(maps::SOURCES, sources)?;
-        decapsulator.prefixes(maps::VIPS, vips)?;
+        decapsulator.prefixes(maps::SOURCES, &allowed.sources)?;
+        decapsulator.prefixes(maps::VIPS, &allowed.vips)?;
         let map = decapsulator.0.map_mut(maps::SERVERS).context("no map")?;
         let mut map: HashMap<_, [u8; 16], u8> = map.try_into()?;
-        for server in servers {
-            map.insert(octets(server.parse()?), 1, 0)?;
+        for &server in &allowed.servers {
+            map.insert(octets(server), 1, 0)?;
         }
         Ok(decapsulator)
     }
 
-    fn prefixes(&mut self, map: &str, prefixes: &[&str]) -> Result<()> {
+    fn prefixes(&mut self, map: &str, prefixes: &[(IpAddr, u8)]) -> Result<()> {
         let map = self.0.map_mut(map).context("no map")?;
         let mut map: LpmTrie<_, [u8; 16], u8> = map.try_into()?;
-        for prefix in prefixes {
-            let (addr, len) = prefix.split_once('/').context("no prefix")?;
-            let (addr, len): (IpAddr, u32) = (addr.parse()?, len.parse()?);
+        for &(addr, len) in prefixes {
             let len = if addr.is_ipv4() { 96 + len } else { len };
-            map.insert(&Key::new(len, octets(addr)), 1, 0)?;
+            map.insert(&Key::new(len.into(), octets(addr)), 1, 0)?;
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ mod verifier;
 mod world;
 
 pub use case::{Case, case, check, play};
-pub use decap::Decapsulator;
+pub use decap::{Allowed, Decapsulator};
 pub use frame::{
     EDGE_MAC, Packet, ROUTER_MAC, answer, checksum, icmp, icmp_answer, other, ping, tcp, udp,
 };
@@ -34,4 +34,5 @@ pub use program::{Action, Exit, Program, Remembered};
 pub use route::{GATEWAY_MAC, UPLINK_MAC, forwarding, routed};
 pub use tshark::wrong_checksums;
 pub use verifier::{Walk, walk_edge, walk_server};
-pub use world::{Hop, Refusal, Server, Service, World, nobody, server, server6};
+pub(crate) use world::INGRESS;
+pub use world::{Hop, Refusal, Server, Service, World, nobody, server, server_of_many, server6};

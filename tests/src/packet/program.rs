@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{HashMap, Map, MapData, PerCpuArray},
+    maps::{HashMap, Map, MapData, PerCpuArray, PerCpuValues},
     programs::{TestRun as _, TestRunOptions, Xdp},
 };
 use lb_common::abi::{
@@ -133,6 +133,11 @@ impl Program {
     /// The loaded program.
     pub fn xdp(&self) -> &Xdp {
         self.ebpf.program("sluice").expect("loaded").try_into().expect("an XDP program")
+    }
+
+    /// The same, to attach it.
+    pub fn xdp_mut(&mut self) -> &mut Xdp {
+        self.ebpf.program_mut("sluice").expect("loaded").try_into().expect("an XDP program")
     }
 
     /// Makes a world live: writes the idle copy, then flips the generation.
@@ -312,6 +317,18 @@ impl Program {
             for key in keys {
                 flows.remove(&key).expect("nobody else removes flows");
             }
+        }
+    }
+
+    /// Lets the next second's ICMP answers begin.
+    pub fn replenish(&mut self) {
+        let map = self.ebpf.map_mut(maps::ANSWERS).expect("in the object");
+        let mut answers: PerCpuArray<&mut MapData, u64> = map.try_into().expect("per CPU");
+        let cpus = aya::util::nr_cpus().expect("the kernel says so");
+        // When there were none left: at the beginning of time.
+        for index in 0..2 {
+            let none = PerCpuValues::try_from(vec![0; cpus]).expect("one for each CPU");
+            answers.set(index, none, 0).expect("within the array");
         }
     }
 

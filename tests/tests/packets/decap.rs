@@ -1,6 +1,8 @@
 //! The servers' end of tunnels: what is taken out of them, and what is not.
 
-use lab::packet::{Action, Decapsulator, Packet, Service, World, other, server, server6, tcp, udp};
+use lab::packet::{
+    Action, Allowed, Decapsulator, Packet, Service, World, other, server, server6, tcp, udp,
+};
 use lb_common::abi::decap::Reason::{
     self, Congestion, Decapsulated, Destination, Malformed, NotTunnelled, Source,
 };
@@ -10,7 +12,7 @@ use crate::{CLIENT, CLIENT6, VIP, VIP6};
 fn load() -> Decapsulator {
     let sources = ["198.18.0.0/15", "100::/96"];
     let vips = ["203.0.113.10/32", "2001:db8::10/128", "192.0.2.0/24"];
-    Decapsulator::load(&sources, &["10.0.0.1", "fd00::2"], &vips).unwrap()
+    Decapsulator::load(&Allowed::new(&sources, &["10.0.0.1", "fd00::2"], &vips)).unwrap()
 }
 
 /// Any world will do: it only lends its key to the outer sources.
@@ -54,13 +56,16 @@ fn packets_come_out_as_they_went_in() {
     }
 }
 
-fn dropped(name: &str, frame: &[u8], reason: Reason) {
-    let seen = load().send(frame);
+#[track_caller]
+fn dropped(program: &mut Decapsulator, name: &str, frame: &[u8], reason: Reason) {
+    let seen = program.send(frame);
     assert_eq!((seen.0, seen.1), (Action::Drop, reason), "{name}");
 }
 
 #[test]
 fn what_may_not_come_in_is_dropped() {
+    let mut program = load();
+    let mut dropped = |name: &str, frame: &[u8], reason| dropped(&mut program, name, frame, reason);
     let world = world();
     let packet = tcp(CLIENT, VIP).ack(1);
     let stranger = packet.ipip(&world, &server(1)).from("192.0.2.66:0".parse().unwrap());
@@ -76,6 +81,8 @@ fn what_may_not_come_in_is_dropped() {
 
 #[test]
 fn crooked_insides_are_dropped() {
+    let mut program = load();
+    let mut dropped = |name: &str, frame: &[u8], reason| dropped(&mut program, name, frame, reason);
     let world = world();
     let packet = tcp(CLIENT, VIP).ack(1).ipip(&world, &server(1));
     let mangled = |at: usize, byte: u8| {
@@ -90,18 +97,29 @@ fn crooked_insides_are_dropped() {
         let cut = other("198.18.0.1:0", "10.0.0.1:0", 4).payload(&packet.bytes()[34..34 + len]);
         dropped(&format!("{len} bytes"), &cut.bytes(), Malformed);
     }
+    // What is inside ends with the tunnel's packet: padding does not make up for it.
+    let whole = tcp(CLIENT, VIP).ack(1).gue(&world, &server(1)).bytes();
+    for len in 0..48 {
+        let padded = |length: u16| {
+            let mut frame = whole.clone();
+            frame[16..18].copy_from_slice(&length.to_be_bytes());
+            frame
+        };
+        dropped(&format!("{len} bytes of GUE, padded"), &padded(20 + len), Malformed);
+    }
 }
 
 #[test]
 fn congestion_is_told_or_dropped() {
+    let mut program = load();
     let world = world();
     for to in [server(1), server6(2)] {
         for inner in [tcp(CLIENT, VIP).ack(1), tcp(CLIENT6, VIP6).ack(1)] {
             let marked = |ecn| inner.clone().ecn(ecn).ipip(&world, &to).ecn(3).bytes();
-            let (action, reason, out) = load().send(&marked(1));
+            let (action, reason, out) = program.send(&marked(1));
             let told = inner.clone().ecn(3).sent_to(&to).bytes();
             assert_eq!((action, reason, out), (Action::Pass, Decapsulated, told));
-            dropped("inside knows no congestion", &marked(0), Congestion);
+            dropped(&mut program, "inside knows no congestion", &marked(0), Congestion);
         }
     }
 }

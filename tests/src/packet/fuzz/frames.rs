@@ -4,7 +4,7 @@ use lb_common::abi::mode;
 
 use super::{
     Random,
-    worlds::{PORTS, VIPS, VIPS6},
+    worlds::{PORTS, VIPS, VIPS6, server_name},
 };
 use crate::packet::{Packet, World, icmp, other, ping, tcp, udp};
 
@@ -66,7 +66,7 @@ fn reply_ends(random: &mut Random, world: &World) -> Option<(String, String, boo
     Some((from.to_string(), client, v6))
 }
 
-fn packet(random: &mut Random, world: &World) -> Packet {
+pub(super) fn packet(random: &mut Random, world: &World) -> Packet {
     let reply = if random.one_in(4) { reply_ends(random, world) } else { None };
     if let Some((server, client, v6)) = reply {
         let packet = match random.below(8) {
@@ -92,12 +92,13 @@ fn segment(random: &mut Random, client: &str, to: &str) -> Packet {
     // Few enough that segments follow SYNs, at the edges of what may.
     let flow = tcp(client, to).seq(random.of(&[0, 1, 262_144, 262_145, u32::MAX]));
     let number = random.next() as u32;
-    match random.below(10) {
+    match random.below(11) {
         0..=3 => flow.syn().tcp_options(&[2, 4, 5, 180]),
         4 => flow.fin().ack(number),
         5 => flow.rst(),
         6 => flow.syn().ack(number),
         7 => flow,
+        8 => flow.syn().fin(),
         _ => flow.ack(number).payload(&vec![0x5a; payload(random)]),
     }
 }
@@ -113,17 +114,17 @@ fn datagram(random: &mut Random, client: &str, to: &str) -> Packet {
     }
     if bytes.len() >= 100 {
         // Something like QUIC, whose connection id may name a server.
-        let id = 1 + random.below(20) as u8;
-        let name = [random.of(&[0x05, 0xe5]), 0xab, id];
+        let first: u8 = random.of(&[0x05, 0xe5]);
+        let name = [&[first][..], &server_name(1 + random.below(20) as u8)].concat();
         if random.one_in(2) {
             let version: [u8; 4] = random.of(&[[0, 0, 0, 1], [0x6b, 0x33, 0x43, 0xcf], [0; 4]]);
             bytes[0] = 0xc0 | (random.below(4) as u8) << 4;
             bytes[1..5].copy_from_slice(&version);
-            bytes[5] = random.of(&[0, 2, 3, 8]);
-            bytes[6..9].copy_from_slice(&name);
+            bytes[5] = random.of(&[0, 2, 3, 8, 9]);
+            bytes[6..15].copy_from_slice(&name);
         } else {
             bytes[0] = 0x40;
-            bytes[1..4].copy_from_slice(&name);
+            bytes[1..10].copy_from_slice(&name);
         }
     }
     let packet = udp(client, to).payload(&bytes);
@@ -139,7 +140,13 @@ fn error(random: &mut Random, client: &str, to: &str, v6: bool) -> Packet {
     let sent = if !v6 && random.one_in(4) { sent.ip_options(&[1; 12]) } else { sent };
     let by = if v6 { "[2001:db8:ff::9]:0" } else { "192.0.2.99:0" };
     let kind = if v6 { random.of(&[1, 2, 3, 4]) } else { random.of(&[3, 11, 12]) };
-    sent.error_by(by, kind, random.below(4) as u8)
+    let code = random.below(4) as u8;
+    if random.one_in(3) {
+        // All of it, of any length.
+        let sent = sent.payload(&vec![0x33; random.below(500)]);
+        return icmp(by, to, kind, code, 0).payload(&sent.ip_bytes());
+    }
+    sent.error_by(by, kind, code)
 }
 
 /// From a server, or a router behind the edge, about what its client sent.
@@ -181,7 +188,7 @@ fn dressed(random: &mut Random, mut packet: Packet, v6: bool) -> Packet {
 }
 
 /// Wrong bits, lengths and ends.
-fn mutate(random: &mut Random, frame: &mut Vec<u8>) {
+pub(super) fn mutate(random: &mut Random, frame: &mut Vec<u8>) {
     for _ in 0..=random.below(3) {
         // Headers are where it matters.
         let at = random.below(frame.len().min(100));

@@ -1,17 +1,22 @@
 //! Random worlds and packets, through the real program and the model: they
 //! must agree on every byte.
 
+mod coverage;
 mod frames;
+mod tunnels;
 mod worlds;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
+pub use self::coverage::Coverage;
 use self::{frames::Frames, worlds::Worlds};
 use super::{Exit, Program, model::Model, routed};
 
 /// Packets in a world before it changes, and changes before all is forgotten.
 const PACKETS: u64 = 64;
 const CHANGES: u64 = 8;
+/// One packet in so many goes to a server.
+const TO_SERVERS: u64 = 8;
 
 /// Numbers from a seed (SplitMix64; Steele, Lea, Flood, 2014).
 #[derive(Clone, Debug)]
@@ -40,17 +45,21 @@ impl Random {
     }
 }
 
-/// Sends `packets` packets, all of them decided by `seed`; tells of progress.
+/// Sends `packets` packets, all of them decided by `seed`, and some to servers;
+/// tells of progress, and then what they have met.
 ///
 /// # Errors
 /// With the world, the packet and both outcomes, where they differ.
-pub fn run(seed: u64, packets: u64, progress: impl FnMut(u64) + Send) -> Result<()> {
+pub fn run(seed: u64, packets: u64, progress: impl FnMut(u64) + Send) -> Result<Coverage> {
     routed(|| run_here(seed, packets, progress))
 }
 
-fn run_here(seed: u64, packets: u64, mut progress: impl FnMut(u64)) -> Result<()> {
+fn run_here(seed: u64, packets: u64, mut progress: impl FnMut(u64)) -> Result<Coverage> {
     let mut program = Program::load()?;
     let mut random = Random(seed);
+    let mut coverage = Coverage::default();
+    tunnels::run(&mut random, packets / TO_SERVERS, &mut coverage)
+        .with_context(|| format!("seed {seed}"))?;
     let mut sent = 0;
     while sent < packets {
         program.forget();
@@ -60,8 +69,10 @@ fn run_here(seed: u64, packets: u64, mut progress: impl FnMut(u64)) -> Result<()
         for _ in 0..CHANGES {
             let world = worlds.next(&mut random);
             program.commit(&world);
+            program.replenish();
             for _ in 0..PACKETS {
                 let frame = frames.next(&mut random, &world);
+                let forgetful = Model::new().send(&world, &frame);
                 let seen = program.send(&frame);
                 let expected = model.send(&world, &frame);
                 if seen != expected {
@@ -76,12 +87,13 @@ fn run_here(seed: u64, packets: u64, mut progress: impl FnMut(u64)) -> Result<()
                         told(&expected)
                     );
                 }
+                coverage.note(&seen, model.lane(), &forgetful);
                 sent += 1;
             }
         }
         progress(sent.min(packets));
     }
-    Ok(())
+    Ok(coverage)
 }
 
 fn told(exit: &Exit) -> String {

@@ -7,8 +7,20 @@ use crate::packet::{Hop, Refusal, Server, Service, World, nobody, server, server
 pub(super) const VIPS: [&str; 2] = ["203.0.113.10", "203.0.113.77"];
 pub(super) const VIPS6: [&str; 2] = ["[2001:db8::10]", "[2001:db8::77]"];
 pub(super) const PORTS: [u16; 3] = [80, 443, 53];
-/// Length of server ids in QUIC connection ids.
-pub(super) const ID_LEN: u8 = 2;
+/// Sources and DSCPs that classes have; none: any.
+const CLASS_SOURCES: [&[[&str; 2]]; 4] = [
+    &[],
+    &[["198.51.100.7", "198.51.100.7"]],
+    &[["192.0.2.0", "192.0.2.255"], ["2001:db8:c::", "2001:db8:c::7"]],
+    &[["0.0.0.0", "198.51.100.6"], ["2001:db8:c::8", "ffff::"]],
+];
+const CLASS_DSCP: [&[u8]; 3] = [&[], &[0], &[46, 10, 63]];
+
+/// What names a server in QUIC connection ids: as many of these bytes as its
+/// service's ids have.
+pub(super) fn server_name(id: u8) -> [u8; 8] {
+    [id, 0xab, id ^ 0xff, 1, 2, 3, 4, 5]
+}
 
 /// A service's fixed part.
 #[derive(Clone, Debug)]
@@ -21,12 +33,17 @@ struct Plan {
     slots: Vec<[usize; 2]>,
     /// Of each slot, whether flows may be remembered on it.
     touched: Vec<bool>,
-    quic: bool,
+    /// Bytes of server ids in connection ids.
+    id_len: u8,
+    /// It is there now; others come later, or again.
+    there: bool,
 }
 
 /// A site that changes step by step.
 pub(super) struct Worlds {
     plans: Vec<Plan>,
+    /// Indices of sources and DSCPs.
+    classes: Vec<[usize; 2]>,
     epoch: u64,
 }
 
@@ -48,22 +65,42 @@ impl Worlds {
         let mut next = 1;
         let mut plans = Vec::new();
         for (v6, vip, port, prefix) in places {
-            if random.one_in(3) {
-                plans.push(plan(random, v6, &format!("{vip}:{port}"), prefix, &mut next));
+            if !random.one_in(3) {
+                continue;
+            }
+            let address = format!("{vip}:{port}");
+            let kind = random.of(&KINDS);
+            plans.push(plan(random, v6, &address, prefix, kind, &mut next));
+            // The other protocol may be another service's.
+            if kind == Kind::Tcp && random.one_in(3) {
+                let kind = random.of(&[Kind::Udp, Kind::Tracked, Kind::Quic]);
+                plans.push(plan(random, v6, &address, prefix, kind, &mut next));
             }
         }
-        Self { plans, epoch: 0 }
+        let class = |random: &mut Random| {
+            [random.below(CLASS_SOURCES.len()), random.below(CLASS_DSCP.len())]
+        };
+        let classes = (0..random.below(4)).map(|_| class(random)).collect();
+        Self { plans, classes, epoch: 0 }
     }
 
     /// The site after another change.
     pub(super) fn next(&mut self, random: &mut Random) -> World {
         self.epoch += random.below(2) as u64;
-        let mut world = World::new().epoch(self.epoch).answers(1_000_000);
+        let answers = if random.one_in(16) { 0 } else { 1_000_000 };
+        let mut world = World::new().epoch(self.epoch).answers(answers);
+        for &[sources, dscp] in &self.classes {
+            world = world.class(CLASS_SOURCES[sources], CLASS_DSCP[dscp]);
+        }
         if random.one_in(8) {
             world = world.flows_full();
         }
         for plan in &mut self.plans {
-            world = world.service(plan.change(random));
+            plan.there ^= random.one_in(8);
+            let service = plan.change(random);
+            if plan.there {
+                world = world.service(service);
+            }
         }
         routed(random, world)
     }
@@ -105,7 +142,26 @@ fn routed(random: &mut Random, mut world: World) -> World {
     world
 }
 
-fn plan(random: &mut Random, v6: bool, address: &str, prefix: Option<u8>, next: &mut u8) -> Plan {
+/// What a service takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Tcp,
+    Udp,
+    Tracked,
+    Both,
+    Quic,
+}
+
+const KINDS: [Kind; 6] = [Kind::Tcp, Kind::Tcp, Kind::Udp, Kind::Tracked, Kind::Both, Kind::Quic];
+
+fn plan(
+    random: &mut Random,
+    v6: bool,
+    address: &str,
+    prefix: Option<u8>,
+    kind: Kind,
+    next: &mut u8,
+) -> Plan {
     let modes = [Service::l2, Service::ipip, Service::gue, Service::nat];
     // A prefix has no single address for replies to come from.
     let make = modes[random.below(if prefix.is_some() { 3 } else { 4 })];
@@ -114,16 +170,14 @@ fn plan(random: &mut Random, v6: bool, address: &str, prefix: Option<u8>, next: 
     if let Some(len) = prefix {
         service = service.prefix(if v6 { 2 * len } else { len });
     }
-    let mut quic = false;
-    service = match random.below(6) {
-        0 => service.udp(),
-        1 => service.tracked(),
-        2 => service.tcp_and_udp(),
-        3 => {
-            quic = true;
-            service.quic(if random.one_in(2) { ID_LEN } else { 0 })
-        }
-        _ => service,
+    let id_len = if random.one_in(3) { 0 } else { 1 + random.below(8) as u8 };
+    service = match kind {
+        Kind::Tcp => service,
+        Kind::Udp => service.udp(),
+        Kind::Tracked => service.tracked(),
+        Kind::Both if random.one_in(2) => service.quic(id_len).tcp_and_udp(),
+        Kind::Both => service.tcp_and_udp(),
+        Kind::Quic => service.quic(id_len),
     };
     if random.one_in(3) {
         service = service.by_client();
@@ -131,11 +185,16 @@ fn plan(random: &mut Random, v6: bool, address: &str, prefix: Option<u8>, next: 
     if random.one_in(3) {
         service = service.echoes();
     }
-    match random.below(6) {
-        0 => service = service.refuses(Refusal::reset(0.5)),
-        1 => service = service.refuses(Refusal::reset(1.0).silent()),
-        2 => service = service.refuses(Refusal::reset(0.5).by_client()),
-        _ => {}
+    for _ in 0..random.below(3) {
+        let refusal = match random.below(4) {
+            0 => Refusal::reset(1.0).silent(),
+            1 => Refusal::reset(0.5).by_client(),
+            _ => Refusal::reset(0.5),
+        };
+        service = match random.below(6) {
+            class @ 0..=2 => service.refuses_class(class as u32, refusal),
+            _ => service.refuses(refusal),
+        };
     }
     let count = 1 + random.below(3);
     let servers = (0..count).map(|_| std::mem::replace(next, *next + 1)).collect();
@@ -148,7 +207,8 @@ fn plan(random: &mut Random, v6: bool, address: &str, prefix: Option<u8>, next: 
         .collect();
     let touched = vec![false; slots.len()];
     let v6_servers = if tunnel { random.one_in(2) } else { v6 };
-    Plan { service, servers, v6_servers, slots, touched, quic }
+    let id_len = service.server_id_len;
+    Plan { service, servers, v6_servers, slots, touched, id_len, there: !random.one_in(4) }
 }
 
 impl Plan {
@@ -169,7 +229,10 @@ impl Plan {
             service = service.slot(owner(current), owner(settled));
         }
         for server in &servers {
-            service = service.keeps(server);
+            // One that owns nothing may be unbound, whatever is remembered of it.
+            if !random.one_in(8) {
+                service = service.keeps(server);
+            }
         }
         // At rest now and then; the bits of before then mean nothing.
         let rested = random.one_in(8);
@@ -194,6 +257,6 @@ impl Plan {
         if random.one_in(4) {
             server = server.mtu(random.of(&[600, 1300, 1500]));
         }
-        if self.quic { server.quic(&[0xab, id]) } else { server }
+        server.quic(&server_name(id)[..usize::from(self.id_len)])
     }
 }

@@ -7,13 +7,17 @@
 //! | [`parse`] | bytes to what they say |
 //! | [`steer`] | the decision, and the remembered flows |
 //! | [`back`] | the way of a `nat` backend's replies |
+//! | [`classes`] | whom a policy is for |
 //! | [`write`] | the frame as it leaves |
+//! | [`decap`] | the servers' end of tunnels |
 //!
 //! What depends on time (how long a flow is remembered, how many ICMP answers a
 //! second) is left out. Where the kernel is asked for a way, it is the one of
 //! [`routed`](super::routed).
 
 mod back;
+mod classes;
+mod decap;
 mod parse;
 mod steer;
 mod write;
@@ -27,6 +31,8 @@ use self::{
     steer::Way,
 };
 use super::{Action, Exit, World};
+
+pub use decap::decapsulate;
 
 /// Addresses, ports and protocol of a flow, as its client's packets name them.
 type Flow = (IpAddr, IpAddr, u16, u16, u8);
@@ -74,6 +80,21 @@ pub struct Model {
     open: HashMap<Flow, Entry>,
     syns: HashMap<Flow, Entry>,
     udp: HashMap<Flow, Entry>,
+    /// The way of the last packet that had one.
+    lane: Option<Lane>,
+}
+
+/// How a packet gets from a client to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    /// One of [`mode`](lb_common::abi::mode).
+    pub mode: u8,
+    /// Whether client and server speak IPv6.
+    pub v6: bool,
+    pub to_v6: bool,
+    pub protocol: u8,
+    /// An ICMP error quotes it.
+    pub quoted: bool,
 }
 
 impl Model {
@@ -84,7 +105,14 @@ impl Model {
     /// What becomes of a frame in this world.
     pub fn send(&mut self, world: &World, frame: &[u8]) -> Exit {
         let mut out = frame.to_vec();
-        let (reason, action) = match self.decide(world, &mut out) {
+        self.lane = None;
+        let exit = match self.decide(world, &mut out) {
+            Ok((reason, _)) if world.answers == Some(0) && is_icmp_answer(reason, &out) => {
+                Err(Reason::AnswerLimited)
+            }
+            exit => exit,
+        };
+        let (reason, action) = match exit {
             Ok(exit) => exit,
             Err(reason) => {
                 out = frame.to_vec();
@@ -92,6 +120,11 @@ impl Model {
             }
         };
         Exit { action, reasons: vec![reason], frame: out }
+    }
+
+    /// The way of the last packet, if it went one.
+    pub fn lane(&self) -> Option<Lane> {
+        self.lane
     }
 
     fn decide(&mut self, world: &World, frame: &mut Vec<u8>) -> Result<(Reason, Action), Reason> {
@@ -117,7 +150,16 @@ impl Model {
             },
         };
         match self.steer(world, frame, &packet) {
-            Ok(way) => forward(world, frame, &packet, &way),
+            Ok(way) => {
+                self.lane = Some(Lane {
+                    mode: way.mode,
+                    v6: packet.src.is_ipv6(),
+                    to_v6: way.server.address.is_ipv6(),
+                    protocol: packet.protocol,
+                    quoted: packet.quote.is_some(),
+                });
+                forward(world, frame, &packet, &way)
+            }
             Err(Reason::NotOurs) if let Some(service) = steer::replied(world, &packet) => {
                 back::reply(world, frame, &packet, service)
             }
@@ -133,6 +175,13 @@ impl Model {
             }
         }
     }
+}
+
+/// Whether this is an ICMP error that the edge itself sends.
+fn is_icmp_answer(reason: Reason, out: &[u8]) -> bool {
+    matches!(reason.fate(), Fate::Answer | Fate::Reset)
+        && reason != Reason::Echo
+        && matches!(parse::parse(out), Parsed::Icmp(_))
 }
 
 fn forward(

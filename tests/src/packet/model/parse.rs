@@ -29,38 +29,40 @@ pub(super) fn be16(bytes: &[u8], at: usize) -> usize {
     usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1])
 }
 
-fn v4(bytes: &[u8], at: usize) -> IpAddr {
+pub(super) fn v4(bytes: &[u8], at: usize) -> IpAddr {
     let octets: [u8; 4] = bytes[at..at + 4].try_into().expect("four bytes");
     Ipv4Addr::from(octets).into()
 }
 
-fn v6(bytes: &[u8], at: usize) -> IpAddr {
+pub(super) fn v6(bytes: &[u8], at: usize) -> IpAddr {
     let octets: [u8; 16] = bytes[at..at + 16].try_into().expect("sixteen bytes");
     Ipv6Addr::from(octets).into()
 }
 
 pub(super) fn parse(frame: &[u8]) -> Parsed {
+    match network(frame) {
+        Ok(packet) => transport(frame, packet),
+        Err(parsed) => parsed,
+    }
+}
+
+/// Ethernet and IP; ports, flags and payload mean nothing.
+pub(super) fn network(frame: &[u8]) -> Result<Packet, Parsed> {
     let malformed = Parsed::Pass(Reason::MalformedIp);
     let mut l3 = 14;
     while l3 < 22 && [0x8100, 0x88a8].contains(&be16(frame, l3 - 2)) {
         l3 += 4;
         if frame.len() < l3 {
-            return malformed;
+            return Err(malformed);
         }
     }
     let ip = &frame[l3..];
-    let network = match be16(frame, l3 - 2) {
-        0x0800 => ipv4(ip),
-        0x86dd => ipv6(ip),
-        _ => return Parsed::Pass(Reason::OtherProtocol),
+    let packet = match be16(frame, l3 - 2) {
+        0x0800 => ipv4(ip)?,
+        0x86dd => ipv6(ip)?,
+        _ => return Err(Parsed::Pass(Reason::OtherProtocol)),
     };
-    let mut packet = match network {
-        Ok(packet) => packet,
-        Err(parsed) => return parsed,
-    };
-    packet.l3 = l3;
-    packet.l4 += l3;
-    transport(frame, packet)
+    Ok(Packet { l3, l4: packet.l4 + l3, ..packet })
 }
 
 fn ipv4(ip: &[u8]) -> Result<Packet, Parsed> {

@@ -3,11 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use lb_common::{
-    abi::{DEFAULT_CLASS, Reason, backend_state, mode, policy, service_flags},
+    abi::{Reason, backend_state, mode, policy, service_flags},
     hash,
 };
 
-use super::{Entry, Model, Packet};
+use super::{Entry, Model, Packet, classes};
 use crate::packet::{
     Server, Service, World,
     world::{FLOW_KEY, Slot, octets},
@@ -232,9 +232,9 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// The worlds of the fuzzer have no classes.
     fn admit(&self, world: &World) -> Result<(), Reason> {
-        let policies = self.service.policies().filter(|(class, _)| *class == DEFAULT_CLASS);
+        let class = classes::of(world, self.packet);
+        let policies = self.service.policies().filter(|(of, _)| *of == class);
         let Some((_, rule)) = policies.last() else { return Ok(()) };
         if rule.verdict == policy::ADMIT {
             return Ok(());

@@ -30,7 +30,7 @@ fn mended(sum: &[u8], old: &[u8], new: &[u8]) -> [u8; 2] {
 }
 
 /// Replaces bytes, and mends the checksums at these places.
-fn replace(frame: &mut [u8], at: usize, new: &[u8], sums: &[usize]) {
+pub(super) fn replace(frame: &mut [u8], at: usize, new: &[u8], sums: &[usize]) {
     let old = frame[at..at + new.len()].to_vec();
     frame[at..at + new.len()].copy_from_slice(new);
     for &sum in sums {

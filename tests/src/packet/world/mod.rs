@@ -20,33 +20,34 @@ pub(super) use self::route::Prefix;
 pub(super) use self::service::Slot;
 pub use self::{
     route::Hop,
-    server::{Server, nobody, server, server6},
+    server::{Server, nobody, server, server_of_many, server6},
     service::{Refusal, Service},
 };
 use super::frame::Packet;
 
 /// The interface on which `BPF_PROG_TEST_RUN` lets frames come in: loopback.
-pub(super) const INGRESS: u32 = 1;
+pub(crate) const INGRESS: u32 = 1;
 /// Any key will do, as long as it is not the default.
 pub(super) const FLOW_KEY: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
 
 /// A group of clients.
 #[derive(Clone, Debug)]
-struct Class {
-    /// First and last address.
-    sources: Vec<(u128, u128)>,
-    dscp: Vec<u8>,
+pub(super) struct Class {
+    /// First and last address; none: any.
+    pub(super) sources: Vec<(u128, u128)>,
+    /// None: any.
+    pub(super) dscp: Vec<u8>,
 }
 
 /// Everything that one generation holds.
 #[derive(Clone, Debug, Default)]
 pub struct World {
     pub(super) services: Vec<Service>,
-    classes: Vec<Class>,
+    pub(super) classes: Vec<Class>,
     pub(super) epoch: u64,
     pub(super) flows_full: bool,
     /// ICMP answers in a second.
-    answers: Option<u32>,
+    pub(super) answers: Option<u32>,
     routes: Vec<(Prefix, Hop)>,
     /// Address, interface and Ethernet address.
     neighbors: Vec<(IpAddr, u32, [u8; 6])>,

@@ -26,6 +26,12 @@ pub fn server(id: u8) -> Server {
     at(id, Ipv4Addr::new(10, 0, 0, id).into())
 }
 
+/// Binding `id`, of thousands: `10.1.<high byte>.<low byte>:8080`.
+pub fn server_of_many(id: u16) -> Server {
+    let [high, low] = id.to_be_bytes();
+    Server { id, ..at(low, Ipv4Addr::new(10, 1, high, low).into()) }
+}
+
 /// Binding `id`, `[fd00::<id>]:8080`.
 pub fn server6(id: u8) -> Server {
     at(id, Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, id.into()).into())

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use lab::packet::{
-    Action, Decapsulator, Packet, Program, Service, World, icmp_answer, routed, server6, tcp, udp,
-    wrong_checksums,
+    Action, Allowed, Decapsulator, Packet, Program, Service, World, icmp_answer, routed, server6,
+    tcp, udp, wrong_checksums,
 };
 use lb_common::abi::{Fate, Reason, decap};
 
@@ -39,7 +39,8 @@ fn every_checksum_that_leaves_is_right() {
     // And what servers take out of tunnels.
     let vips = ["203.0.113.10/32", "2001:db8::10/128"];
     let sources = ["198.18.0.0/15", "100::/96"];
-    let mut server = Decapsulator::load(&sources, &["10.0.0.1", "fd00::2"], &vips).unwrap();
+    let allowed = Allowed::new(&sources, &["10.0.0.1", "fd00::2"], &vips);
+    let mut server = Decapsulator::load(&allowed).unwrap();
     let inside: Vec<_> = left
         .iter()
         .filter_map(|(name, _, frame)| {

@@ -1,6 +1,10 @@
 //! All memory that is shared with the XDP program.
 
-use std::{io, os::fd::BorrowedFd};
+use std::{
+    collections::HashMap,
+    io,
+    os::fd::{AsFd as _, BorrowedFd},
+};
 
 use lb_common::abi::{
     Backend, CLASSES, ClassRange, Config, LOOKUP_SLOTS, LookupSlot, MAX_BACKENDS, MAX_CLASS_RANGES,
@@ -8,7 +12,10 @@ use lb_common::abi::{
     words,
 };
 
-use super::mapping::{Plain, Region};
+use super::{
+    mapping::{Plain, Region},
+    object::Loaded,
+};
 
 /// The mapped maps, whole: both copies of each double table.
 #[derive(Debug)]
@@ -28,6 +35,34 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// Every map of these, by name.
+    const TABLES: [&str; 12] = [
+        maps::WORDS,
+        maps::RINGS,
+        maps::CONFIG,
+        maps::LOOKUP,
+        maps::SERVICES,
+        maps::BACKENDS,
+        maps::POLICIES,
+        maps::CLASS_RANGES,
+        maps::ROUTES,
+        maps::NEXT_HOPS,
+        maps::SERVICE_NAMES,
+        maps::CLASS_NAMES,
+    ];
+
+    /// Maps the maps of a program. `ring_pool` is in ring slots.
+    ///
+    /// # Errors
+    /// When a map is not in the program's object; of mmap(2), with the map's name.
+    pub(super) fn of(loaded: &mut Loaded, ring_pool: u32) -> anyhow::Result<Self> {
+        let tables = Self::TABLES
+            .into_iter()
+            .map(|name| Ok((name, loaded.take_data(name)?)))
+            .collect::<anyhow::Result<HashMap<_, _>>>()?;
+        Ok(Self::map(|name| tables[name].fd().as_fd(), ring_pool)?)
+    }
+
     /// Maps the maps that `map` finds by name. `ring_pool` is in ring slots.
     ///
     /// # Errors

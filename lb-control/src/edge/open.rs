@@ -70,25 +70,7 @@ struct Parts {
 
 fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result<Parts> {
     let mut loaded = Loaded::load(settings, pins.dir())?;
-    let tables = [
-        maps::WORDS,
-        maps::RINGS,
-        maps::CONFIG,
-        maps::LOOKUP,
-        maps::SERVICES,
-        maps::BACKENDS,
-        maps::POLICIES,
-        maps::CLASS_RANGES,
-        maps::ROUTES,
-        maps::NEXT_HOPS,
-        maps::SERVICE_NAMES,
-        maps::CLASS_NAMES,
-    ];
-    let tables = tables
-        .into_iter()
-        .map(|name| Ok((name, loaded.take_data(name)?)))
-        .collect::<anyhow::Result<std::collections::HashMap<_, _>>>()?;
-    let memory = Memory::map(|name| tables[name].fd().as_fd(), settings.ring_pool)?;
+    let memory = Memory::of(&mut loaded, settings.ring_pool)?;
     let open_flows = loaded.take_data(maps::FLOWS)?;
     let syn_flows = loaded.take_data(maps::SYN_FLOWS)?;
     let udp_flows = loaded.take_data(maps::UDP_FLOWS)?;

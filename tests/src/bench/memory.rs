@@ -115,7 +115,7 @@ async fn fill(manager: &mut Manager, (services, backends, ring): (u32, u32, u32)
             let [high, low] = ((service * backends + backend) as u16).to_be_bytes();
             let backend = SocketAddr::from((Ipv4Addr::new(10, 1, high, low), 80));
             let key = BindingKey { service: name.clone(), backend };
-            changes.push(Change::PutBinding(key, Binding { weight: 100, phase: Phase::Serve }));
+            changes.push(Change::PutBinding(key, Binding::new(100, Phase::Serve)));
         }
         manager.commit(changes).await?;
     }

@@ -1,13 +1,9 @@
 //! From the numbers that the program tells to names.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    os::fd::AsFd as _,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use lb_common::abi::{
-    DEFAULT_CLASS, MAX_BACKENDS, MAX_SERVICES, Trace, backend_state, copy_base, maps, words,
+    DEFAULT_CLASS, MAX_BACKENDS, MAX_SERVICES, Trace, backend_state, copy_base, words,
 };
 
 use super::{Report, owner_name, reason_of};
@@ -26,23 +22,7 @@ pub(super) struct Names(Memory);
 
 impl Names {
     pub(super) fn read(loaded: &mut Loaded, settings: &EdgeSettings) -> anyhow::Result<Self> {
-        let tables = [
-            maps::WORDS,
-            maps::RINGS,
-            maps::CONFIG,
-            maps::LOOKUP,
-            maps::SERVICES,
-            maps::BACKENDS,
-            maps::POLICIES,
-            maps::CLASS_RANGES,
-            maps::SERVICE_NAMES,
-            maps::CLASS_NAMES,
-        ];
-        let tables = tables
-            .into_iter()
-            .map(|name| Ok((name, loaded.take_data(name)?)))
-            .collect::<anyhow::Result<HashMap<_, _>>>()?;
-        Ok(Self(Memory::map(|name| tables[name].fd().as_fd(), settings.ring_pool)?))
+        Ok(Self(Memory::of(loaded, settings.ring_pool)?))
     }
 
     fn word(&self, index: u32) -> u64 {

@@ -15,7 +15,7 @@ use crate::{
     count,
     frame::Frame,
     maps::{FLOWS, SYN_FLOWS, UDP_FLOWS},
-    parse::{Packet, TCP, TCP_HEADER},
+    parse::{Packet, TCP, TCP_HEADER, tcp_flag},
     tables::{Generation, Slot, word},
     trace,
 };
@@ -188,10 +188,14 @@ pub fn owner(segment: &Segment, packet: &Packet, slot: Slot) -> u32 {
     if let Some(entry) = SYN_FLOWS.get_ptr_mut(key) {
         // SAFETY: see `open`.
         let entry = unsafe { &mut *entry };
-        if segment.belongs(entry, packet) {
+        let belongs = segment.belongs(entry, packet);
+        // A server that still holds an older connection of these ends asks the
+        // client about it, whose RST speaks of that one (RFC 9293 section 3.5.2):
+        // it goes where the SYN went, and proves nothing.
+        if belongs || packet.flags & tcp_flag::RST != 0 {
             trace::note(|t| t.owner = owner::BEGUN);
             let backend = u32::from(entry.backend);
-            if touches {
+            if touches && belongs {
                 promote(key, packet, entry);
             }
             return backend;

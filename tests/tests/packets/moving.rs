@@ -175,6 +175,23 @@ fn a_spoofed_syn_takes_no_connection_that_nobody_remembers() {
 }
 
 #[test]
+fn an_rst_about_an_older_connection_goes_where_the_syn_went() {
+    let mut program = load();
+    let first = change(server(2), server(1));
+    play(
+        &mut program,
+        [
+            begins("SYN", &first, flow().syn().seq(7), 2),
+            belongs("RST of what the server still held", &first, flow().rst().seq(1_000_000), 2),
+            belongs("SYN again", &first, flow().syn().seq(7), 2),
+            belongs("ACK", &first, flow().seq(8).ack(1), 2),
+        ],
+    );
+    let open = Remembered { backend: 2, closing: false, promoted: true };
+    assert_eq!(remembered(&program), Some(open));
+}
+
+#[test]
 fn what_follows_a_syn_is_near_it() {
     let first = change(server(2), server(1));
     for (name, begun, seq, owner) in [

@@ -85,11 +85,7 @@ fn a_lost_link_is_told_and_comes_back_without_a_broken_connection() -> Result<()
     })?;
     let status = lab.sluice(&["status"])?.stdout()?;
     ensure!(status.contains("interface eth1 is down"), "{status}");
-    let before = lab.reason("unreachable")?;
     ensure!(lab.get_many("www", 1)?.all_answered().is_err(), "somebody answered");
-    eventually(Duration::from_secs(5), "lost packets to be counted", || {
-        Ok((lab.reason("unreachable")? > before).then_some(()))
-    })?;
     lab.plug_servers(true)?;
     eventually(Duration::from_secs(5), "both servers to be reachable", || {
         let backends = lab.backends("www")?;

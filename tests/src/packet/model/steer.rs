@@ -180,8 +180,9 @@ impl Model {
         let ahead = packet.seq.wrapping_sub(entry.begun);
         let own_words = packet.protocol == 6 && packet.quote.is_none();
         if own_words && ahead > 262_144 {
-            // Of another connection than the one that this SYN asked for.
-            return settled;
+            // Of another connection than the one that this SYN asked for. An
+            // RST may be of one that this SYN's server still holds.
+            return if packet.flags & 0x04 != 0 { entry.backend } else { settled };
         }
         if packet.quote.is_none() {
             self.syns.remove(&key);

@@ -245,7 +245,7 @@ mod tests {
     #[should_panic(expected = "assertion")]
     fn a_part_ends() {
         let mut region = Region::<u32>::anonymous(8).unwrap();
-        region.parts(&[0..4])[0].write(3, &[1, 2]);
+        region.parts(std::slice::from_ref(&(0..4)))[0].write(3, &[1, 2]);
     }
 
     #[test]

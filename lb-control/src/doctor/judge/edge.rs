@@ -63,8 +63,9 @@ fn pins(subject: &Subject, role: &EdgeRole, survey: &Survey) -> Vec<Finding> {
     let mut findings = Vec::new();
     for other in &survey.others {
         let what = format!(
-            "{} is of another version of sluice: start that one again, or take it away, after \
-             which connections are not steered until this one is started",
+            "{} is of another version of sluice: an older one is taken over by starting this one; \
+             of a newer one, start that again, or take it away, after which connections are not \
+             steered until this one is started",
             other.display()
         );
         findings.push(Finding::problem("pins", EDGE, what).remedy(subject.command("detach")));

@@ -6,7 +6,7 @@ use super::{
     Random,
     worlds::{PORTS, VIPS, VIPS6, server_name},
 };
-use crate::packet::{Packet, World, icmp, other, ping, tcp, udp};
+use crate::packet::{Packet, Service, World, icmp, other, ping, tcp, udp};
 
 const CLIENTS: [&str; 3] = ["198.51.100.7:40000", "198.51.100.7:40001", "192.0.2.9:1"];
 const CLIENTS6: [&str; 3] = ["[2001:db8:c::7]:40000", "[2001:db8:c::7]:40001", "[2001:db8:c::8]:1"];
@@ -47,7 +47,8 @@ fn ends(random: &mut Random) -> (String, String, bool) {
 
 /// Ends of a reply, if a server of the world's may send one.
 fn reply_ends(random: &mut Random, world: &World) -> Option<(String, String, bool)> {
-    let nat: Vec<_> = world.services.iter().filter(|service| service.mode == mode::NAT).collect();
+    let sends = |service: &&Service| service.mode == mode::NAT && !service.servers().is_empty();
+    let nat: Vec<_> = world.services.iter().filter(sends).collect();
     if nat.is_empty() {
         return None;
     }

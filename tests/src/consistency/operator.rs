@@ -161,6 +161,12 @@ impl<'a> Operator<'a> {
                 NOT_LIVE if !shows && !manager_died => self.note(change),
                 NOT_LIVE => unheard.push(*change),
                 _ if manager_died => unheard.push(*change),
+                // Its agent started anew, and has brought it back already.
+                REFUSED if let Change::Add(binding, _) = *change => {
+                    let now = Instant::now();
+                    self.world.ledger().back(binding, now, now);
+                    self.note(change);
+                }
                 _ => bail!("{change:?} was refused: {words}"),
             }
         }

@@ -5,7 +5,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, sync::OnceLock, time::D
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{Host, Lab, Outcome, Process, eventually, lab::Server, settings};
+use crate::{Host, Lab, Outcome, Process, command, eventually, lab::Server, settings};
 
 /// How long an orderly stop may take.
 const STOP: Duration = Duration::from_secs(10);
@@ -49,6 +49,17 @@ pub fn binary() -> Result<PathBuf> {
 }
 
 impl Lab {
+    /// A copy of the program where everybody may read it, also without privilege.
+    ///
+    /// Another process makes it: one that this process had open for writing
+    /// could be handed down to a program that starts at that moment, and could
+    /// not be run while that has it (`ETXTBSY`).
+    pub fn readable_binary(&self) -> Result<PathBuf> {
+        let copy = self.directory().join("sluice");
+        command::run("cp", &[binary()?, copy.clone()])?.stdout()?;
+        Ok(copy)
+    }
+
     /// Host that the manager runs on.
     pub fn manager_host(&self) -> &Host {
         self.manager.as_ref().unwrap_or(&self.edge)

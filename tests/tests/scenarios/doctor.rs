@@ -175,8 +175,7 @@ fn faults_of_an_edge() -> Result<()> {
     sh(&edge, "ip link del eth1")?;
 
     // Nobody's privileges: what can be seen is seen, and the rest is named.
-    let sluice = lab.directory().join("sluice");
-    fs::copy(binary()?, &sluice)?;
+    let sluice = lab.readable_binary()?;
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
     let before: Vec<_> = nobody.into_iter().chain(sluice.to_str()).collect();
     let report = examine(&edge, &before, &["--config", config.to_str().context("UTF-8")?])?;

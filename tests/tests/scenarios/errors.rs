@@ -3,14 +3,12 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Lab, binary, l2};
+use lab::{Lab, l2};
 
 /// Runs `sluice run` with this configuration, which must fail, and checks that
 /// its message names each of `words`.
 fn run_fails(lab: &Lab, config: &str, before: &[&str], words: &[&str]) -> Result<()> {
-    // Where everybody may read it, also without privilege.
-    let sluice = lab.directory().join("sluice");
-    fs::copy(binary()?, &sluice)?;
+    let sluice = lab.readable_binary()?;
     let path = lab.directory().join("wrong.toml");
     fs::write(&path, config)?;
     let (sluice, path) = (sluice.to_string_lossy(), path.to_string_lossy());

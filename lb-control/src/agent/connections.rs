@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     io,
     net::{IpAddr, SocketAddr},
+    time::Instant,
 };
 
 use netlink_packet_core::{
@@ -102,12 +103,13 @@ pub(super) fn count(meant: &[Meant]) -> io::Result<Census> {
 
 /// Closes the connections that end there, up to [`MOST`] of them, and says how
 /// many: the application sees `ECONNABORTED`, the client an RST. A connection of
-/// this host with itself came by no switch, and is left alone.
+/// this host with itself came by no switch, and is left alone. Nothing is closed
+/// when listing them is not done by `until`: some may be new.
 ///
 /// # Errors
 /// `PermissionDenied` without `CAP_NET_ADMIN`, `Unsupported` where the kernel
 /// was built without `CONFIG_INET_DIAG_DESTROY`.
-pub(super) fn close(end: &ServerEnd) -> io::Result<u64> {
+pub(super) fn close(end: &ServerEnd, until: Instant) -> io::Result<u64> {
     let meant = Meant::End(end.clone());
     let own = own_addresses(std::slice::from_ref(&meant))?;
     let socket = open()?;
@@ -119,6 +121,9 @@ pub(super) fn close(end: &ServerEnd) -> io::Result<u64> {
             doomed.push((found.family, id.clone()));
         }
     })?;
+    if Instant::now() >= until {
+        return Ok(0);
+    }
     let mut closed = 0;
     for (family, id) in doomed {
         closed += u64::from(destroy(&socket, family, id)?);

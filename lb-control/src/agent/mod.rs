@@ -11,7 +11,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     net::{IpAddr, SocketAddr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -30,11 +30,12 @@ use self::{
     check::Health,
     connections::{Census, Meant},
     leave::{BindState, Leave},
+    pulse::Pulse,
 };
 use crate::{
     config::{AgentBind, AgentSettings, TlsSettings},
     decap::Decap,
-    model::{Name, ServerEnd},
+    model::{CLOSE_WITHIN, Name, ServerEnd},
     transport::{self, Backoff},
 };
 
@@ -152,8 +153,7 @@ struct Agent {
     census: Census,
     /// Why connections cannot be closed was said already.
     cannot_close: bool,
-    /// The manager gives a session up after this silence.
-    patience: Duration,
+    pulse: Pulse,
     /// Of the last heartbeat.
     sequence: u64,
     /// The manager has answered since this was last looked at.
@@ -183,7 +183,7 @@ impl Agent {
             ends: vec![None; settings.binds.len()],
             census: Census::default(),
             cannot_close: false,
-            patience: Duration::MAX,
+            pulse: Pulse::new(CLOSE_WITHIN),
             sequence: 0,
             welcomed: false,
             leave: None,
@@ -205,13 +205,13 @@ impl Agent {
         Ok(self.census.all)
     }
 
-    /// Closes the server's side of connections that the switches break; says
-    /// how many.
-    async fn close(&mut self, end: ServerEnd) -> anyhow::Result<u64> {
+    /// Closes the server's side of connections that the switches break, unless
+    /// that moment comes first; says how many.
+    async fn close(&mut self, end: ServerEnd, until: Instant) -> anyhow::Result<u64> {
         if !self.settings.close {
             return Ok(0);
         }
-        let error = match spawn_blocking(move || connections::close(&end)).await? {
+        let error = match spawn_blocking(move || connections::close(&end, until)).await? {
             Ok(closed) => return Ok(closed),
             Err(error) => error,
         };

@@ -1,34 +1,38 @@
-//! Whether what the manager says is surely still meant.
+//! Whether what the manager asks for is surely still meant.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-/// The heartbeats of one session. An agent that did not run for a while may
-/// have been given up by the manager meanwhile, and then finds requests waiting
-/// that hold no more: connections that were to be closed may be others now.
+/// When the last heartbeats were sent: no more than can matter, see
+/// [`Pulse::until`].
 #[derive(Debug)]
 pub(super) struct Pulse {
-    last: Instant,
-    /// After a gap nothing is believed before this.
-    steady_from: Instant,
+    validity: Duration,
+    sent: VecDeque<(u64, Instant)>,
 }
 
 impl Pulse {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { last: now, steady_from: now }
+    /// A request holds for `validity` from when the heartbeat was sent that it
+    /// names.
+    pub(super) fn new(validity: Duration) -> Self {
+        Self { validity, sent: VecDeque::new() }
     }
 
-    /// A heartbeat is about to be sent; the manager gives the session up after
-    /// a silence of `patience`.
-    pub(super) fn beat(&mut self, now: Instant, patience: Duration) {
-        if now.duration_since(self.last) >= patience {
-            self.steady_from = now + patience;
+    /// A heartbeat is about to be sent.
+    pub(super) fn beat(&mut self, sequence: u64, now: Instant) {
+        while self.sent.front().is_some_and(|&(_, sent)| now - sent >= self.validity) {
+            self.sent.pop_front();
         }
-        self.last = now;
+        self.sent.push_back((sequence, now));
     }
 
-    /// Whether the manager cannot have given the session up.
-    pub(super) fn is_steady(&self, now: Instant, patience: Duration) -> bool {
-        now >= self.steady_from && now.duration_since(self.last) < patience
+    /// Until when a request holds that names this heartbeat; None for one that
+    /// was never sent, or too long ago.
+    pub(super) fn until(&self, sequence: u64) -> Option<Instant> {
+        let (_, sent) = self.sent.iter().find(|&&(of, _)| of == sequence)?;
+        Some(*sent + self.validity)
     }
 }
 
@@ -37,21 +41,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_makes_what_is_heard_doubtful_for_a_while() {
-        let (begun, patience) = (Instant::now(), Duration::from_millis(1000));
+    fn a_request_holds_from_its_heartbeat_on_and_not_for_long() {
+        let (begun, validity) = (Instant::now(), Duration::from_millis(1000));
         let at = |millis| begun + Duration::from_millis(millis);
-        let mut pulse = Pulse::new(begun);
-        for beat in [250, 500, 1400] {
-            pulse.beat(at(beat), patience);
-            assert!(pulse.is_steady(at(beat + 1), patience), "{beat}");
+        let mut pulse = Pulse::new(validity);
+        assert_eq!(pulse.until(0), None, "before the first");
+        for (sequence, millis) in [(1, 0), (2, 250), (3, 1249)] {
+            pulse.beat(sequence, at(millis));
         }
-        // Heard before the heartbeat that is late, and after it.
-        assert!(!pulse.is_steady(at(2400), patience));
-        pulse.beat(at(2400), patience);
-        assert!(!pulse.is_steady(at(2401), patience));
-        pulse.beat(at(2650), patience);
-        assert!(!pulse.is_steady(at(3399), patience));
-        pulse.beat(at(3399), patience);
-        assert!(pulse.is_steady(at(3400), patience));
+        assert_eq!([1, 2, 3].map(|n| pulse.until(n)), [None, Some(at(1250)), Some(at(2249))]);
+        // It was stopped for a while.
+        pulse.beat(4, at(9000));
+        assert_eq!([2, 3, 4, 5].map(|n| pulse.until(n)), [None, None, Some(at(10_000)), None]);
+        assert_eq!(pulse.sent.len(), 1, "what is over is forgotten");
     }
 }

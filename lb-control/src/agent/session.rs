@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 use tracing::{debug, info, warn};
 
-use super::{Agent, BindState, pulse::Pulse};
+use super::{Agent, BindState};
 use crate::{
     config::TlsSettings,
     model::ServerEnd,
@@ -45,8 +45,6 @@ pub(super) async fn run(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let manager = agent.settings.manager.clone();
-    // Until this session's welcome.
-    agent.patience = Duration::MAX;
     let (outgoing, messages) = mpsc::channel(QUEUE);
     outgoing.send(hello(agent)).await?;
     if agent.leave.is_some() {
@@ -75,11 +73,23 @@ pub(super) async fn run(
     let mut beats = interval(agent.settings.interval);
     beats.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut health = agent.health.clone();
-    let mut pulse = Pulse::new(Instant::now());
     loop {
         select! {
+            // What the manager says is heard first: where counting takes long,
+            // it would wait for one heartbeat after the other.
+            biased;
+            () = shutdown.cancelled(), if agent.leave.is_none() => {
+                agent.begin_leave();
+                outgoing.send(leave()).await?;
+            }
+            reply = replies.message() => {
+                let reply = reply.map_err(|status| lost(&manager, &status))?;
+                let reply = reply.context("the manager closed the session")?;
+                if let Some(answer) = take(agent, reply).await? {
+                    outgoing.try_send(answer).context("the manager does not read")?;
+                }
+            }
             _ = beats.tick() => {
-                pulse.beat(Instant::now(), agent.patience);
                 beat(agent, &outgoing).await?;
                 if agent.may_go(agent.census.all, false) {
                     drop(outgoing);
@@ -89,17 +99,6 @@ pub(super) async fn run(
             }
             // A change of health does not wait for the next beat.
             Ok(()) = health.changed() => beat(agent, &outgoing).await?,
-            reply = replies.message() => {
-                let reply = reply.map_err(|status| lost(&manager, &status))?;
-                let reply = reply.context("the manager closed the session")?;
-                if let Some(answer) = take(agent, reply, &pulse).await? {
-                    outgoing.try_send(answer).context("the manager does not read")?;
-                }
-            }
-            () = shutdown.cancelled(), if agent.leave.is_none() => {
-                agent.begin_leave();
-                outgoing.send(leave()).await?;
-            }
         }
     }
 }
@@ -163,6 +162,7 @@ async fn beat(agent: &mut Agent, outgoing: &mpsc::Sender<AgentMessage>) -> anyho
         load,
     });
     let heartbeat = Heartbeat { sequence: agent.sequence + 1, backends: backends.collect() };
+    agent.pulse.beat(agent.sequence + 1, Instant::now());
     match outgoing.try_send(message(agent_message::Kind::Heartbeat(heartbeat))) {
         Ok(()) => agent.sequence += 1,
         Err(TrySendError::Full(_)) => warn!("the manager does not read: heartbeat left out"),
@@ -183,12 +183,10 @@ fn load() -> f64 {
 async fn take(
     agent: &mut Agent,
     reply: AgentReply,
-    pulse: &Pulse,
 ) -> anyhow::Result<Option<AgentMessage>> {
     match reply.kind {
         Some(agent_reply::Kind::Welcome(welcome)) => {
             agent.welcomed = true;
-            agent.patience = Duration::from_millis(welcome.timeout_ms.into());
             info!(
                 "connected to {} as {}; it waits {} ms for a heartbeat",
                 agent.settings.manager, agent.name, welcome.timeout_ms
@@ -204,15 +202,22 @@ async fn take(
             let state = BindState::Told(notice.state);
             set(agent, &notice.service, &notice.backend, state, &notice.reason);
         }
-        Some(agent_reply::Kind::Close(v1::CloseConnections { service, backend, end })) => {
+        Some(agent_reply::Kind::Close(v1::CloseConnections {
+            service,
+            backend,
+            end,
+            heartbeat,
+        })) => {
             let end = server_end(end.context("the manager does not say what to close")?)?;
-            let meant = pulse.is_steady(Instant::now(), agent.patience);
             // It is asked again while that is so.
-            let connections = if meant { agent.close(end).await? } else { 0 };
+            let connections = match agent.pulse.until(heartbeat) {
+                Some(until) => agent.close(end, until).await?,
+                None => 0,
+            };
             if connections > 0 {
                 info!("closed {connections} connection(s) of {service}/{backend}");
             }
-            let closed = ConnectionsClosed { service, backend, connections };
+            let closed = ConnectionsClosed { service, backend, connections, heartbeat };
             return Ok(Some(message(agent_message::Kind::Closed(closed))));
         }
         None => {}

@@ -305,14 +305,15 @@ async fn every_request_to_close_is_answered() {
     let mut stage = Stage::new(backend, None).await;
     let mut session = stage.session().await;
     session.hello().await;
-    for _ in 0..3 {
+    for heartbeat in 0..3 {
         session.reply(agent_reply::Kind::Close(CloseConnections {
             service: "www".to_owned(),
             backend: backend.to_string(),
             end: Some(ServerEnd { local: "203.0.113.10:80".to_owned(), except: Vec::new() }),
+            heartbeat,
         }));
     }
-    for _ in 0..3 {
+    for heartbeat in 0..3 {
         let closed = loop {
             match session.next().await {
                 Kind::Closed(closed) => break closed,
@@ -321,5 +322,6 @@ async fn every_request_to_close_is_answered() {
         };
         assert_eq!((closed.service.as_str(), closed.connections), ("www", 0));
         assert_eq!(closed.backend, backend.to_string());
+        assert_eq!(closed.heartbeat, heartbeat, "in their order");
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Agent {
     pub(super) boot: u64,
     /// Lost after this silence.
     timeout: Duration,
-    last_sequence: u64,
+    pub(super) last_sequence: u64,
     /// A heartbeat out of order was reported already.
     disordered: bool,
     /// It said that it leaves.
@@ -50,8 +50,8 @@ impl Core {
                 self.heartbeat(&name, heartbeat)
             }
             (FromAgent::Leave { cause }, Some(Peer::Agent(name))) => self.leave(&name, &cause),
-            (FromAgent::Closed { key, connections }, Some(Peer::Agent(name))) => {
-                self.server_closed(&name, &key, connections)
+            (FromAgent::Closed { key, connections, heartbeat }, Some(Peer::Agent(name))) => {
+                self.server_closed(&name, &key, connections, heartbeat);
             }
             (_, Some(Peer::Agent(name))) => {
                 // The connection's end, so that what it vouched for is released.
@@ -170,8 +170,6 @@ impl Core {
         if let Some(record) = self.bindings.get_mut(key) {
             record.agent = Some(name.clone());
             record.boot = Some(boot);
-            // An older session's answer will not come any more.
-            record.closing = false;
         }
         if is_new {
             self.enter(key, State::Pending, "waiting for its health to be verified");

@@ -111,8 +111,6 @@ pub(super) struct Record {
     /// Draining: packets that the switches had sent to it when they last sent
     /// one, and when that was.
     pub(super) spoke: Option<(u64, Duration)>,
-    /// Its agent was asked to close connections and has not answered.
-    pub(super) closing: bool,
 }
 
 impl Record {
@@ -128,7 +126,6 @@ impl Record {
             version: 0,
             quiet_since: None,
             spoke: None,
-            closing: false,
         }
     }
 }
@@ -193,8 +190,6 @@ impl Core {
         record.state = state;
         record.quiet_since = None;
         record.spoke = None;
-        // One that has had all that time to answer is silent or gone.
-        record.closing &= record.state.is_breaking();
         reason.clone_into(&mut record.reason);
         self.sync_probe(key);
         self.refresh(key);

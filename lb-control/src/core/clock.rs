@@ -23,6 +23,10 @@ pub(super) enum Timer {
     Patience(RequestId),
     /// The intent could not be saved and is tried again.
     Save,
+    /// A request to close connections holds no longer.
+    Close(BindingKey),
+    /// What the manager before may have asked agents to close holds no longer.
+    Inherited,
 }
 
 /// An ordered set of moments, each counted from the start.

@@ -109,7 +109,9 @@ impl Core {
     pub(super) fn is_removable(&self, key: &BindingKey) -> bool {
         self.bindings.get(key).is_some_and(|record| match record.state {
             State::Draining { .. } => record.quiet_since.is_some(),
-            State::Broken { .. } => !record.closing && self.live_everywhere(record.version),
+            State::Broken { .. } => {
+                !self.closing.contains_key(key) && self.live_everywhere(record.version)
+            }
             _ => false,
         })
     }

@@ -51,6 +51,7 @@ use self::{
     agents::Agent,
     bindings::Record,
     clock::{Clock, Timer},
+    closing::Closing,
     requests::Waiting,
     switches::Switch,
 };
@@ -79,6 +80,8 @@ pub struct Core {
     switches: BTreeMap<Name, Switch>,
     sessions: BTreeMap<SessionId, Peer>,
     probes: BTreeMap<ProbeId, BindingKey>,
+    /// What agents were asked to close.
+    closing: BTreeMap<BindingKey, Closing>,
     last_probe: u64,
     requests: BTreeMap<RequestId, Waiting>,
     /// Parts of the intent that do not fit the configuration file.
@@ -151,6 +154,8 @@ impl Core {
                 Timer::Retry(name) => self.retry(&name),
                 Timer::Patience(request) => self.impatient(request),
                 Timer::Save => self.saving.dirty = true,
+                Timer::Close(key) => self.close_expired(&key),
+                Timer::Inherited => self.inherited_over(),
             }
         }
     }

@@ -7,7 +7,7 @@ use super::{
     bindings::{Record, State},
     clock::{Clock, Timer},
 };
-use crate::model::{Binding, BindingKey, Change, Phase, ServerId, StateError, SwitchState};
+use crate::model::{Binding, BindingKey, CLOSE_WITHIN, Change, Phase, ServerId, StateError, SwitchState};
 
 impl Core {
     /// A manager that has just started, at moment zero.
@@ -49,11 +49,13 @@ impl Core {
             sessions: BTreeMap::new(),
             probes: BTreeMap::new(),
             last_probe: 0,
+            closing: BTreeMap::new(),
             requests: BTreeMap::new(),
             misfits,
             out: Vec::new(),
         };
         core.clock.set(Timer::Learned, core.settings.learning);
+        core.clock.set(Timer::Inherited, CLOSE_WITHIN);
         core.publish(Event {
             kind: "manager.started",
             message: format!(

@@ -55,10 +55,12 @@ pub enum FromAgent {
     Leave {
         cause: String,
     },
-    /// The answer to [`ToAgent::Close`]: so many were closed.
+    /// The answer to the [`ToAgent::Close`] with that heartbeat: so many were
+    /// closed.
     Closed {
         key: BindingKey,
         connections: u64,
+        heartbeat: u64,
     },
 }
 
@@ -73,9 +75,17 @@ pub enum ToAgent {
     /// connections end, if they can be told from others.
     Notice { key: BindingKey, state: &'static str, reason: String, end: Option<ServerEnd> },
     /// Its connections are being broken: close the server's side too, once,
-    /// and answer. The binding does not serve again before the answer.
-    Close { key: BindingKey, end: ServerEnd },
+    /// and answer. The binding does not serve again before the answer, or
+    /// before [`CLOSE_WITHIN`] has passed. `heartbeat` is the last that was
+    /// heard.
+    Close { key: BindingKey, end: ServerEnd, heartbeat: u64 },
 }
+
+/// A request to close connections holds for this long from when the agent sent
+/// the heartbeat that it names. An agent that was stopped or is slow finds
+/// requests waiting whose manager has long given it up, or is gone; by its own
+/// clock it knows which, as no heartbeat is heard before it is sent.
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where connections of a binding end on its server.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ mod switch;
 mod vip;
 
 pub use agent::{
-    AgentBinding, AgentHello, BackendReport, FromAgent, Heartbeat, ServerEnd, ToAgent,
+    AgentBinding, AgentHello, BackendReport, CLOSE_WITHIN, FromAgent, Heartbeat, ServerEnd, ToAgent,
 };
 pub use binding::{Binding, BindingKey, Phase, Weight};
 pub use class::{ClassSpec, DEFAULT_CLASS, Policy, Prefix, PrefixError, Scope, Share, Verdict};

@@ -28,6 +28,7 @@ impl TryFrom<v1::AgentMessage> for FromAgent {
             Kind::Closed(closed) => Self::Closed {
                 key: key(&closed.service, &closed.backend).map_err(within("closed"))?,
                 connections: closed.connections,
+                heartbeat: closed.heartbeat,
             },
         })
     }
@@ -99,11 +100,14 @@ impl From<FromAgent> for v1::AgentMessage {
                 backends: heartbeat.reports.into_iter().map(v1::BackendReport::from).collect(),
             }),
             FromAgent::Leave { cause } => Kind::Leave(v1::Leave { cause }),
-            FromAgent::Closed { key, connections } => Kind::Closed(v1::ConnectionsClosed {
-                service: key.service.to_string(),
-                backend: key.backend.to_string(),
-                connections,
-            }),
+            FromAgent::Closed { key, connections, heartbeat } => {
+                Kind::Closed(v1::ConnectionsClosed {
+                    service: key.service.to_string(),
+                    backend: key.backend.to_string(),
+                    connections,
+                    heartbeat,
+                })
+            }
         };
         Self { kind: Some(kind) }
     }
@@ -152,10 +156,11 @@ impl From<ToAgent> for v1::AgentReply {
                 reason,
                 end: end.map(v1::ServerEnd::from),
             }),
-            ToAgent::Close { key, end } => Kind::Close(v1::CloseConnections {
+            ToAgent::Close { key, end, heartbeat } => Kind::Close(v1::CloseConnections {
                 service: key.service.to_string(),
                 backend: key.backend.to_string(),
                 end: Some(end.into()),
+                heartbeat,
             }),
         };
         Self { kind: Some(kind) }

@@ -174,7 +174,8 @@ fn what_an_agent_says_survives_the_wire() {
         reports: vec![report(Ok(())), report(Err("HTTP 503".to_owned()))],
     }));
     round_trip::<_, v1::AgentMessage>(FromAgent::Leave { cause: "told to".to_owned() });
-    let closed = FromAgent::Closed { key: key("www", "192.0.2.1:80"), connections: 7 };
+    let closed =
+        FromAgent::Closed { key: key("www", "192.0.2.1:80"), connections: 7, heartbeat: 9 };
     round_trip::<_, v1::AgentMessage>(closed);
 }
 
@@ -186,13 +187,14 @@ fn what_an_agent_is_told_survives_the_wire() {
         local: "203.0.113.0/24:*".parse().unwrap(),
         except: vec!["203.0.113.10:80".parse().unwrap(), "203.0.113.128/25:*".parse().unwrap()],
     };
-    let close = ToAgent::Close { key: key.clone(), end: end.clone() };
+    let close = ToAgent::Close { key: key.clone(), end: end.clone(), heartbeat: 9 };
     let notice =
         |end| ToAgent::Notice { key: key.clone(), state: "down", reason: "x".to_owned(), end };
     let kind = |message: ToAgent| v1::AgentReply::from(message).kind.unwrap();
     let back = |end: Option<v1::ServerEnd>| end.map(|end| ServerEnd::try_from(end).unwrap());
     let Kind::Close(close) = kind(close) else { panic!() };
     assert_eq!((close.service.as_str(), close.backend.as_str()), ("www", "192.0.2.1:80"));
+    assert_eq!(close.heartbeat, 9);
     assert_eq!(back(close.end), Some(end.clone()));
     for end in [Some(end), None] {
         let Kind::Notice(notice) = kind(notice(end.clone())) else { panic!() };

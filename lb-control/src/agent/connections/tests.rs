@@ -8,6 +8,10 @@ use tokio::{
 
 use super::*;
 
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
 fn all(port: u16) -> u64 {
     count(&[Meant::Port(port)]).unwrap().all
 }
@@ -84,7 +88,7 @@ async fn a_host_is_left_alone_with_itself_and_listeners_are_left_to_listen() {
     let mut client = TcpStream::connect(address).await.unwrap();
     let (mut server, _) = listener.accept().await.unwrap();
     let meant = ServerEnd { local: address.into(), except: Vec::new() };
-    assert_eq!(close(&meant).unwrap(), 0);
+    assert_eq!(close(&meant, soon()).unwrap(), 0);
     server.write_all(b"x").await.unwrap();
     assert_eq!(client.read_u8().await.unwrap(), b'x');
     TcpStream::connect(address).await.unwrap();
@@ -106,11 +110,13 @@ async fn what_is_closed_is_closed_at_both_ends() {
     let meant =
         ServerEnd { local: SocketAddr::from(([127, 0, 0, 1], port)).into(), except: vec![] };
     let fate = |client: &mut std::net::TcpStream| client.read(&mut [0; 1]).unwrap_err().kind();
-    match close(&meant) {
+    assert_eq!(close(&meant, Instant::now()).unwrap(), 0, "too late");
+    assert_eq!(fate(&mut doomed), io::ErrorKind::WouldBlock);
+    match close(&meant, soon()) {
         Ok(closed) => {
             assert_eq!(closed, 1, "the other is this host's own");
             assert_eq!(fate(&mut doomed), io::ErrorKind::ConnectionReset);
-            assert_eq!(close(&meant).unwrap(), 0);
+            assert_eq!(close(&meant, soon()).unwrap(), 0);
         }
         Err(error) => {
             let known = [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported];

@@ -18,7 +18,7 @@ fn serving() -> World {
 /// What agents were asked to close.
 fn closes(world: &World) -> Vec<(BindingKey, ServerEnd)> {
     let told = world.told.iter().filter_map(|(_, message)| match message {
-        ToAgent::Close { key, end } => Some((key.clone(), end.clone())),
+        ToAgent::Close { key, end, .. } => Some((key.clone(), end.clone())),
         _ => None,
     });
     told.collect()
@@ -40,8 +40,9 @@ fn an_agent_closes_what_is_broken_and_says_so() {
     assert!(closes(&world).len() >= asked + 4, "with each heartbeat: others may turn up");
     // Nothing to close is nothing to tell, and of others' bindings an agent has nothing to say.
     let told = world.count("connections.closed");
-    world.feed(closed(session, key(WEB), 0));
-    world.feed(closed(session, key("www/192.0.2.9:80"), 7));
+    let last = world.agents["web-1"].sequence;
+    world.feed(closed(session, key(WEB), 0, last));
+    world.feed(closed(session, key("www/192.0.2.9:80"), 7, last));
     assert_eq!(world.count("connections.closed"), told);
     world.pass(seconds(20));
     let asked = closes(&world).len();
@@ -56,14 +57,57 @@ fn what_is_down_for_too_long_is_closed_and_serves_again_only_after_that() {
     world.pass(seconds(29));
     assert_eq!((world.on("edge", WEB), closes(&world).len()), (Some(Phase::Drain), 0));
     world.set_agent("web-1", |agent| agent.slow = true);
-    world.pass(seconds(2));
+    world.pass(millis(1100));
     assert_eq!((world.on("edge", WEB), closes(&world).len()), (Some(Phase::Break), 1));
     world.set_agent("web-1", |agent| agent.health = Ok(()));
-    world.pass(seconds(2));
+    world.pass(millis(700));
     assert_eq!(world.on("edge", WEB), Some(Phase::Break), "it may be closing connections");
     assert_eq!(closes(&world).len(), 1, "one request at a time");
     let session = world.agents["web-1"].session;
-    world.feed(closed(session, key(WEB), 3));
+    let of_another = world.agents["web-1"].sequence;
+    world.feed(closed(session, key(WEB), 3, of_another));
+    assert_eq!(world.on("edge", WEB), Some(Phase::Break), "that answers another request");
+    world.close("web-1", WEB, 3);
+    assert_eq!((world.state(WEB), world.on("edge", WEB)), ("active", Some(Phase::Serve)));
+}
+
+/// An agent may hear a request late: when its binding is off the switches, its
+/// session is over, and even when the manager has died that asked.
+#[test]
+fn nothing_serves_again_while_a_request_may_still_be_acted_on() {
+    let slow = || {
+        let mut world = serving();
+        world.set_agent("web-1", |agent| agent.slow = true);
+        world.force(WEB);
+        assert_eq!(closes(&world).len(), 1);
+        world
+    };
+    let mut world = slow();
+    world.hang_up("web-1");
+    world.agent("web-1", 2, &[WEB]);
+    world.pass(millis(900));
+    assert_eq!(world.on("edge", WEB), Some(Phase::Break), "the older session's agent may close");
+    world.pass(millis(200));
+    assert_eq!((world.state(WEB), world.on("edge", WEB)), ("active", Some(Phase::Serve)));
+
+    let mut world = slow();
+    world.pass(seconds(19));
+    assert_eq!(world.state(WEB), "broken");
+    while world.state(WEB) != "gone" {
+        world.pass(millis(50));
+    }
+    world.add(WEB, 100);
+    assert_eq!(world.on("edge", WEB), None, "asked a moment ago");
+    world.pass(millis(1000));
+    assert_eq!(world.on("edge", WEB), Some(Phase::Serve));
+
+    let mut world = slow();
+    world.restart();
+    world.connect("edge");
+    world.agent("web-1", 2, &[WEB]);
+    world.pass(millis(900));
+    assert_eq!(world.on("edge", WEB), Some(Phase::Break), "its manager before may have asked");
+    world.pass(millis(200));
     assert_eq!((world.state(WEB), world.on("edge", WEB)), ("active", Some(Phase::Serve)));
 }
 
@@ -99,10 +143,10 @@ fn a_new_session_is_asked_anew() {
     world.agents.get_mut("web-1").unwrap().slow = true;
     world.heartbeat("web-1");
     assert_eq!(closes(&world).len(), 1, "what it holds is being broken");
-    world.pass(seconds(3));
+    world.pass(millis(900));
     assert_eq!(world.state(WEB), "down", "not before its answer");
-    let session = world.agents["web-1"].session;
-    world.feed(closed(session, key(WEB), 0));
+    world.close("web-1", WEB, 0);
+    world.pass(seconds(2));
     assert_eq!(world.state(WEB), "active");
 }
 
@@ -204,11 +248,11 @@ fn a_server_with_another_binding_in_the_service_is_left_alone() {
     world.kill(other);
     world.pass(seconds(2));
     assert_eq!((world.state(WEB), world.state(other)), ("active", "pending"));
+    world.pass(millis(700));
     world.force(WEB);
     world.revive(other);
-    world.pass(seconds(2));
+    world.pass(millis(900));
     assert_eq!((world.state(other), closes(&world).len()), ("pending", 1));
-    let session = world.agents["web-1"].session;
-    world.feed(closed(session, key(WEB), 3));
+    world.close("web-1", WEB, 3);
     assert_eq!(world.state(other), "active");
 }

@@ -72,6 +72,10 @@ fn key(text: &str) -> BindingKey {
     BindingKey { service: name(service), backend: backend.parse().expect("an address") }
 }
 
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }

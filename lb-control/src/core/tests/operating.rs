@@ -170,8 +170,7 @@ fn a_waiting_removal_is_answered_when_the_server_can_be_taken_away() {
     world.release("edge");
     world.pass(seconds(5));
     assert!(!world.replies.contains_key(&request), "its agent is closing connections");
-    let session = world.agents["web-1"].session;
-    world.feed(super::world::closed(session, key(WEB), 3));
+    world.close("web-1", WEB, 3);
     assert!(world.reply(request).message.contains("can be taken away"));
 }
 

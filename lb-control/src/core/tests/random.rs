@@ -147,7 +147,10 @@ impl World {
                 let waits = core.is_being_closed(key);
                 assert!(serves || waits, "{key} is vouched for and healthy: {record:?}");
             }
-            assert!(!(serves && record.closing), "{key}: new connections may be closed");
+            assert!(
+                !(serves && core.closing.contains_key(key)),
+                "{key}: new connections may be closed"
+            );
             if record.state == bindings::State::Active {
                 assert!(core.vouched(key), "{key} serves and nobody vouches for it: {record:?}");
             }

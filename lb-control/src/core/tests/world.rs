@@ -142,10 +142,10 @@ impl World {
         match output {
             Output::ToAgent { session, message } => {
                 self.told.push((session, message.clone()));
-                let ToAgent::Close { key, .. } = message else { return None };
+                let ToAgent::Close { key, heartbeat, .. } = message else { return None };
                 let asked = |agent: &&FakeAgent| agent.session == session;
                 let agent = self.agents.values().find(asked)?;
-                return (!agent.slow && !agent.silent).then(|| closed(session, key, 7));
+                return (!agent.slow && !agent.silent).then(|| closed(session, key, 7, heartbeat));
             }
             Output::ToSwitch { session, message: ToSwitch::Apply(delta) } => {
                 return self.deliver(session, delta);
@@ -296,6 +296,19 @@ impl World {
         self.feed(Input::Closed { session });
     }
 
+    /// A slow agent answers the last request to close connections.
+    pub(super) fn close(&mut self, agent: &str, binding: &str, connections: u64) {
+        let asked = self.told.iter().rev().find_map(|(session, message)| match message {
+            ToAgent::Close { key: of, heartbeat, .. } if *of == key(binding) => {
+                Some((*session, *heartbeat))
+            }
+            _ => None,
+        });
+        let (session, heartbeat) = asked.expect("a request to close");
+        assert_eq!(session, self.agents[agent].session);
+        self.feed(closed(session, key(binding), connections, heartbeat));
+    }
+
     pub(super) fn command(&mut self, command: Command) -> RequestId {
         let request = RequestId(self.number());
         self.feed(Input::Operator { request, command });
@@ -421,6 +434,11 @@ impl World {
 }
 
 /// An agent's answer when it was asked to close connections.
-pub(super) fn closed(session: SessionId, key: BindingKey, connections: u64) -> Input {
-    Input::Agent { session, message: FromAgent::Closed { key, connections } }
+pub(super) fn closed(
+    session: SessionId,
+    key: BindingKey,
+    connections: u64,
+    heartbeat: u64,
+) -> Input {
+    Input::Agent { session, message: FromAgent::Closed { key, connections, heartbeat } }
 }

@@ -82,6 +82,10 @@ impl Control for Manager {
         }
     }
 
+    async fn thaw(&self, _: Request<v1::ThawRequest>) -> Reply<v1::ChangeReply> {
+        Err(Status::failed_precondition("service `www` is not frozen"))
+    }
+
     async fn get_counters(&self, _: Request<v1::CountersRequest>) -> Reply<v1::Counters> {
         std::future::pending().await
     }

@@ -86,4 +86,10 @@ impl Host {
         self.run("ip", &["link", "set", "eth0", "down"])?.stdout()?;
         Ok(())
     }
+
+    /// Undoes [`unplug`](Self::unplug), but for IPv6 addresses, which are lost.
+    pub fn plug(&self) -> Result<()> {
+        self.run("ip", &["link", "set", "eth0", "up"])?.stdout()?;
+        Ok(())
+    }
 }

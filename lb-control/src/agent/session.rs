@@ -180,10 +180,7 @@ fn load() -> f64 {
 }
 
 /// Acts on what the manager says; returns what is to be answered.
-async fn take(
-    agent: &mut Agent,
-    reply: AgentReply,
-) -> anyhow::Result<Option<AgentMessage>> {
+async fn take(agent: &mut Agent, reply: AgentReply) -> anyhow::Result<Option<AgentMessage>> {
     match reply.kind {
         Some(agent_reply::Kind::Welcome(welcome)) => {
             agent.welcomed = true;

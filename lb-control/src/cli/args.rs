@@ -15,7 +15,8 @@ pub use self::{
     daemons::{AgentArgs, EdgeArgs},
     doctor::DoctorArgs,
     operator::{
-        AddArgs, CountersArgs, DropArgs, EventsArgs, GetArgs, RemoveArgs, Resource, WeightArgs,
+        AddArgs, CountersArgs, DropArgs, EventsArgs, GetArgs, RemoveArgs, Resource, ThawArgs,
+        WeightArgs,
     },
     trace::TraceArgs,
     values::Bind,
@@ -198,6 +199,15 @@ Examples:
   sluice drop www 100 --class crawlers --verdict silent
   sluice drop www 0")]
     Drop(DropArgs),
+    /// Let a frozen service go on without what it has lost
+    #[command(after_help = "\
+The manager freezes a service of which too much is lost at once (by default
+half): its backends stay on the switches. See `sluice status` and `sluice get
+backends`; if they really are gone, thaw it: their new connections go elsewhere.
+
+Example:
+  sluice thaw www")]
+    Thaw(ThawArgs),
     /// Show what the switches have counted
     #[command(after_help = "\
 With --watch: rates per second, until interrupted.

@@ -60,6 +60,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
             ask(global, async |client| commands::weight(client, args, out).await)
         }
         Command::Drop(args) => ask(global, async |client| commands::drop(client, args, out).await),
+        Command::Thaw(args) => ask(global, async |client| commands::thaw(client, args, out).await),
         Command::Counters(args) => {
             ask(global, async |client| commands::counters(client, args, out).await)
         }

@@ -53,6 +53,13 @@ pub struct ManagerSettings {
     /// Heartbeats an agent may miss: it is lost after `interval` times this of
     /// silence. Default 4.
     pub missed_heartbeats: u32,
+    /// A service of which this share, in percent, is lost within
+    /// `freeze_window` keeps what it has, until enough is back or
+    /// `sluice thaw`; 0: none does. Default 50.
+    pub freeze_percent: f64,
+    /// Default 5 s.
+    #[serde(with = "duration")]
+    pub freeze_window: Duration,
     /// How long a lost backend's connections go on before they are broken. Default 30 s.
     #[serde(with = "duration")]
     pub down_grace: Duration,
@@ -77,6 +84,8 @@ impl Default for ManagerSettings {
             intent: "/var/lib/sluice/intent.json".into(),
             learning: Duration::from_secs(5),
             missed_heartbeats: 4,
+            freeze_percent: 50.0,
+            freeze_window: Duration::from_secs(5),
             down_grace: Duration::from_secs(30),
             drain_deadline: Duration::from_secs(60),
             break_linger: Duration::from_secs(60),

@@ -1,7 +1,7 @@
 //! Bindings that a switch holds and this manager does not know: it may have
 //! started a moment ago, and their agents may speak any moment.
 
-use super::{Core, bindings::State};
+use super::{Core, bindings::State, freeze::Loss};
 use crate::model::{Binding, BindingKey, Phase};
 
 impl Core {
@@ -57,6 +57,8 @@ impl Core {
             let force = removal.force || binding.phase == Phase::Break;
             let state = self.leaving(force, removal.deadline);
             self.enter(key, state, "removed by the operator");
+        } else if !self.learning() && binding.phase == Phase::Serve {
+            self.lose(key, None, Loss::Unvouched);
         } else if !self.learning() {
             self.retire_unvouched(key);
         }

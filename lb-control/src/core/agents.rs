@@ -9,6 +9,7 @@ use super::{
     Core, Event, Output, Peer, SessionId,
     bindings::{Stage, State},
     clock::Timer,
+    freeze::Loss,
 };
 use crate::model::{
     AgentBinding, AgentHello, BackendReport, BindingKey, FromAgent, Heartbeat, Name, ServerId,
@@ -179,6 +180,10 @@ impl Core {
         self.sync_probe(key);
         self.refresh(key);
         self.evaluate(key);
+        let record = self.bindings.get(key);
+        if record.is_some_and(|r| matches!(r.state, State::Draining { .. } | State::Down(_))) {
+            self.explain(key, &format!("agent `{name}` is back; its health is not verified yet"));
+        }
         Ok(())
     }
 
@@ -305,7 +310,9 @@ impl Core {
             return;
         }
         match state {
-            State::Active | State::Unknown(_) => self.down(key, cause),
+            State::Active | State::Unknown(_) => {
+                self.lose(key, Some(name), Loss::Down(cause.to_owned()));
+            }
             State::Pending | State::Down(Stage::Off) => self.forget(key, cause),
             State::Draining { .. } | State::Down(_) | State::Broken { .. } => {}
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Core, Event, Output,
     clock::Timer,
+    freeze::Loss,
     health::{Probe, Verdict},
     setup,
 };
@@ -265,11 +266,13 @@ impl Core {
             (_, Verdict::Healthy) if self.is_being_closed(key) => {}
             (_, Verdict::Healthy) => self.enter(key, State::Active, "healthy"),
             (State::Active | State::Unknown(_), Verdict::Unhealthy(cause)) => {
-                self.down(key, &cause)
+                let agent = record.agent.clone();
+                self.lose(key, agent.as_ref(), Loss::Down(cause));
             }
-            (State::Pending | State::Down(_), Verdict::Unhealthy(cause)) => {
-                self.explain(key, &cause)
-            }
+            (
+                State::Pending | State::Down(_) | State::Draining { .. },
+                Verdict::Unhealthy(cause),
+            ) => self.explain(key, &cause),
             _ => {}
         }
     }
@@ -281,7 +284,7 @@ impl Core {
     }
 
     /// A new reason for the same state.
-    fn explain(&mut self, key: &BindingKey, cause: &str) {
+    pub(super) fn explain(&mut self, key: &BindingKey, cause: &str) {
         let Some(record) = self.bindings.get_mut(key) else {
             return;
         };

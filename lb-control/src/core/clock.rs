@@ -23,6 +23,8 @@ pub(super) enum Timer {
     Patience(RequestId),
     /// The intent could not be saved and is tried again.
     Save,
+    /// A frozen service has missed only a few for a while.
+    Thaw(Name),
     /// A request to close connections holds no longer.
     Close(BindingKey),
     /// What the manager before may have asked agents to close holds no longer.

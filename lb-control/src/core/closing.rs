@@ -49,7 +49,8 @@ impl Core {
         let Some(name) = record.and_then(|record| record.agent.clone()) else {
             return;
         };
-        let Some((session, heartbeat)) = self.agents.get(&name).map(|a| (a.session, a.last_sequence))
+        let Some((session, heartbeat)) =
+            self.agents.get(&name).map(|a| (a.session, a.last_sequence))
         else {
             return;
         };

@@ -72,6 +72,10 @@ pub enum Command {
         key: BindingKey,
         weight: Weight,
     },
+    /// Let a frozen service go on: what is missing is taken down.
+    Thaw {
+        service: Name,
+    },
     /// Refuse a share of a service's new connections.
     Drop {
         service: Name,

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `agents` | sessions of agents: hello, heartbeats, silence, leave |
 //! | `bindings` | the states of a binding and what moves it from one to another |
+//! | `freeze` | what is lost together is not believed at once |
 //! | `adopt` | bindings found on a switch that nobody vouches for |
 //! | `health` | probes, and the verdict over all who vouch for a binding |
 //! | `drain` | when a draining binding has no connection left |
@@ -24,6 +25,7 @@ mod clock;
 mod closing;
 mod counters;
 mod drain;
+mod freeze;
 mod health;
 mod input;
 mod intent;
@@ -35,11 +37,7 @@ mod setup;
 mod switches;
 mod view;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-    time::Duration,
-};
+use std::{collections::BTreeMap, mem, time::Duration};
 
 pub use input::{Command, Input, ProbeId, RequestId, SessionId};
 pub use intent::{Intent, Removal};
@@ -52,6 +50,7 @@ use self::{
     bindings::Record,
     clock::{Clock, Timer},
     closing::Closing,
+    freeze::Losses,
     requests::Waiting,
     switches::Switch,
 };
@@ -76,6 +75,7 @@ pub struct Core {
     /// Grows with each change of `desired`.
     version: u64,
     bindings: BTreeMap<BindingKey, Record>,
+    losses: BTreeMap<Name, Losses>,
     agents: BTreeMap<Name, Agent>,
     switches: BTreeMap<Name, Switch>,
     sessions: BTreeMap<SessionId, Peer>,
@@ -124,6 +124,7 @@ impl Core {
             Input::Saved { number, outcome } => self.saved(number, outcome),
             Input::Operator { request, command } => self.operator(request, command),
         }
+        self.review_frozen();
         self.save();
         self.pump();
         self.answer();
@@ -154,6 +155,9 @@ impl Core {
                 Timer::Retry(name) => self.retry(&name),
                 Timer::Patience(request) => self.impatient(request),
                 Timer::Save => self.saving.dirty = true,
+                Timer::Thaw(service) => {
+                    self.thaw(&service, "only a few were missing for a while");
+                }
                 Timer::Close(key) => self.close_expired(&key),
                 Timer::Inherited => self.inherited_over(),
             }
@@ -180,18 +184,16 @@ impl Core {
     }
 
     fn learned(&mut self) {
-        let unvouched: BTreeSet<_> = self.unvouched().collect();
+        let unvouched: Vec<_> = self.unvouched().collect();
         self.publish(Event {
             kind: "manager.learned",
             message: format!(
-                "the learning period is over; {} binding(s) without a voucher are drained",
+                "the learning period is over; {} binding(s) have no voucher",
                 unvouched.len()
             ),
             ..Event::default()
         });
-        for key in unvouched {
-            self.retire_unvouched(&key);
-        }
+        self.lose_unvouched(unvouched);
     }
 
     fn save(&mut self) {

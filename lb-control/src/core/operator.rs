@@ -25,6 +25,7 @@ impl Core {
                 self.remove(&key, force, deadline, wait)
             }
             Command::SetWeight { key, weight } => self.set_weight(&key, weight),
+            Command::Thaw { service } => self.thaw_by_operator(&service),
             Command::Drop { service, class, policy } => self.drop_share(&service, class, policy),
         };
         match accepted {
@@ -172,6 +173,17 @@ impl Core {
         self.tell("binding.weight", key, format!("weight {weight}, by the operator"));
         let none = if weight == 0 { ": it takes no new connections" } else { "" };
         Ok((Goal::Live(self.version), format!("{key} has weight {weight}{none}")))
+    }
+
+    fn thaw_by_operator(&mut self, service: &Name) -> Accepted {
+        self.check_service(service)?;
+        let Some(gone) = self.thaw(service, "thawed by the operator") else {
+            let message =
+                format!("service `{service}` is not frozen: `sluice status` shows which are");
+            return refuse(RefusalKind::Precondition, message);
+        };
+        let message = format!("{service} is thawed; {gone} binding(s) that are missing go");
+        Ok((Goal::Live(self.version), message))
     }
 
     fn drop_share(&mut self, service: &Name, class: Option<Name>, policy: Policy) -> Accepted {

@@ -14,6 +14,10 @@ pub struct CoreSettings {
     pub learning: Duration,
     /// An agent is lost after its interval times this of silence.
     pub missed_heartbeats: u32,
+    /// The share of a service in percent that, when it is lost within
+    /// `freeze_window`, freezes it; 0: none.
+    pub freeze_percent: f64,
+    pub freeze_window: Duration,
     /// How long a lost backend's connections go on.
     pub down_grace: Duration,
     /// How long a graceful removal lets connections go on.
@@ -69,6 +73,8 @@ impl TryFrom<&Settings> for CoreSettings {
         Ok(Self {
             learning: manager.learning,
             missed_heartbeats: manager.missed_heartbeats,
+            freeze_percent: manager.freeze_percent,
+            freeze_window: manager.freeze_window,
             down_grace: manager.down_grace,
             drain_deadline: manager.drain_deadline,
             break_linger: manager.break_linger,

@@ -7,7 +7,9 @@ use super::{
     bindings::{Record, State},
     clock::{Clock, Timer},
 };
-use crate::model::{Binding, BindingKey, CLOSE_WITHIN, Change, Phase, ServerId, StateError, SwitchState};
+use crate::model::{
+    Binding, BindingKey, CLOSE_WITHIN, Change, Phase, ServerId, StateError, SwitchState,
+};
 
 impl Core {
     /// A manager that has just started, at moment zero.
@@ -44,6 +46,7 @@ impl Core {
             clock: Clock::default(),
             version: 1,
             bindings: BTreeMap::new(),
+            losses: BTreeMap::new(),
             agents: BTreeMap::new(),
             switches: BTreeMap::new(),
             sessions: BTreeMap::new(),

@@ -293,6 +293,12 @@ impl Core {
                 alarms.push(format!("switch `{name}`: {}", full_message(flows, room)));
             }
         }
+        for (service, why, kept) in self.frozen_services() {
+            alarms.push(format!(
+                "service `{service}` is frozen: {why}; {kept} binding(s) serve that may be gone: \
+                 `sluice thaw {service}` lets them go"
+            ));
+        }
         for service in self.services() {
             if service.active == 0 && service.total > 0 && !self.learning() {
                 alarms.push(format!("service `{}` has no active backend", service.spec.name));

@@ -36,7 +36,7 @@ pub(super) struct Memory {
 
 impl Memory {
     /// Every map of these, by name.
-    const TABLES: [&str; 12] = [
+    pub(in crate::edge) const TABLES: [&str; 12] = [
         maps::WORDS,
         maps::RINGS,
         maps::CONFIG,

@@ -123,6 +123,10 @@ impl v1::control_server::Control for Control {
         self.change(request).await
     }
 
+    async fn thaw(&self, request: Request<v1::ThawRequest>) -> Reply<v1::ChangeReply> {
+        self.change(request).await
+    }
+
     async fn drop(&self, request: Request<v1::DropRequest>) -> Reply<v1::ChangeReply> {
         self.change(request).await
     }

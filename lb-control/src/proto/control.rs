@@ -50,6 +50,14 @@ impl TryFrom<v1::WeightRequest> for Command {
     }
 }
 
+impl TryFrom<v1::ThawRequest> for Command {
+    type Error = WireError;
+
+    fn try_from(request: v1::ThawRequest) -> Result<Self, WireError> {
+        Ok(Self::Thaw { service: name("service", &request.service)? })
+    }
+}
+
 impl TryFrom<v1::DropRequest> for Command {
     type Error = WireError;
 

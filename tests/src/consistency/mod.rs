@@ -97,13 +97,13 @@ impl Options {
         }
     }
 
-    /// Half a minute, for the tests; nobody is killed.
+    /// Half a minute, for the tests.
     pub fn short() -> Self {
         Self {
             connections: 300,
             servers: 6,
             changes: 60,
-            restarts: 0,
+            restarts: 2,
             calms: 1,
             flood: 4_000,
             silence: Duration::from_secs(2),

@@ -13,6 +13,7 @@ mod doctor;
 mod drain;
 mod errors;
 mod forwarding;
+mod frozen;
 mod lab_itself;
 mod next_hops;
 mod not_ours;

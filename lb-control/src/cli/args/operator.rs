@@ -99,6 +99,13 @@ pub struct DropArgs {
     pub by: ScopeArg,
 }
 
+#[derive(Debug, Args)]
+pub struct ThawArgs {
+    /// The service's name
+    #[arg(value_parser = name)]
+    pub service: Name,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum VerdictArg {
     /// By RST.

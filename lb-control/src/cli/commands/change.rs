@@ -1,4 +1,4 @@
-//! `sluice add`, `remove`, `weight` and `drop`.
+//! `sluice add`, `remove`, `weight`, `drop` and `thaw`.
 
 use std::{
     convert::Infallible,
@@ -13,7 +13,7 @@ use super::names::Named;
 use crate::{
     cli::{
         Failure,
-        args::{AddArgs, DropArgs, RemoveArgs, WeightArgs},
+        args::{AddArgs, DropArgs, RemoveArgs, ThawArgs, WeightArgs},
         client::{CallFailure, Client, Control},
         human,
         output::Output,
@@ -21,7 +21,8 @@ use crate::{
     },
     model::{Name, Scope, Verdict},
     proto::v1::{
-        self, AddRequest, ChangeReply, DropRequest, ListRequest, RemoveRequest, WeightRequest,
+        self, AddRequest, ChangeReply, DropRequest, ListRequest, RemoveRequest, ThawRequest,
+        WeightRequest,
     },
 };
 
@@ -93,6 +94,13 @@ pub async fn drop(client: &Client, args: &DropArgs, out: &mut Output) -> Result<
     let named =
         Named { service: Some(&args.service), class: args.class.as_ref(), ..Named::default() };
     let call = async |mut control: Control| control.drop(request).await;
+    change(client, &named, call, out).await
+}
+
+pub async fn thaw(client: &Client, args: &ThawArgs, out: &mut Output) -> Result<(), Failure> {
+    let request = ThawRequest { service: args.service.to_string() };
+    let named = Named { service: Some(&args.service), ..Named::default() };
+    let call = async |mut control: Control| control.thaw(request).await;
     change(client, &named, call, out).await
 }
 

@@ -11,7 +11,7 @@ mod status;
 mod trace;
 
 pub use self::{
-    change::{add, drop, remove, weight},
+    change::{add, drop, remove, thaw, weight},
     check::check,
     counters::counters,
     doctor::doctor,

@@ -38,6 +38,13 @@ fn manager(manager: &ManagerSettings, tls: bool, faults: &mut Faults) {
     }
     faults.periods(&place, &[("learning", manager.learning)]);
     faults.counts(&place, &[("missed_heartbeats", manager.missed_heartbeats)]);
+    if !(0.0..=100.0).contains(&manager.freeze_percent) {
+        faults.push(
+            place.key("freeze_percent"),
+            format!("`freeze_percent` is 0 to 100, not {}", manager.freeze_percent),
+        );
+    }
+    faults.periods(&place, &[("freeze_window", manager.freeze_window)]);
     if manager.keep_events == 0 {
         faults.push(place.key("keep_events"), "`keep_events` must be at least 1");
     }

@@ -3,6 +3,7 @@
 
 mod closing;
 mod draining;
+mod freezing;
 mod leaving;
 mod operating;
 mod peers;

@@ -78,6 +78,7 @@ fn an_agent_that_comes_late_saves_its_backend() {
     let mut world = serving();
     world.restart();
     world.connect("edge");
+    reconnect(&mut world, &[("web-2", OTHER)]);
     world.pass(seconds(8));
     assert_eq!(world.on("edge", WEB), Some(Phase::Drain));
     reconnect(&mut world, &[("web-1", WEB)]);
@@ -89,6 +90,7 @@ fn an_agent_that_comes_late_saves_its_backend() {
 fn a_switch_that_comes_after_learning_brings_nothing_unvouched_back() {
     let mut world = serving();
     world.restart();
+    reconnect(&mut world, &[("web-2", OTHER)]);
     world.pass(seconds(6));
     world.connect("edge");
     assert_eq!((world.state(WEB), world.on("edge", WEB)), ("draining", Some(Phase::Drain)));

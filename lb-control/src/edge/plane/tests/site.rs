@@ -159,27 +159,13 @@ fn sweeper() -> Sweeper {
 
 impl Site {
     pub(super) fn new(ring_pool: u32) -> Self {
-        let names = [
-            maps::WORDS,
-            maps::RINGS,
-            maps::CONFIG,
-            maps::LOOKUP,
-            maps::SERVICES,
-            maps::BACKENDS,
-            maps::POLICIES,
-            maps::CLASS_RANGES,
-            maps::ROUTES,
-            maps::NEXT_HOPS,
-            maps::SERVICE_NAMES,
-            maps::CLASS_NAMES,
-        ];
         let file = |name| {
             let file = tempfile::tempfile().unwrap();
             // Larger than any map; what is never written takes no room.
             file.set_len(64 << 20).unwrap();
             (name, file)
         };
-        let files: HashMap<_, _> = names.into_iter().map(file).collect();
+        let files: HashMap<_, _> = Memory::TABLES.into_iter().map(file).collect();
         let grace = Arc::new(TestGrace::default());
         let memory = || Memory::map(|name| files[name].as_fd(), ring_pool).unwrap();
         let mut plane = Plane::adopt(memory(), grace.clone(), |_| false).unwrap();

@@ -60,6 +60,11 @@ impl Lab {
         Ok(copy)
     }
 
+    /// What the edge has said, where it is a process of its own.
+    pub fn edge_log(&self) -> String {
+        self.edge_role.as_ref().map(Process::log).unwrap_or_default()
+    }
+
     /// Host that the manager runs on.
     pub fn manager_host(&self) -> &Host {
         self.manager.as_ref().unwrap_or(&self.edge)

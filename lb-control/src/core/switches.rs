@@ -1,10 +1,10 @@
 //! What each switch holds, and the deltas that bring it to what it should hold.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Core, Event, Output, Peer, SessionId, clock::Timer};
 use crate::model::{
-    Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch, nearly_full,
+    Change, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch, nearly_full,
 };
 
 /// The pauses after refused deltas double from the first to the last of these.
@@ -17,8 +17,8 @@ pub(super) struct Switch {
     pub(super) session: Option<SessionId>,
     pub(super) description: String,
     pub(super) generation: u64,
-    /// What it holds, as far as it has said.
-    holds: SwitchState,
+    /// What it holds, as far as it has said; most switches share one.
+    holds: Arc<SwitchState>,
     /// Of the last delta that is live on it.
     pub(super) stamp: Stamp,
     /// Sequence number of the last delta sent.
@@ -46,7 +46,7 @@ pub(super) struct Flight {
     stamp: Stamp,
     changes: usize,
     /// What the switch holds once it has applied the delta.
-    target: SwitchState,
+    target: Arc<SwitchState>,
     version: u64,
     pub(super) sent_at: Duration,
 }
@@ -125,7 +125,7 @@ impl Core {
             self.tell_switch(kind, &name, format!("{changes} change(s) bring it up to date"));
         }
         if let Some(switch) = self.switches.get_mut(&name) {
-            switch.holds = state;
+            switch.holds = Arc::new(state);
         }
     }
 
@@ -202,6 +202,10 @@ impl Core {
     /// Sends each switch what brings it to `desired`, one delta at a time:
     /// what changes meanwhile goes together into the next.
     pub(super) fn pump(&mut self) {
+        // Most switches hold the same and lack the same: that is told apart
+        // once, and copied once.
+        let mut target = None;
+        let mut last: Option<(Arc<SwitchState>, Vec<Change>)> = None;
         for switch in self.switches.values_mut() {
             let Some(session) = switch.session else {
                 continue;
@@ -212,7 +216,11 @@ impl Core {
             {
                 continue;
             }
-            let changes = switch.holds.diff(&self.desired);
+            let changes = match &last {
+                Some((holds, changes)) if Arc::ptr_eq(holds, &switch.holds) => changes.clone(),
+                _ => switch.holds.diff(&self.desired),
+            };
+            last = Some((Arc::clone(&switch.holds), changes.clone()));
             if changes.is_empty() {
                 switch.live = self.version;
                 switch.refused = None;
@@ -221,7 +229,8 @@ impl Core {
             }
             switch.sent += 1;
             let stamp = Stamp { term: self.intent.term, sequence: switch.sent };
-            let (target, version) = (self.desired.clone(), self.version);
+            let target = Arc::clone(target.get_or_insert_with(|| Arc::new(self.desired.clone())));
+            let version = self.version;
             let flight =
                 Flight { stamp, changes: changes.len(), target, version, sent_at: self.now };
             switch.flight = Some(flight);

@@ -10,12 +10,14 @@
 //! | `hops` | next hops, from the kernel's tables |
 //! | `counters` | per-CPU counters, by name |
 //! | `session`, `remote` | one manager's session, in this process or over the network |
+//! | `alone` | probing its backends while no manager is there |
 //! | `survey` | what an edge has in the kernel, for somebody who only looks |
 //! | `trace` | what the program does with a packet, told by itself |
 //! | `object`, `layout`, `pins` | program, maps and links in the kernel |
 //! | `upgrade` | in the place of an older version |
 //! | `mapping`, `sys` | the only unsafe rooms: shared memory and raw system calls |
 
+mod alone;
 mod classes;
 mod counters;
 mod flow_key;
@@ -85,8 +87,8 @@ impl Edge {
         Ok(Self(Arc::new(open::open(settings)?)))
     }
 
-    /// Follows next hops, looks after remembered flows and turns the admission
-    /// epoch, until `shutdown`.
+    /// Follows next hops, looks after remembered flows, turns the admission
+    /// epoch, and probes backends while no manager is there, until `shutdown`.
     ///
     /// # Errors
     /// When a task of ours fails.
@@ -97,6 +99,7 @@ impl Edge {
             result = self.sweep() => result,
             () = self.turn_epoch() => Ok(()),
             result = self.upgrade() => result,
+            () = alone::run(&self.0) => Ok(()),
         }
     }
 

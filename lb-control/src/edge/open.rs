@@ -166,6 +166,7 @@ impl Parts {
             clients: tokio::sync::Mutex::new(self.clients),
             resolving: Mutex::default(),
             ways_set: tokio::sync::watch::Sender::new(()),
+            managed: tokio::sync::watch::Sender::new(false),
             settings: settings.clone(),
             upgrade: Mutex::new(self.upgrade),
             pins,

@@ -28,6 +28,7 @@ const CAPACITY: usize = 64;
 const LET_GO: Duration = Duration::from_secs(2);
 /// A session of this length was a good one: the next wait is short again.
 const GOOD: Duration = Duration::from_secs(30);
+
 /// Keeps the session `session` with the manager at `manager` (`HOST:PORT` or
 /// `unix:/path`) until `shutdown`. The switch goes on with what it holds
 /// whenever there is no manager.

@@ -34,7 +34,8 @@ pub(super) async fn run(
     to_manager: mpsc::Sender<FromSwitch>,
     mut from_manager: mpsc::Receiver<ToSwitch>,
 ) -> anyhow::Result<()> {
-    let hello = FromSwitch::Hello(hello(&edge));
+    let (hello, _managed) = hello(&edge);
+    let hello = FromSwitch::Hello(hello);
     if to_manager.send(hello).await.is_err() {
         return Ok(());
     }
@@ -57,15 +58,28 @@ pub(super) async fn run(
     }
 }
 
-fn hello(edge: &Shared) -> Hello {
+/// While it lives, the edge decides nothing itself.
+struct Managed<'a>(&'a Shared);
+
+impl Drop for Managed<'_> {
+    fn drop(&mut self) {
+        let _plane = self.0.plane();
+        self.0.managed.send_replace(false);
+    }
+}
+
+fn hello(edge: &Shared) -> (Hello, Managed<'_>) {
     let plane = edge.plane();
-    Hello {
+    // Before anything changes that the manager would not have read.
+    edge.managed.send_replace(true);
+    let hello = Hello {
         name: edge.settings.name.clone(),
         stamp: plane.stamp(),
         generation: plane.generation(),
         state: plane.state().clone(),
         description: edge.description.clone(),
-    }
+    };
+    (hello, Managed(edge))
 }
 
 async fn apply(edge: &Arc<Shared>, delta: Delta) -> anyhow::Result<FromSwitch> {

@@ -43,6 +43,9 @@ pub(super) struct Shared {
     pub resolving: Mutex<BTreeSet<IpAddr>>,
     /// Told of whenever next hops were set.
     pub ways_set: watch::Sender<()>,
+    /// Whether a manager is there, or about to take a session. Set with the
+    /// plane locked.
+    pub managed: watch::Sender<bool>,
     /// Of an older version's place, while it still has it.
     pub upgrade: Mutex<Option<Upgrade>>,
     /// Keeps the lock on them, too.

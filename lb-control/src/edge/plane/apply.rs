@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     edge::{classes::ClassTables, grace::Ticket, hops::Answer, pool::Extent},
-    model::{self, BindingKey, Delta, Mode, Name},
+    model::{self, BindingKey, Change, Delta, Mode, Name},
 };
 
 impl Plane {
@@ -27,7 +27,25 @@ impl Plane {
         if delta.stamp <= have {
             return Err(Refusal::Stale { have, got: delta.stamp });
         }
-        let touched = Touched::by(&mut self.state, &delta.changes)?;
+        self.commit(&delta.changes)?;
+        // After the commit: should we end in between, the manager finds a state
+        // that is newer than its stamp, and reconciles what it reads.
+        self.live.set_stamp(delta.stamp);
+        Ok(self.live.generation())
+    }
+
+    /// Applies what the edge itself has decided: the stamp stays that of the
+    /// last delta, and the manager finds the difference in the next full read.
+    ///
+    /// # Errors
+    /// Why it cannot be; everything is then as it was.
+    pub(in crate::edge) fn apply_own(&mut self, changes: &[Change]) -> Result<u64, Refusal> {
+        self.commit(changes)?;
+        Ok(self.live.generation())
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), Refusal> {
+        let touched = Touched::by(&mut self.state, changes)?;
         match self.plan(&touched) {
             Ok(plan) => self.carry_out(&touched, plan),
             Err(refusal) => {
@@ -35,10 +53,7 @@ impl Plane {
                 return Err(refusal);
             }
         }
-        // After the commit: should we end in between, the manager finds a state
-        // that is newer than its stamp, and reconciles what it reads.
-        self.live.set_stamp(delta.stamp);
-        Ok(self.live.generation())
+        Ok(())
     }
 
     fn carry_out(&mut self, touched: &Touched, plan: Plan) {

@@ -2,8 +2,8 @@
 
 use std::{thread, time::Duration};
 
-use anyhow::{Result, ensure};
-use lab::{Lab, Service, l2, nat, wrk};
+use anyhow::{Context as _, Result, ensure};
+use lab::{Crowd, Lab, Service, eventually, l2, nat, wrk};
 
 #[test]
 fn l2_connections_live_through_adds_removes_and_weights() -> Result<()> {
@@ -62,5 +62,48 @@ fn a_new_server_takes_only_new_connections() -> Result<()> {
     ])?;
     crowd.ask().untouched()?;
     ensure!(crowd.len() == 150);
+    Ok(())
+}
+
+/// More connections are at risk than can be remembered.
+#[test]
+fn without_room_to_remember_nothing_is_broken_and_an_alarm_is_raised() -> Result<()> {
+    let lab = Lab::build()
+        .servers(2)
+        .service(l2("www"))
+        .edge("flows = 200")
+        .manager("missed_heartbeats = 30")
+        .start()?;
+    let raised = || -> Result<bool> {
+        let status = lab.sluice_json(&["status"])?;
+        let alarms = status["alarms"].as_array().cloned().unwrap_or_default();
+        Ok(alarms.iter().any(|alarm| alarm.as_str().is_some_and(|text| text.contains("flows"))))
+    };
+    let mut crowds = vec![lab.crowd("www", 100)?];
+    ensure!(!raised()?, "nothing is full yet");
+    // Most of the first server's slots move; it goes on taking connections.
+    let first = lab.backend("www", 0).to_string();
+    lab.sluice(&["weight", "www", &first, "5"])?.stdout()?;
+    // More at once than there is room for: the edge looks once in a while.
+    crowds.push(lab.crowd("www", 600)?);
+    eventually(Duration::from_secs(20), "the alarm", || Ok(raised()?.then_some(())))
+        .with_context(|| format!("{:#?}", lab.sluice_json(&["counters"])))
+        .with_context(|| lab.last_words())?;
+    let events = lab.sluice(&["events"])?.stdout()?;
+    ensure!(events.contains("switch.full"), "{events}");
+    let before = lab.counter("www", "not_remembered")?;
+    crowds.push(lab.crowd("www", 100)?);
+    lab.get_many("www", 100)?.all_answered()?;
+    eventually(Duration::from_secs(10), "connections that are not remembered", || {
+        Ok((lab.counter("www", "not_remembered")? > before).then_some(()))
+    })?;
+    // Further changes, and back: all stay where they began.
+    for weight in ["300", "0", "100"] {
+        lab.sluice(&["weight", "www", &first, weight])?.stdout()?;
+        for crowd in &mut crowds {
+            crowd.ask().untouched()?;
+        }
+    }
+    ensure!(crowds.iter().map(Crowd::len).sum::<usize>() == 800);
     Ok(())
 }

@@ -7,6 +7,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
+//! | `authority` | who may do what; `crowd` counts sessions, `notices` says which refusals are told of |
 //! | `agents` | sessions of agents: hello, heartbeats, silence, leave |
 //! | `bindings` | the states of a binding and what moves it from one to another |
 //! | `adopt` | bindings found on a switch that nobody vouches for |
@@ -19,14 +20,17 @@
 
 mod adopt;
 mod agents;
+mod authority;
 mod bindings;
 mod clock;
 mod closing;
 mod counters;
+mod crowd;
 mod drain;
 mod health;
 mod input;
 mod intent;
+mod notices;
 mod operator;
 mod output;
 mod requests;
@@ -49,6 +53,7 @@ pub use view::{BackendView, ClassView, ServiceView, StatusView, SwitchView};
 
 use self::{
     agents::Agent,
+    authority::Authority,
     bindings::Record,
     clock::{Clock, Timer},
     requests::Waiting,
@@ -78,6 +83,7 @@ pub struct Core {
     agents: BTreeMap<Name, Agent>,
     switches: BTreeMap<Name, Switch>,
     sessions: BTreeMap<SessionId, Peer>,
+    authority: Authority,
     probes: BTreeMap<ProbeId, BindingKey>,
     last_probe: u64,
     requests: BTreeMap<RequestId, Waiting>,
@@ -114,12 +120,16 @@ impl Core {
         self.now = self.now.max(now);
         match input {
             Input::Tick => self.expire(),
+            Input::Opened { session, origin } => self.opened(session, origin),
+            Input::Excess { session } => self.excess(session),
+            Input::Agent { session, .. } | Input::Switch { session, .. }
+                if self.authority.has_ended(session) => {}
             Input::Agent { session, message } => self.agent_message(session, message),
             Input::Switch { session, message } => self.switch_message(session, message),
             Input::Closed { session } => self.closed(session),
             Input::Probed { probe, outcome } => self.probed(probe, outcome),
             Input::Saved { number, outcome } => self.saved(number, outcome),
-            Input::Operator { request, command } => self.operator(request, command),
+            Input::Operator { request, by, command } => self.operator(request, &by, command),
         }
         self.save();
         self.pump();
@@ -156,6 +166,7 @@ impl Core {
     }
 
     fn closed(&mut self, session: SessionId) {
+        self.authority.forget(session);
         match self.sessions.remove(&session) {
             Some(Peer::Agent(name)) => self.agent_closed(&name),
             Some(Peer::Switch(name)) => self.switch_closed(&name),
@@ -166,6 +177,7 @@ impl Core {
     /// Ends a session from our side.
     fn close(&mut self, session: SessionId, reason: String) {
         self.sessions.remove(&session);
+        self.authority.end(session);
         self.out.push(Output::Close { session, reason });
     }
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Core, CoreSettings, Event, Intent, Saving, SetupError,
+    authority::Authority,
     bindings::{Record, State},
     clock::{Clock, Timer},
 };
@@ -34,6 +35,7 @@ impl Core {
         }
         let misfits = overlay(&mut known, &intent, &settings);
         let keys: Vec<_> = known.bindings.keys().cloned().collect();
+        let authority = Authority::new(settings.allow.clone(), settings.limits.clone());
         let mut core = Self {
             desired: SwitchState { bindings: BTreeMap::new(), ..known.clone() },
             known,
@@ -47,6 +49,7 @@ impl Core {
             agents: BTreeMap::new(),
             switches: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            authority,
             probes: BTreeMap::new(),
             last_probe: 0,
             requests: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! How two processes reach each other: addresses, connections, mutual TLS.
 
 mod backoff;
+mod identity;
 mod target;
 mod tls;
 
@@ -8,6 +9,7 @@ use std::{error::Error, time::Duration};
 
 use anyhow::Context as _;
 pub use backoff::Backoff;
+pub use identity::{identities, origin};
 pub use target::{Target, TargetError};
 pub use tls::{check_files, server_tls};
 use tonic::transport::{Channel, Endpoint};

@@ -4,6 +4,7 @@
 //! `cargo xtask test` sets up; without feature `lab` this target does not exist.
 
 mod admission;
+mod authority;
 mod binding;
 mod breaking;
 mod checksums;

@@ -83,7 +83,11 @@ pub fn init(directory: &Path, domain: &str, days: u32) -> anyhow::Result<Made> {
     );
     fs::create_dir_all(directory)
         .with_context(|| format!("directory {} cannot be made", directory.display()))?;
-    let mut params = params(&format!("{domain} development authority"), days, None)?;
+    // Each by a name of its own: what another one of the same domain has signed
+    // is then said to be of an unknown issuer, and not to have a bad signature.
+    let number = fastrand::u32(..);
+    let title = format!("{domain} development authority {number:08x}");
+    let mut params = params(&title, days, None)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.subject_alt_names = vec![uri(&format!("spiffe://{domain}"))?];

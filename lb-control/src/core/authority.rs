@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
+    net::IpAddr,
     time::Duration,
 };
 
@@ -189,6 +190,13 @@ impl Core {
             self.close(session, why.clone());
             self.tell_of_peer("peer.limited", &origin, None, why);
         }
+    }
+
+    /// Somebody has not come as far as to a session.
+    pub(super) fn stranger(&mut self, source: IpAddr, reason: &str) {
+        let origin = Origin { source: Some(source), ..Origin::default() };
+        let message = format!("{source} was sent away before it could say anything: {reason}");
+        self.tell_of_peer("peer.refused", &origin, None, message);
     }
 
     /// A peer sends more than it may.

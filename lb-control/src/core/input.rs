@@ -1,6 +1,6 @@
 //! What the core is told.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use crate::model::{BindingKey, FromAgent, FromSwitch, Name, Origin, Policy, ServerId, Weight};
 
@@ -26,6 +26,11 @@ pub enum Input {
     Opened {
         session: SessionId,
         origin: Origin,
+    },
+    /// A connection that TLS refused.
+    Stranger {
+        source: IpAddr,
+        reason: String,
     },
     /// A session sends more than it may; the messages too many are left out.
     Excess {

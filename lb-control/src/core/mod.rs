@@ -121,6 +121,7 @@ impl Core {
         match input {
             Input::Tick => self.expire(),
             Input::Opened { session, origin } => self.opened(session, origin),
+            Input::Stranger { source, reason } => self.stranger(source, &reason),
             Input::Excess { session } => self.excess(session),
             Input::Agent { session, .. } | Input::Switch { session, .. }
                 if self.authority.has_ended(session) => {}

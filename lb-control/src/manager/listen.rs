@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     config::Settings,
+    core::Input,
     proto::{
         MAX_SWITCH_MESSAGE,
         v1::{
@@ -110,19 +111,23 @@ impl Listeners {
             .max_decoding_message_size(MAX_SWITCH_MESSAGE)
             .max_encoding_message_size(MAX_SWITCH_MESSAGE);
 
-        let mut remote = server();
-        if let Some(tls) = &settings.tls {
-            remote = remote
-                .tls_config(transport::server_tls(tls)?)
-                .context("the [tls] settings cannot be used")?;
-        }
-        let incoming = TcpIncoming::from(self.tcp).with_nodelay(Some(true));
-        let remote = remote
+        let remote = server()
             .add_service(agents(Door::Network))
             .add_service(edges)
-            .add_service(control(Door::Network))
-            .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
-        tasks.spawn(async move { remote.await.context("the server on `manager.listen` failed") });
+            .add_service(control(Door::Network));
+        let stopped = stop.clone().cancelled_owned();
+        let failed = "the server on `manager.listen` failed";
+        if let Some(tls) = &settings.tls {
+            let acceptor = transport::acceptor(tls)?;
+            let strangers = strangers(handle.clone());
+            let incoming = transport::accept(self.tcp, acceptor, strangers, stop.clone());
+            let remote = remote.serve_with_incoming_shutdown(incoming, stopped);
+            tasks.spawn(async move { remote.await.context(failed) });
+        } else {
+            let incoming = TcpIncoming::from(self.tcp).with_nodelay(Some(true));
+            let remote = remote.serve_with_incoming_shutdown(incoming, stopped);
+            tasks.spawn(async move { remote.await.context(failed) });
+        }
 
         let local = server()
             .add_service(agents(Door::Local))
@@ -137,6 +142,15 @@ impl Listeners {
             local.await.context("the server on `manager.socket` failed")
         });
         Ok(())
+    }
+}
+
+/// Tells the core of those whom TLS refuses.
+fn strangers(handle: Handle) -> impl Fn(SocketAddr, String) + Clone {
+    move |from, reason| {
+        let handle = handle.clone();
+        let source = from.ip().to_canonical();
+        tokio::spawn(async move { handle.input(Input::Stranger { source, reason }).await });
     }
 }
 

@@ -121,6 +121,7 @@ fn a_certificate_of_another_authority_opens_nothing() -> Result<()> {
         let agent = lab.servers()[0].spawn(name, lab::binary()?, &args)?;
         says(&agent, "both sides need certificates of the authority in tls.ca")?;
     }
+    wait_told(&lab, "peer.refused", &["198.18.2.11 was sent away", "UnknownIssuer"])?;
     ensure!(lab.backends("www")?.is_empty() && told(&lab, "agent.connected")?.is_empty());
     Ok(())
 }
@@ -155,7 +156,7 @@ fn a_viewer_looks_and_changes_nothing() -> Result<()> {
     // Who shows no certificate is not heard at all.
     let manager = lab.as_holder(&lab.certificates(), "noc")[1].clone();
     let refused = host.run(lab::binary()?, &["--manager", &manager, "status"])?;
-    ensure!(refused.status == Some(3) && refused.stderr.contains("add [tls]"), "{refused:?}");
+    ensure!(!refused.success() && refused.stderr.contains("add [tls]"), "{refused:?}");
     Ok(())
 }
 

@@ -178,6 +178,22 @@ fn nothing_more_is_heard_of_who_was_sent_away() {
 }
 
 #[test]
+fn who_has_no_certificate_of_ours_is_told_of_once_a_minute() {
+    let mut world = guarded();
+    let stranger = || Input::Stranger {
+        source: "192.0.2.99".parse().unwrap(),
+        reason: "invalid peer certificate: UnknownIssuer".to_owned(),
+    };
+    world.feed(stranger());
+    world.feed(stranger());
+    let message = event(&world, "peer.refused").message;
+    assert!(message.contains("192.0.2.99") && message.contains("UnknownIssuer"), "{message}");
+    world.pass(seconds(61));
+    world.feed(stranger());
+    assert_eq!(world.count("peer.refused"), 2);
+}
+
+#[test]
 fn edges_are_known_too() {
     let mut world = guarded();
     world.switch_origin = certified(&["edge.example"]);

@@ -164,17 +164,19 @@ fn a_name_belongs_to_the_identity_that_is_connected() {
 
 #[test]
 fn nothing_more_is_heard_of_who_was_sent_away() {
-    let mut world = guarded();
-    world.origin = certified(&["foreign.example"]);
+    // Also where there are no rules, so that only this keeps it out.
+    let mut world = World::learned();
     let session = world.agent("web-1", 1, &[WEB]);
-    world.origin = Origin::local();
+    world.feed(Input::Excess { session });
     let bind = AgentBinding { key: key(WEB), weight: 1, server_id: None };
     let interval = seconds(1);
     let hello = AgentHello { name: name("web-1"), boot: 1, binds: vec![bind], interval };
     world.feed(Input::Agent { session, message: FromAgent::Hello(hello) });
-    world.pass(seconds(2));
-    assert_eq!(world.state(WEB), "gone");
-    assert_eq!(world.count("agent.connected"), 0);
+    assert_eq!(world.count("agent.connected"), 1);
+    world.feed(Input::Closed { session });
+    world.pass(seconds(11));
+    world.agent("web-1", 2, &[WEB]);
+    assert_eq!(world.count("agent.connected"), 2);
 }
 
 #[test]

@@ -12,12 +12,15 @@
 //! | [`decap`] | the servers' end of tunnels: program, maps, addresses |
 //! | [`doctor`] | why nothing arrives at an edge or a server |
 //! | [`config`] | the TOML file |
+//! | [`certs`] | a development authority |
+//! | [`privilege`] | what a daemon gives up |
 //! | [`cli`] | the command line |
 //! | [`proto`] | the gRPC contracts and their conversion to the model |
 //! | [`xdp`] | XDP programs in the kernel: loading, attaching, pinning |
 //! | [`transport`] | how two processes reach each other: addresses, TLS |
 
 pub mod agent;
+pub mod certs;
 pub mod cli;
 pub mod config;
 pub mod core;
@@ -26,6 +29,7 @@ pub mod doctor;
 pub mod edge;
 pub mod manager;
 pub mod model;
+pub mod privilege;
 pub mod proto;
 pub mod transport;
 pub mod xdp;

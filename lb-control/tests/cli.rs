@@ -238,6 +238,38 @@ async fn a_file_is_checked() {
     assert_eq!((status, &answer["errors"][0]["line"]), (1, &2.into()));
 }
 
+#[tokio::test]
+async fn certificates_are_made_and_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let certs = directory.path().join("certs");
+    let certs = certs.display();
+    let (status, stdout, _) = sluice(&format!("certs init {certs}")).await;
+    assert_eq!(status, 0);
+    assert!(stdout.contains("for development only"), "{stdout}");
+    let issue = format!("certs issue web-1 --role agent --dir {certs}");
+    let (status, stdout, _) = sluice(&issue).await;
+    assert_eq!(status, 0);
+    let (_, rule) = stdout.split_once("# In the manager's:\n").unwrap();
+    assert_eq!(
+        rule,
+        "[[manager.allow]]\nidentity = \"spiffe://sluice.internal/agent/web-1\"\n\
+         role = \"agent\"\nnames = [\"web-1\"]\n"
+    );
+    // What is printed is what a file takes.
+    let path = directory.path().join("sluice.toml");
+    std::fs::write(&path, &stdout[stdout.find("[tls]").unwrap()..]).unwrap();
+    let (status, stdout, stderr) = sluice(&format!("check {}", path.display())).await;
+    assert_eq!(status, 0, "{stderr}");
+    assert!(stdout.contains("TLS, 1 rule"), "{stdout}");
+
+    let (status, _, stderr) = sluice(&issue).await;
+    assert_eq!(status, 1);
+    assert!(stderr.contains("web-1.key is there already"), "{stderr}");
+    let (_, stdout, _) = sluice(&format!("certs show {certs}/web-1.pem -o json")).await;
+    let shown: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(shown["identities"], serde_json::json!(["spiffe://sluice.internal/agent/web-1"]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_goes_away() {
     let site = Site::new().await;

@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    Lab, Service,
+    Lab, Service, certs,
     lab::Server,
     network::{Blueprint, Network},
     nginx,
@@ -22,6 +22,7 @@ pub struct Builder {
     servers: usize,
     apart: bool,
     split: bool,
+    guarded: bool,
     services: Vec<Service>,
     manager: String,
     edge: String,
@@ -37,6 +38,7 @@ impl Default for Builder {
             servers: 2,
             apart: false,
             split: false,
+            guarded: false,
             services: Vec::new(),
             manager: String::new(),
             edge: String::new(),
@@ -80,6 +82,15 @@ impl Builder {
     #[must_use]
     pub fn two_segments(mut self) -> Self {
         self.split = true;
+        self
+    }
+
+    /// Mutual TLS, by an authority of the lab's own: `manager`, `edge` and each
+    /// server have certificates under their names. `[[manager.allow]]` is yours
+    /// to give, among the [`tables`](Self::tables).
+    #[must_use]
+    pub fn guarded(mut self) -> Self {
+        self.guarded = true;
         self
     }
 
@@ -151,6 +162,7 @@ impl Builder {
         write_noise(&file, nginx::DOWNLOAD_BYTES)?;
         let servers = network.servers.iter().map(|_| Server::default()).collect();
         let settings = Settings {
+            certificates: self.guarded.then(|| site.dir.join("certs")),
             apart: self.apart,
             interfaces: if self.split { &["eth0", "eth1"] } else { &["eth0"] },
             manager: settings::manager_address(network.manager.as_ref().unwrap_or(&network.edge)),
@@ -160,6 +172,15 @@ impl Builder {
             agent_extra: self.agent,
             tables: self.tables,
         };
+        if let Some(directory) = &settings.certificates {
+            certs::init(directory)?;
+            let address = settings.manager.ip().to_string();
+            certs::issue(directory, "manager", "manager", &[&address])?;
+            certs::issue(directory, "edge", "edge", &[])?;
+            for server in &network.servers {
+                certs::issue(directory, server.name(), "agent", &[])?;
+            }
+        }
         let mut lab = Lab::new(site, network, servers, settings);
         for server in 0..lab.servers().len() {
             lab.start_nginx(server)?;

@@ -21,12 +21,15 @@
 #[cfg(feature = "lab")]
 pub mod bench;
 mod builder;
+mod certs;
 mod client;
 mod command;
 pub mod consistency;
 mod counters;
 mod crowd;
 mod flood;
+#[cfg(feature = "lab")]
+mod heartbeats;
 mod host;
 mod kernel;
 mod lab;
@@ -48,10 +51,13 @@ mod web;
 mod wire;
 
 pub use builder::Builder;
+pub use certs::IDENTITIES;
 pub use client::{Attempt, Client, ask_name};
 pub use command::Outcome;
 pub use crowd::{Asking, Broken, Crowd, Report};
 pub use flood::{Flood, Sent, Storm};
+#[cfg(feature = "lab")]
+pub use heartbeats::{HeartbeatFlood, Mad};
 pub use host::Host;
 pub use kernel::Steering;
 pub use lab::Lab;

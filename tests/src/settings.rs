@@ -12,6 +12,8 @@ const MANAGER_PORT: u16 = 7400;
 /// What the lab's configuration files are made of.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    /// Where certificates are, in a guarded lab.
+    pub(crate) certificates: Option<PathBuf>,
     /// Whether manager and edge are processes of their own.
     pub(crate) apart: bool,
     /// Of the edge.
@@ -36,7 +38,12 @@ pub(crate) fn manager_address(host: &Host) -> SocketAddr {
 
 /// Unix socket of the manager.
 pub(crate) fn socket(site: &Site) -> PathBuf {
-    site.dir.join("sluice.sock")
+    manager_dir(site).join("sluice.sock")
+}
+
+/// Where the manager writes.
+pub(crate) fn manager_dir(site: &Site) -> PathBuf {
+    site.dir.join("manager")
 }
 
 impl Settings {
@@ -53,9 +60,10 @@ impl Settings {
              {}\n",
             self.manager,
             socket(site).display(),
-            site.dir.join("intent.json").display(),
+            manager_dir(site).join("intent.json").display(),
             self.manager_extra
         );
+        toml.push_str(&self.tls("manager"));
         if !self.apart {
             toml.push_str(&self.edge(site));
         }
@@ -73,7 +81,19 @@ impl Settings {
 
     /// For `sluice edge`.
     pub(crate) fn write_edge(&self, site: &Site) -> Result<PathBuf> {
-        write(site, "edge.toml", &self.edge(site))
+        write(site, "edge.toml", &(self.tls("edge") + &self.edge(site)))
+    }
+
+    /// What shows a certificate, in a guarded lab.
+    fn tls(&self, name: &str) -> String {
+        let Some(directory) = &self.certificates else { return String::new() };
+        let file = |name: &str| directory.join(name).display().to_string();
+        format!(
+            "[tls]\nca = {:?}\ncert = {:?}\nkey = {:?}\n",
+            file("ca.pem"),
+            file(&format!("{name}.pem")),
+            file(&format!("{name}.key"))
+        )
     }
 
     fn edge(&self, site: &Site) -> String {
@@ -120,6 +140,7 @@ impl Settings {
                 writeln!(toml, "server_id = \"{id:08x}\"")?;
             }
         }
+        toml.push_str(&self.tls(server.name()));
         write(site, &format!("{}.toml", server.name()), &toml)
     }
 }

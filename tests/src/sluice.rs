@@ -90,6 +90,24 @@ impl Lab {
         self.wait_answer()
     }
 
+    /// The same as user `nobody`, without any capability.
+    pub fn start_manager_as_nobody(&mut self) -> Result<()> {
+        const NOBODY: u32 = 65_534;
+        let config = self.settings.write_manager(&self.site)?;
+        let directory = settings::manager_dir(&self.site);
+        std::fs::create_dir_all(&directory)?;
+        let entries = std::fs::read_dir(&directory)?.map(|entry| entry.map(|entry| entry.path()));
+        for path in entries.chain([Ok(directory.clone())]) {
+            std::os::unix::fs::chown(path?, Some(NOBODY), Some(NOBODY))?;
+        }
+        let program = self.readable_binary()?;
+        let words = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+        let mut args: Vec<OsString> = words.map(OsString::from).to_vec();
+        args.extend([program.into(), "manager".into(), "--config".into(), config.into()]);
+        self.sluice = Some(self.manager_host().spawn("sluice-manager", "setpriv", &args)?);
+        self.wait_answer()
+    }
+
     /// Starts `sluice edge` with these further arguments and waits until the
     /// manager knows it.
     pub fn start_edge(&mut self, args: &[&str]) -> Result<()> {
@@ -124,6 +142,13 @@ impl Lab {
             Ok(Some(()))
         })
         .with_context(|| self.last_words())
+    }
+
+    /// The running `sluice` processes: `sluice run`, or manager and edge, then
+    /// the agents.
+    pub fn daemons(&self) -> impl Iterator<Item = &Process> {
+        let agents = self.processes.iter().filter_map(|Server { agent, .. }| agent.as_ref());
+        self.sluice.iter().chain(&self.edge_role).chain(agents)
     }
 
     /// SIGKILL for `sluice run`, or for both roles.
@@ -277,9 +302,9 @@ impl Lab {
 
     /// The ends of the logs of every `sluice` process, for an error message.
     pub fn last_words(&self) -> String {
-        let agents = self.processes.iter().filter_map(|Server { agent, .. }| agent.as_ref());
-        let all = self.sluice.iter().chain(&self.edge_role).chain(agents);
-        all.map(|process| format!("--- {}\n{}\n", process.name(), process.log_tail())).collect()
+        self.daemons()
+            .map(|process| format!("--- {}\n{}\n", process.name(), process.log_tail()))
+            .collect()
     }
 }
 

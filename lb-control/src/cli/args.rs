@@ -1,5 +1,6 @@
 //! The command line's shape: its help is the reference.
 
+mod certs;
 mod daemons;
 mod doctor;
 mod operator;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::values::duration;
 pub use self::{
+    certs::{CertsArgs, CertsCommand},
     daemons::{AgentArgs, EdgeArgs},
     doctor::DoctorArgs,
     operator::{
@@ -145,6 +147,16 @@ Stop `sluice run` or `sluice edge` first. From then on, nothing is steered.
 Example:
   sluice detach --config /etc/sluice/sluice.toml")]
     Detach,
+    /// Make certificates for development
+    #[command(after_help = "\
+Mutual TLS to try out: an authority, and certificates that say who their holders
+are. What each may do, [[manager.allow]] in the manager's file says.
+
+Examples:
+  sluice certs init /etc/sluice/certs
+  sluice certs issue web-1 --role agent --dir /etc/sluice/certs
+  sluice certs show /etc/sluice/certs/web-1.pem")]
+    Certs(CertsArgs),
     /// Check a configuration file without running anything
     #[command(after_help = "\
 Example:

@@ -8,7 +8,7 @@ mod signals;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use tokio::task::JoinSet;
+use tokio::{runtime::Builder, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
@@ -16,7 +16,7 @@ pub use self::{
     edge::{detach, edge},
     run::{manager, run},
 };
-use super::{Failure, args::Global, client};
+use super::{Failure, args::Global, block_on, client};
 use crate::config::{self, EdgeSettings, Settings};
 
 /// The file of a daemon that cannot do without one; flags come before what it
@@ -46,6 +46,11 @@ pub(super) fn edge_settings(
         ))
     })?;
     Ok((path, settings, edge))
+}
+
+/// Runs what goes on, on as many threads as there are CPUs.
+fn go_on(role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    block_on(Builder::new_multi_thread(), role)
 }
 
 /// Runs until all parts have ended. The first that ends before `shutdown`,

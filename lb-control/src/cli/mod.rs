@@ -41,11 +41,12 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
     let global = &cli.global;
     let out = &mut Output::new(global.output);
     match &cli.command {
-        Command::Run(args) => serve(global, daemon::run(global, args)),
-        Command::Manager => serve(global, daemon::manager(global)),
-        Command::Edge(args) => serve(global, daemon::edge(global, args)),
-        Command::Agent(args) => serve(global, daemon::agent(global, args)),
-        Command::Detach => serve(global, daemon::detach(global)),
+        Command::Run(args) => serve(global, || daemon::run(global, args)),
+        Command::Manager => serve(global, || daemon::manager(global)),
+        Command::Edge(args) => serve(global, || daemon::edge(global, args)),
+        Command::Agent(args) => serve(global, || daemon::agent(global, args)),
+        Command::Detach => serve(global, || daemon::detach(global)),
+        Command::Certs(args) => commands::certs(&args.command, out),
         Command::Check { file } => commands::check(file, out),
         Command::Doctor(args) => look(global, commands::doctor(global, args, out)),
         Command::Trace(args) => look(global, commands::trace(global, args, out)),
@@ -71,9 +72,9 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
 }
 
 /// Runs what works in this process.
-fn serve(global: &Global, role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn serve(global: &Global, role: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     logging::start(global, "info")?;
-    block_on(Builder::new_multi_thread(), role)
+    role()
 }
 
 /// Runs what looks at this host.

@@ -2,6 +2,7 @@
 //! tables it needs. The doc comments of [`Settings`] and what it holds are the
 //! reference of the file.
 
+mod authority;
 mod duration;
 mod nearest;
 mod parse;
@@ -11,6 +12,7 @@ mod specs;
 mod validate;
 mod wording;
 
+pub use authority::{AllowSettings, LimitSettings, Role};
 pub(crate) use nearest::nearest;
 pub use parse::{load, parse};
 pub use problem::{ConfigError, Problem};

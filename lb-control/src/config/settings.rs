@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::duration;
+use super::{AllowSettings, LimitSettings, duration};
 use crate::model::{
     Affinity, Mode, Name, Prefix, Protocol, Scope, ServerId, ServiceSpec, Udp, Verdict, Vip, Weight,
 };
@@ -73,6 +73,11 @@ pub struct ManagerSettings {
     pub break_linger: Duration,
     /// Events kept for `sluice events`. Default 10000.
     pub keep_events: usize,
+    /// Who may do what over the network, with `[tls]`. Default: nobody
+    /// anything. The unix socket is for whom its file permissions let in.
+    pub allow: Vec<AllowSettings>,
+    /// How much each peer may ask for.
+    pub limits: LimitSettings,
 }
 
 impl Default for ManagerSettings {
@@ -90,6 +95,8 @@ impl Default for ManagerSettings {
             drain_deadline: Duration::from_secs(60),
             break_linger: Duration::from_secs(60),
             keep_events: 10_000,
+            allow: Vec::new(),
+            limits: LimitSettings::default(),
         }
     }
 }

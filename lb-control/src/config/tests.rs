@@ -357,6 +357,53 @@ fn roles() {
 }
 
 #[test]
+fn who_may_do_what() {
+    let tls = "[tls]\nca = \"ca\"\ncert = \"c\"\nkey = \"k\"\n";
+    refused(
+        "[[manager.allow]]\nidentity = \"a.example\"\nrole = \"agent\"\n",
+        r#"
+        sluice.toml:1:1: [[manager.allow]] needs [tls]: without certificates nobody can show who he is
+         1 | [[manager.allow]]
+           | ^^^^^^^^^^^^^^^^^"#,
+    );
+    refused(
+        &format!(
+            "[manager.limits]\nbinds_per_agent = 0\n[[manager.allow]]\nidentity = \"*b.example\"\n\
+             role = \"edge\"\nmax_weight = 1\n[[manager.allow]]\nidentity = \"*\"\n\
+             role = \"agent\"\nservices = [\"wwww\"]\n{tls}"
+        ),
+        r#"
+        sluice.toml:2:19: `binds_per_agent` must be at least 1
+         2 | binds_per_agent = 0
+           |                   ^
+        sluice.toml:4:12: `*b.example` would take parts of names: a `*` stands before a dot, as in "*.example", after a slash, as in "spiffe://example/agent/*", or alone
+         4 | identity = "*b.example"
+           |            ^^^^^^^^^^^^
+        sluice.toml:6:14: `max_weight` says nothing of role `edge`
+         6 | max_weight = 1
+           |              ^
+        sluice.toml:10:12: there is no service `wwww` in this file
+         10 | services = ["wwww"]
+            |            ^^^^^^^^"#,
+    );
+    refused(
+        &format!("{tls}[[manager.allow]]\nidentity = \"a*b\"\nrole = \"agent\"\n"),
+        r#"
+        sluice.toml:6:12: `a*b` is not a pattern: write a name, with `*` only as its first or its last character
+         6 | identity = "a*b"
+           |            ^^^^^"#,
+    );
+    refused(
+        &format!("{tls}[[manager.allow]]\nidentity = \"a\"\nrole = \"agents\"\n"),
+        r#"
+        sluice.toml:7:8: unknown value `agents`: did you mean `agent`?
+         7 | role = "agents"
+           |        ^^^^^^^^
+           = valid here: agent, edge, operator, viewer"#,
+    );
+}
+
+#[test]
 fn defaults() {
     let settings = parse(WWW, Path::new("sluice.toml")).unwrap();
     assert_eq!(settings.manager, ManagerSettings::default());
@@ -399,6 +446,8 @@ fn examples_hold_and_show_the_defaults() {
         let mut full = parse(&full, Path::new(name)).unwrap_or_else(|error| panic!("{error}"));
         // What has no default.
         full.tls.take().unwrap();
+        let rules = std::mem::take(&mut full.manager.allow).len();
+        assert_eq!(rules, if name == "sluice.toml" { 4 } else { 0 });
         if let Some(edge) = &mut full.edge {
             edge.manager.take().unwrap();
         }

@@ -1,6 +1,7 @@
 //! What the types of [`Settings`] cannot say: how its parts go together, and
 //! which values make no sense.
 
+mod authority;
 mod roles;
 mod services;
 
@@ -63,6 +64,7 @@ pub fn validate(settings: &Settings) -> Result<(), String> {
 pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
     let mut faults = Faults::default();
     roles::check(settings, &mut faults);
+    authority::check(settings, &mut faults);
     services::check(settings, &mut faults);
     faults.0
 }

@@ -11,9 +11,12 @@ use super::{
     clock::Timer,
     freeze::Loss,
 };
-use crate::model::{
-    AgentBinding, AgentHello, BackendReport, BindingKey, FromAgent, Heartbeat, Name, ServerId,
-    ToAgent, Weight,
+use crate::{
+    config::Role,
+    model::{
+        AgentBinding, AgentHello, BackendReport, BindingKey, FromAgent, Heartbeat, Name, ServerId,
+        ToAgent, Weight,
+    },
 };
 
 /// An agent with a session.
@@ -65,6 +68,11 @@ impl Core {
 
     fn agent_hello(&mut self, session: SessionId, hello: AgentHello) {
         let AgentHello { name, boot, binds, interval } = hello;
+        let holder = self.agents.get(&name).map(|agent| agent.session);
+        if !self.lets_in(session, Role::Agent, &name, binds.len(), holder) {
+            return;
+        }
+        let (binds, forbidden) = self.sort_binds(session, &name, binds);
         let timeout = interval.saturating_mul(self.settings.missed_heartbeats.max(1));
         let old = self.agents.remove(&name);
         let same_boot = old.as_ref().filter(|old| old.boot == boot);
@@ -85,6 +93,10 @@ impl Core {
         self.sessions.insert(session, Peer::Agent(name.clone()));
         self.clock.set(Timer::Silence(name.clone()), self.now + timeout);
         self.out.push(Output::ToAgent { session, message: ToAgent::Welcome { timeout } });
+        for (key, reason) in forbidden {
+            let message = ToAgent::Refused { key, reason };
+            self.out.push(Output::ToAgent { session, message });
+        }
         match old {
             Some(old) => {
                 let reason = format!("replaced by a newer session of agent `{name}`");
@@ -106,6 +118,25 @@ impl Core {
                 self.claim(&name, key, true);
             }
         }
+    }
+
+    /// What an agent may ask for, and what it may not, with what it is told of it.
+    fn sort_binds(
+        &mut self,
+        session: SessionId,
+        name: &Name,
+        binds: Vec<AgentBinding>,
+    ) -> (Vec<AgentBinding>, Vec<(BindingKey, String)>) {
+        let mut forbidden = Vec::new();
+        let mut allowed = binds;
+        allowed.retain(|bind| match self.may_bind(session, name, bind) {
+            Ok(()) => true,
+            Err(reason) => {
+                forbidden.push((bind.key.clone(), reason));
+                false
+            }
+        });
+        (allowed, forbidden)
     }
 
     /// An agent asks for a binding with its hello, or still asks for one that

@@ -1,8 +1,8 @@
 //! What the core is told.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
-use crate::model::{BindingKey, FromAgent, FromSwitch, Name, Policy, ServerId, Weight};
+use crate::model::{BindingKey, FromAgent, FromSwitch, Name, Origin, Policy, ServerId, Weight};
 
 /// One connection of an agent or a switch, as the surroundings number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +21,21 @@ pub struct ProbeId(pub u64);
 pub enum Input {
     /// Time passed.
     Tick,
+    /// A connection is there, before its first message. One that says nothing
+    /// of whom it is with has proved nothing.
+    Opened {
+        session: SessionId,
+        origin: Origin,
+    },
+    /// A connection that TLS refused.
+    Stranger {
+        source: IpAddr,
+        reason: String,
+    },
+    /// A session sends more than it may; the messages too many are left out.
+    Excess {
+        session: SessionId,
+    },
     Agent {
         session: SessionId,
         message: FromAgent,
@@ -45,6 +60,7 @@ pub enum Input {
     },
     Operator {
         request: RequestId,
+        by: Origin,
         command: Command,
     },
 }
@@ -52,6 +68,8 @@ pub enum Input {
 /// What an operator can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// Nothing: who asks wants to know whether he may look.
+    Look,
     /// Bind a backend, or bring one back that is draining.
     Add {
         key: BindingKey,

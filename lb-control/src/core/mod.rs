@@ -7,6 +7,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
+//! | `authority` | who may do what; `crowd` counts sessions, `notices` says which refusals are told of |
 //! | `agents` | sessions of agents: hello, heartbeats, silence, leave |
 //! | `bindings` | the states of a binding and what moves it from one to another |
 //! | `freeze` | what is lost together is not believed at once |
@@ -20,15 +21,18 @@
 
 mod adopt;
 mod agents;
+mod authority;
 mod bindings;
 mod clock;
 mod closing;
 mod counters;
+mod crowd;
 mod drain;
 mod freeze;
 mod health;
 mod input;
 mod intent;
+mod notices;
 mod operator;
 mod output;
 mod requests;
@@ -47,6 +51,7 @@ pub use view::{BackendView, ClassView, ServiceView, StatusView, SwitchView};
 
 use self::{
     agents::Agent,
+    authority::Authority,
     bindings::Record,
     clock::{Clock, Timer},
     closing::Closing,
@@ -79,6 +84,7 @@ pub struct Core {
     agents: BTreeMap<Name, Agent>,
     switches: BTreeMap<Name, Switch>,
     sessions: BTreeMap<SessionId, Peer>,
+    authority: Authority,
     probes: BTreeMap<ProbeId, BindingKey>,
     /// What agents were asked to close.
     closing: BTreeMap<BindingKey, Closing>,
@@ -117,12 +123,17 @@ impl Core {
         self.now = self.now.max(now);
         match input {
             Input::Tick => self.expire(),
+            Input::Opened { session, origin } => self.opened(session, origin),
+            Input::Stranger { source, reason } => self.stranger(source, &reason),
+            Input::Excess { session } => self.excess(session),
+            Input::Agent { session, .. } | Input::Switch { session, .. }
+                if self.authority.has_ended(session) => {}
             Input::Agent { session, message } => self.agent_message(session, message),
             Input::Switch { session, message } => self.switch_message(session, message),
             Input::Closed { session } => self.closed(session),
             Input::Probed { probe, outcome } => self.probed(probe, outcome),
             Input::Saved { number, outcome } => self.saved(number, outcome),
-            Input::Operator { request, command } => self.operator(request, command),
+            Input::Operator { request, by, command } => self.operator(request, &by, command),
         }
         self.review_frozen();
         self.save();
@@ -165,6 +176,7 @@ impl Core {
     }
 
     fn closed(&mut self, session: SessionId) {
+        self.authority.forget(session);
         match self.sessions.remove(&session) {
             Some(Peer::Agent(name)) => self.agent_closed(&name),
             Some(Peer::Switch(name)) => self.switch_closed(&name),
@@ -175,6 +187,7 @@ impl Core {
     /// Ends a session from our side.
     fn close(&mut self, session: SessionId, reason: String) {
         self.sessions.remove(&session);
+        self.authority.end(session);
         self.out.push(Output::Close { session, reason });
     }
 

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    Command, Core, Event, Output, Refusal, RefusalKind, Removal, RequestId,
+    Command, Core, Done, Event, Output, Refusal, RefusalKind, Removal, RequestId,
     bindings::{Stage, State},
     requests::Goal,
     setup,
 };
-use crate::model::{BindingKey, Change, DEFAULT_CLASS, Name, Policy, ServerId, Share, Weight};
+use crate::model::{
+    BindingKey, Change, DEFAULT_CLASS, Name, Origin, Policy, ServerId, Share, Weight,
+};
 
 /// What a command aims at, and what was done, for people.
 type Accepted = Result<(Goal, String), Refusal>;
@@ -18,8 +20,17 @@ fn refuse<T>(kind: RefusalKind, message: String) -> Result<T, Refusal> {
 }
 
 impl Core {
-    pub(super) fn operator(&mut self, request: RequestId, command: Command) {
+    pub(super) fn operator(&mut self, request: RequestId, by: &Origin, command: Command) {
+        if let Err(refusal) = self.may_command(by, &command) {
+            self.out.push(Output::Reply { request, reply: Err(refusal) });
+            return;
+        }
         let accepted = match command {
+            Command::Look => {
+                let done = Done { message: String::new(), switches: Vec::new() };
+                self.out.push(Output::Reply { request, reply: Ok(done) });
+                return;
+            }
             Command::Add { key, weight, server_id } => self.add(key, weight, server_id),
             Command::Remove { key, force, deadline, wait } => {
                 self.remove(&key, force, deadline, wait)

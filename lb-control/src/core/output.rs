@@ -95,4 +95,6 @@ pub enum RefusalKind {
     Precondition,
     /// It does not fit the service.
     Invalid,
+    /// Whoever asks may not.
+    Denied,
 }

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use crate::{
-    config::{ClassSettings, HealthSettings, ProbeKind, ServiceSettings, Settings},
+    config::{
+        AllowSettings, ClassSettings, HealthSettings, LimitSettings, ProbeKind, ServiceSettings,
+        Settings,
+    },
     model::{ClassSpec, Name, Policy, ServerId, ServiceSpec, StateError, Weight},
 };
 
@@ -26,6 +29,9 @@ pub struct CoreSettings {
     pub break_linger: Duration,
     pub services: BTreeMap<Name, ServicePlan>,
     pub classes: Vec<ClassSpec>,
+    /// Who may do what. None: peers prove nothing, and may do everything.
+    pub allow: Option<Vec<AllowSettings>>,
+    pub limits: LimitSettings,
 }
 
 /// One service, as the file has it.
@@ -80,6 +86,8 @@ impl TryFrom<&Settings> for CoreSettings {
             break_linger: manager.break_linger,
             services,
             classes: settings.classes.iter().map(ClassSettings::spec).collect(),
+            allow: settings.tls.is_some().then(|| manager.allow.clone()),
+            limits: manager.limits.clone(),
         })
     }
 }

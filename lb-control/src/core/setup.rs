@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Core, CoreSettings, Event, Intent, Saving, SetupError,
+    authority::Authority,
     bindings::{Record, State},
     clock::{Clock, Timer},
 };
@@ -36,6 +37,7 @@ impl Core {
         }
         let misfits = overlay(&mut known, &intent, &settings);
         let keys: Vec<_> = known.bindings.keys().cloned().collect();
+        let authority = Authority::new(settings.allow.clone(), settings.limits.clone());
         let mut core = Self {
             desired: SwitchState { bindings: BTreeMap::new(), ..known.clone() },
             known,
@@ -50,6 +52,7 @@ impl Core {
             agents: BTreeMap::new(),
             switches: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            authority,
             probes: BTreeMap::new(),
             last_probe: 0,
             closing: BTreeMap::new(),

@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{Core, Event, Output, Peer, SessionId, clock::Timer};
-use crate::model::{
-    Change, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch, nearly_full,
+use crate::{
+    config::Role,
+    model::{
+        Change, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch, nearly_full,
+    },
 };
 
 /// The pauses after refused deltas double from the first to the last of these.
@@ -71,13 +74,22 @@ impl Core {
                 }
             }
             // A second hello is a full read again.
-            (FromSwitch::Hello(hello), Some(Peer::Switch(_))) => self.switch_hello(session, hello),
+            (FromSwitch::Hello(hello), Some(Peer::Switch(name))) if hello.name == name => {
+                self.switch_hello(session, hello);
+            }
+            (FromSwitch::Hello(_), Some(Peer::Switch(name))) => {
+                self.close(session, "a switch keeps its name for a session".to_owned());
+                self.switch_closed(&name);
+            }
             _ => self.close(session, "the first message of a session must be a hello".to_owned()),
         }
     }
 
     fn switch_hello(&mut self, session: SessionId, hello: Hello) {
         let Hello { name, stamp, generation, state, description } = hello;
+        if !self.lets_in(session, Role::Edge, &name, 0, None) {
+            return;
+        }
         let switch = self.switches.entry(name.clone()).or_default();
         if switch.session.is_some_and(|other| other != session) {
             // Each would undo the other's session. One that is gone without a

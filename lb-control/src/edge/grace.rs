@@ -32,6 +32,7 @@ use nix::{
 use tracing::warn;
 
 use super::sys;
+use crate::privilege;
 
 /// Names a grace period; later ones are greater.
 pub(super) type Ticket = u64;
@@ -89,7 +90,11 @@ impl KernelGrace {
     pub(super) fn start() -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        thread::Builder::new().name("grace".into()).spawn(move || run(&theirs))?;
+        thread::Builder::new().name("grace".into()).spawn(move || {
+            // It is there before the process gives its own up.
+            privilege::keep_nothing();
+            run(&theirs);
+        })?;
         Ok(Self(shared))
     }
 }

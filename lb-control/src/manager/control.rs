@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::engine::Handle;
+use super::{engine::Handle, sessions::Door};
 use crate::{
     core::{Command, Refusal, RefusalKind},
     model::Name,
@@ -21,22 +21,30 @@ const AHEAD: usize = 64;
 /// Answers the command line.
 pub(super) struct Control {
     handle: Handle,
+    door: Door,
     room: Arc<Semaphore>,
 }
 
 type Reply<T> = Result<Response<T>, Status>;
 
 impl Control {
-    pub(super) fn new(handle: Handle) -> Self {
-        Self { handle, room: Arc::new(Semaphore::new(FOLLOWERS)) }
+    pub(super) fn new(handle: Handle, door: Door) -> Self {
+        Self { handle, door, room: Arc::new(Semaphore::new(FOLLOWERS)) }
+    }
+
+    /// Refuses who may not even look.
+    async fn may_look<R>(&self, request: &Request<R>) -> Result<(), Status> {
+        let answer = self.handle.command(self.door.origin(request), Command::Look).await?;
+        answer.map(drop).map_err(status)
     }
 
     async fn change<R>(&self, request: Request<R>) -> Reply<v1::ChangeReply>
     where
         Command: TryFrom<R, Error = WireError>,
     {
+        let by = self.door.origin(&request);
         let command = Command::try_from(request.into_inner())?;
-        let done = self.handle.command(command).await?.map_err(status)?;
+        let done = self.handle.command(by, command).await?.map_err(status)?;
         Ok(Response::new(done.into()))
     }
 
@@ -48,6 +56,7 @@ impl Control {
         + Send
         + 'static,
     ) -> Result<Vec<V>, Status> {
+        self.may_look(&request).await?;
         let wanted = request.into_inner().wanted()?;
         let look = move |core: &crate::core::Core, now| {
             wanted.as_ref().map_or(Ok(()), |service| core.has_service(service))?;
@@ -63,13 +72,15 @@ fn status(refusal: Refusal) -> Status {
         RefusalKind::Exists => tonic::Code::AlreadyExists,
         RefusalKind::Precondition => tonic::Code::FailedPrecondition,
         RefusalKind::Invalid => tonic::Code::InvalidArgument,
+        RefusalKind::Denied => tonic::Code::PermissionDenied,
     };
     Status::new(code, refusal.message)
 }
 
 #[tonic::async_trait]
 impl v1::control_server::Control for Control {
-    async fn status(&self, _: Request<v1::StatusRequest>) -> Reply<v1::StatusReply> {
+    async fn status(&self, request: Request<v1::StatusRequest>) -> Reply<v1::StatusReply> {
+        self.may_look(&request).await?;
         let view = self.handle.query(|core, _| core.status()).await?;
         Ok(Response::new(v1::StatusReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -99,14 +110,16 @@ impl v1::control_server::Control for Control {
         }))
     }
 
-    async fn list_switches(&self, _: Request<v1::ListRequest>) -> Reply<v1::SwitchList> {
+    async fn list_switches(&self, request: Request<v1::ListRequest>) -> Reply<v1::SwitchList> {
+        self.may_look(&request).await?;
         let switches = self.handle.query(|core, _| core.switches()).await?;
         Ok(Response::new(v1::SwitchList {
             switches: switches.into_iter().map(Into::into).collect(),
         }))
     }
 
-    async fn list_classes(&self, _: Request<v1::ListRequest>) -> Reply<v1::ClassList> {
+    async fn list_classes(&self, request: Request<v1::ListRequest>) -> Reply<v1::ClassList> {
+        self.may_look(&request).await?;
         let classes = self.handle.query(|core, _| core.class_views()).await?;
         Ok(Response::new(v1::ClassList { classes: classes.into_iter().map(Into::into).collect() }))
     }
@@ -132,6 +145,7 @@ impl v1::control_server::Control for Control {
     }
 
     async fn get_counters(&self, request: Request<v1::CountersRequest>) -> Reply<v1::Counters> {
+        self.may_look(&request).await?;
         let wanted = request.into_inner().wanted()?;
         let counters = self.handle.query(move |core, _| core.counters(wanted.as_ref())).await?;
         Ok(Response::new((&counters.map_err(Status::not_found)?).into()))
@@ -143,6 +157,7 @@ impl v1::control_server::Control for Control {
         &self,
         request: Request<v1::EventsRequest>,
     ) -> Reply<Self::WatchEventsStream> {
+        self.may_look(&request).await?;
         let request = request.into_inner();
         let service = request.wanted()?.map(String::from);
         let place = Arc::clone(&self.room)

@@ -18,7 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{events::EventLog, intent::IntentFile, outbox::Outbox, probe::Probes};
-use crate::core::{Command, Core, Done, Input, Intent, Output, Refusal, RequestId, SessionId};
+use crate::{
+    core::{Command, Core, Done, Input, Intent, Output, Refusal, RequestId, SessionId},
+    model::Origin,
+};
 
 /// Messages that may wait for the core; who has more to say waits.
 const QUEUE: usize = 4096;
@@ -26,13 +29,14 @@ const QUEUE: usize = 4096;
 /// What the engine is handed.
 pub(super) enum Message {
     Input(Input),
-    /// A session begins with its first message.
+    /// A connection is there; its first message is yet to come.
     Open {
         session: SessionId,
         outbox: Outbox,
-        first: Input,
+        origin: Origin,
     },
     Operator {
+        by: Origin,
         command: Command,
         reply: oneshot::Sender<Result<Done, Refusal>>,
     },
@@ -59,15 +63,10 @@ fn stopped<T>(_: T) -> Status {
 }
 
 impl Handle {
-    /// Begins a session with its first message.
-    pub(super) async fn open(
-        &self,
-        outbox: Outbox,
-        first: impl FnOnce(SessionId) -> Input,
-    ) -> Result<SessionId, Status> {
+    /// Begins a session.
+    pub(super) async fn open(&self, outbox: Outbox, origin: Origin) -> Result<SessionId, Status> {
         let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
-        let first = first(session);
-        self.messages.send(Message::Open { session, outbox, first }).await.map_err(stopped)?;
+        self.messages.send(Message::Open { session, outbox, origin }).await.map_err(stopped)?;
         Ok(session)
     }
 
@@ -76,9 +75,13 @@ impl Handle {
     }
 
     /// Carries out a command and waits for its answer.
-    pub(super) async fn command(&self, command: Command) -> Result<Result<Done, Refusal>, Status> {
+    pub(super) async fn command(
+        &self,
+        by: Origin,
+        command: Command,
+    ) -> Result<Result<Done, Refusal>, Status> {
         let (reply, answer) = oneshot::channel();
-        self.messages.send(Message::Operator { command, reply }).await.map_err(stopped)?;
+        self.messages.send(Message::Operator { by, command, reply }).await.map_err(stopped)?;
         answer.await.map_err(stopped)
     }
 
@@ -186,15 +189,15 @@ impl Engine {
     fn message(&mut self, message: Message) {
         match message {
             Message::Input(input) => self.feed(input),
-            Message::Open { session, outbox, first } => {
+            Message::Open { session, outbox, origin } => {
                 self.peers.insert(session, outbox);
-                self.feed(first);
+                self.feed(Input::Opened { session, origin });
             }
-            Message::Operator { command, reply } => {
+            Message::Operator { by, command, reply } => {
                 self.last_request += 1;
                 let request = RequestId(self.last_request);
                 self.replies.insert(request, reply);
-                self.feed(Input::Operator { request, command });
+                self.feed(Input::Operator { request, by, command });
             }
             Message::Query(look) => look(&self.core, self.started.elapsed()),
         }

@@ -20,10 +20,11 @@ use tonic::transport::{Server, server::TcpIncoming};
 use super::{
     control::Control,
     engine::Handle,
-    sessions::{Agents, Edges},
+    sessions::{Agents, Door, Edges},
 };
 use crate::{
-    config::{Settings, TlsSettings},
+    config::Settings,
+    core::Input,
     proto::{
         MAX_SWITCH_MESSAGE,
         v1::{
@@ -87,7 +88,7 @@ impl Listeners {
     pub(super) fn serve(
         self,
         handle: &Handle,
-        tls: Option<&TlsSettings>,
+        settings: &Settings,
         stop: &CancellationToken,
         tasks: &mut JoinSet<anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
@@ -97,30 +98,41 @@ impl Listeners {
                 .http2_keepalive_timeout(Some(KEEPALIVE))
                 .max_concurrent_streams(CALLS)
         };
-        let agents =
-            || AgentsServer::new(Agents::new(handle.clone())).max_decoding_message_size(MESSAGE);
-        let control =
-            || ControlServer::new(Control::new(handle.clone())).max_decoding_message_size(MESSAGE);
-        let edges = EdgesServer::new(Edges::new(handle.clone()))
+        let rate = settings.manager.limits.messages_per_second;
+        let agents = |door| {
+            AgentsServer::new(Agents::new(handle.clone(), door, rate))
+                .max_decoding_message_size(MESSAGE)
+        };
+        let control = |door| {
+            ControlServer::new(Control::new(handle.clone(), door))
+                .max_decoding_message_size(MESSAGE)
+        };
+        let edges = EdgesServer::new(Edges::new(handle.clone(), rate))
             .max_decoding_message_size(MAX_SWITCH_MESSAGE)
             .max_encoding_message_size(MAX_SWITCH_MESSAGE);
 
-        let mut remote = server();
-        if let Some(tls) = tls {
-            remote = remote
-                .tls_config(transport::server_tls(tls)?)
-                .context("the [tls] settings cannot be used")?;
-        }
-        let incoming = TcpIncoming::from(self.tcp).with_nodelay(Some(true));
-        let remote = remote
-            .add_service(agents())
+        let remote = server()
+            .add_service(agents(Door::Network))
             .add_service(edges)
-            .add_service(control())
-            .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
-        tasks.spawn(async move { remote.await.context("the server on `manager.listen` failed") });
+            .add_service(control(Door::Network));
+        let stopped = stop.clone().cancelled_owned();
+        let failed = "the server on `manager.listen` failed";
+        if let Some(tls) = &settings.tls {
+            let acceptor = transport::acceptor(tls)?;
+            let strangers = strangers(handle.clone());
+            let incoming = transport::accept(self.tcp, acceptor, strangers, stop.clone());
+            let remote = remote.serve_with_incoming_shutdown(incoming, stopped);
+            tasks.spawn(async move { remote.await.context(failed) });
+        } else {
+            let incoming = TcpIncoming::from(self.tcp).with_nodelay(Some(true));
+            let remote = remote.serve_with_incoming_shutdown(incoming, stopped);
+            tasks.spawn(async move { remote.await.context(failed) });
+        }
 
-        let local =
-            server().add_service(agents()).add_service(control()).serve_with_incoming_shutdown(
+        let local = server()
+            .add_service(agents(Door::Local))
+            .add_service(control(Door::Local))
+            .serve_with_incoming_shutdown(
                 UnixListenerStream::new(self.unix),
                 stop.clone().cancelled_owned(),
             );
@@ -130,6 +142,15 @@ impl Listeners {
             local.await.context("the server on `manager.socket` failed")
         });
         Ok(())
+    }
+}
+
+/// Tells the core of those whom TLS refuses.
+fn strangers(handle: Handle) -> impl Fn(SocketAddr, String) + Clone {
+    move |from, reason| {
+        let handle = handle.clone();
+        let source = from.ip().to_canonical();
+        tokio::spawn(async move { handle.input(Input::Stranger { source, reason }).await });
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `probe` | TCP probes |
 //! | `intent` | the intent file |
 //! | `listen` | sockets |
+//! | `rate` | how much a session may send |
 
 mod control;
 mod engine;
@@ -18,6 +19,7 @@ mod intent;
 mod listen;
 mod outbox;
 mod probe;
+mod rate;
 mod sessions;
 
 use std::time::Duration;
@@ -67,7 +69,13 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     let (engine, handle) = Engine::new(core, file, settings.manager.keep_events, &stop, &mut tasks);
     tasks.spawn(engine.run());
-    listeners.serve(&handle, settings.tls.as_ref(), &stop, &mut tasks)?;
+    if settings.tls.is_some() && settings.manager.allow.is_empty() {
+        tracing::warn!(
+            "no [[manager.allow]]: over the network nobody may do anything, not even with a \
+             certificate"
+        );
+    }
+    listeners.serve(&handle, &settings, &stop, &mut tasks)?;
     if let Some(local) = local {
         tokio::spawn(sessions::local(handle.clone(), local));
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::timeout,
+    time::{Instant, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -13,11 +13,13 @@ use super::{
     LocalSwitch,
     engine::Handle,
     outbox::{CAPACITY, Outbox, Way},
+    rate::Bucket,
 };
 use crate::{
     core::{Input, SessionId},
-    model::{FromAgent, FromSwitch},
+    model::{FromAgent, FromSwitch, Origin},
     proto::{WireError, v1},
+    transport,
 };
 
 /// Sessions that there can be, on one listener.
@@ -26,27 +28,49 @@ const EDGES: usize = 256;
 /// How long a peer may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
 
+/// Where requests come in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Door {
+    /// The unix socket.
+    Local,
+    Network,
+}
+
+impl Door {
+    /// Who sends a request.
+    pub(super) fn origin<T>(self, request: &Request<T>) -> Origin {
+        match self {
+            Self::Local => Origin::local(),
+            Self::Network => transport::origin(request),
+        }
+    }
+}
+
 /// Takes agents' sessions.
 pub(super) struct Agents {
     handle: Handle,
+    door: Door,
+    /// Messages that each session may send in a second.
+    rate: u32,
     room: Arc<Semaphore>,
 }
 
-/// Takes switches' sessions.
+/// Takes switches' sessions, over the network.
 pub(super) struct Edges {
     handle: Handle,
+    rate: u32,
     room: Arc<Semaphore>,
 }
 
 impl Agents {
-    pub(super) fn new(handle: Handle) -> Self {
-        Self { handle, room: Arc::new(Semaphore::new(AGENTS)) }
+    pub(super) fn new(handle: Handle, door: Door, rate: u32) -> Self {
+        Self { handle, door, rate, room: Arc::new(Semaphore::new(AGENTS)) }
     }
 }
 
 impl Edges {
-    pub(super) fn new(handle: Handle) -> Self {
-        Self { handle, room: Arc::new(Semaphore::new(EDGES)) }
+    pub(super) fn new(handle: Handle, rate: u32) -> Self {
+        Self { handle, rate, room: Arc::new(Semaphore::new(EDGES)) }
     }
 }
 
@@ -62,7 +86,14 @@ impl v1::agents_server::Agents for Agents {
         let (way, out) = mpsc::channel(CAPACITY);
         let outbox = Outbox::new(Way::Agent(way));
         let input = |session, message: FromAgent| Input::Agent { session, message };
-        tokio::spawn(serve(self.handle.clone(), request.into_inner(), outbox, input, place));
+        let peer = Peer {
+            handle: self.handle.clone(),
+            origin: self.door.origin(&request),
+            rate: self.rate,
+            outbox,
+            place,
+        };
+        tokio::spawn(peer.serve(request.into_inner(), input));
         Ok(Response::new(ReceiverStream::new(out)))
     }
 }
@@ -79,7 +110,14 @@ impl v1::edges_server::Edges for Edges {
         let (way, out) = mpsc::channel(CAPACITY);
         let outbox = Outbox::new(Way::Edge(way));
         let input = |session, message: FromSwitch| Input::Switch { session, message };
-        tokio::spawn(serve(self.handle.clone(), request.into_inner(), outbox, input, place));
+        let peer = Peer {
+            handle: self.handle.clone(),
+            origin: Door::Network.origin(&request),
+            rate: self.rate,
+            outbox,
+            place,
+        };
+        tokio::spawn(peer.serve(request.into_inner(), input));
         Ok(Response::new(ReceiverStream::new(out)))
     }
 }
@@ -90,58 +128,72 @@ fn place(room: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Stat
     })
 }
 
-/// Hands a session's messages to the core until either side ends it.
-async fn serve<W, M>(
+/// The other end of a session.
+struct Peer {
     handle: Handle,
-    mut inbound: Streaming<W>,
+    origin: Origin,
+    rate: u32,
     outbox: Outbox,
-    input: impl Fn(SessionId, M) -> Input,
-    _place: OwnedSemaphorePermit,
-) where
-    M: TryFrom<W, Error = WireError>,
-{
-    let first = match timeout(HELLO, next(&mut inbound)).await {
-        Ok(Ok(Some(first))) => first,
-        Ok(Ok(None)) => return,
-        Ok(Err(status)) => return outbox.close(status),
-        Err(_) => {
-            return outbox.close(Status::deadline_exceeded(format!("no hello within {HELLO:?}")));
-        }
-    };
-    let Ok(session) = handle.open(outbox.clone(), |session| input(session, first)).await else {
-        return outbox.close(Status::unavailable("the manager is stopping"));
-    };
-    loop {
-        let message = tokio::select! {
-            () = outbox.closed.cancelled() => break,
-            message = next(&mut inbound) => message,
-        };
-        let sent = match message {
-            Ok(Some(message)) => handle.input(input(session, message)).await,
-            Ok(None) => break,
-            Err(status) => Err(status),
-        };
-        if let Err(status) = sent {
-            if status.code() == Code::InvalidArgument {
-                tracing::warn!(session = session.0, "a session is ended: {}", status.message());
-            } else {
-                tracing::debug!(session = session.0, "a session ended: {}", status.message());
-            }
-            outbox.close(status);
-            break;
-        }
-    }
-    // A core that has stopped needs no telling.
-    drop(handle.input(Input::Closed { session }).await);
+    /// Held for as long as the session lasts.
+    place: OwnedSemaphorePermit,
 }
 
-/// The next message, checked; None at the end.
-async fn next<W, M: TryFrom<W, Error = WireError>>(
-    inbound: &mut Streaming<W>,
-) -> Result<Option<M>, Status> {
-    match inbound.message().await? {
-        Some(message) => Ok(Some(M::try_from(message)?)),
-        None => Ok(None),
+impl Peer {
+    /// Hands a session's messages to the core until either side ends it.
+    async fn serve<W, M>(self, mut inbound: Streaming<W>, input: impl Fn(SessionId, M) -> Input)
+    where
+        W: prost::Message,
+        M: TryFrom<W, Error = WireError>,
+    {
+        let Self { handle, origin, rate, outbox, place } = self;
+        let Ok(session) = handle.open(outbox.clone(), origin).await else {
+            return outbox.close(Status::unavailable("the manager is stopping"));
+        };
+        let begun = Instant::now();
+        let mut bucket = Bucket::new(rate, Duration::ZERO);
+        let mut greeted = false;
+        loop {
+            let message = tokio::select! {
+                () = outbox.closed.cancelled() => break,
+                message = inbound.message() => message,
+                () = sleep_until(begun + HELLO), if !greeted => {
+                    Err(Status::deadline_exceeded(format!("no hello within {HELLO:?}")))
+                }
+            };
+            let sent = match message {
+                // A hello is as large as what its sender holds.
+                Ok(Some(message))
+                    if greeted && !bucket.pay(message.encoded_len(), begun.elapsed()) =>
+                {
+                    let told = handle.input(Input::Excess { session }).await;
+                    if told.is_ok() {
+                        // The core ends it, and says why.
+                        outbox.closed.cancelled().await;
+                        break;
+                    }
+                    told
+                }
+                Ok(Some(message)) => match M::try_from(message) {
+                    Ok(message) => handle.input(input(session, message)).await,
+                    Err(error) => Err(error.into()),
+                },
+                Ok(None) => break,
+                Err(status) => Err(status),
+            };
+            greeted = true;
+            if let Err(status) = sent {
+                if status.code() == Code::InvalidArgument {
+                    tracing::warn!(session = session.0, "a session is ended: {}", status.message());
+                } else {
+                    tracing::debug!(session = session.0, "a session ended: {}", status.message());
+                }
+                outbox.close(status);
+                break;
+            }
+        }
+        // A core that has stopped needs no telling.
+        drop(handle.input(Input::Closed { session }).await);
+        drop(place);
     }
 }
 
@@ -149,10 +201,7 @@ async fn next<W, M: TryFrom<W, Error = WireError>>(
 pub(super) async fn local(handle: Handle, (mut from, to): LocalSwitch) {
     let outbox = Outbox::new(Way::Local(to));
     let input = |session, message| Input::Switch { session, message };
-    let Some(first) = from.recv().await else {
-        return;
-    };
-    let Ok(session) = handle.open(outbox.clone(), |session| input(session, first)).await else {
+    let Ok(session) = handle.open(outbox.clone(), Origin::local()).await else {
         return;
     };
     loop {

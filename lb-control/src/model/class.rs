@@ -39,6 +39,16 @@ impl Prefix {
         self.len
     }
 
+    /// Whether an address is in it.
+    pub fn takes(&self, addr: IpAddr) -> bool {
+        let (first, last) = self.range();
+        let bits = match addr {
+            IpAddr::V4(addr) => u128::from(addr.to_ipv6_mapped()),
+            IpAddr::V6(addr) => u128::from(addr),
+        };
+        addr.is_ipv4() == self.addr.is_ipv4() && (first..=last).contains(&bits)
+    }
+
     /// Whether it covers every address of its family.
     pub fn is_empty(&self) -> bool {
         self.len == 0

@@ -1,15 +1,19 @@
 //! How two processes reach each other: addresses, connections, mutual TLS.
 
+mod accept;
 mod backoff;
+mod identity;
 mod target;
 mod tls;
 
 use std::{error::Error, time::Duration};
 
+pub use accept::{accept, acceptor};
 use anyhow::Context as _;
 pub use backoff::Backoff;
+pub use identity::{identities, origin};
 pub use target::{Target, TargetError};
-pub use tls::{check_files, server_tls};
+pub use tls::check_files;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::config::TlsSettings;
@@ -64,7 +68,9 @@ pub fn cause(error: &dyn Error) -> String {
         "the other side wants TLS with a certificate: add [tls]"
     } else if text.contains("not valid for name") {
         "name what its certificate holds in tls.server_name"
-    } else if ["UnknownIssuer", "UnknownCA", "BadSignature"].iter().any(|sign| text.contains(sign))
+    } else if ["UnknownIssuer", "UnknownCA", "BadSignature", "DecryptError"]
+        .iter()
+        .any(|sign| text.contains(sign))
     {
         "both sides need certificates of the authority in tls.ca"
     } else {

@@ -3,6 +3,7 @@ use std::{fs, net::SocketAddr, path::PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_stream::{empty, wrappers::TcpListenerStream};
+use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Response, Status, Streaming,
     transport::{ClientTlsConfig, Server},
@@ -55,14 +56,19 @@ impl Agents for Door {
 async fn serve(tls: Option<&TlsSettings>) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut server = Server::builder();
-    if let Some(tls) = tls {
-        server = server.tls_config(server_tls(tls).unwrap()).unwrap();
-    }
-    let serving = server
-        .add_service(AgentsServer::new(Door))
-        .serve_with_incoming(TcpListenerStream::new(listener));
-    let task = tokio::spawn(async move { serving.await.unwrap() });
+    let server = Server::builder().add_service(AgentsServer::new(Door));
+    let task = match tls {
+        None => {
+            let serving = server.serve_with_incoming(TcpListenerStream::new(listener));
+            tokio::spawn(async move { serving.await.unwrap() })
+        }
+        Some(tls) => {
+            let stop = CancellationToken::new();
+            let incoming = accept(listener, acceptor(tls).unwrap(), |_, _| {}, stop);
+            let serving = server.serve_with_incoming(incoming);
+            tokio::spawn(async move { serving.await.unwrap() })
+        }
+    };
     (address, task)
 }
 
@@ -164,10 +170,37 @@ async fn strangers_are_told_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn the_listening_side_is_told_whom_it_refuses_and_silence_delays_nobody() {
+    let certificates = Certificates::new();
+    let manager = certificates.issue("127.0.0.1");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, mut refusals) = tokio::sync::mpsc::unbounded_channel();
+    let refused = move |from: SocketAddr, why| told.send((from.ip(), why)).unwrap();
+    let incoming = accept(listener, acceptor(&manager).unwrap(), refused, CancellationToken::new());
+    let server = Server::builder().add_service(AgentsServer::new(Door));
+    tokio::spawn(server.serve_with_incoming(incoming));
+
+    let silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    let agent = certificates.issue("agent.example");
+    knock(connect(&address.to_string(), Some(&agent)).await.unwrap()).await.unwrap();
+    drop(silent);
+    let elsewhere = Certificates::new();
+    let stranger = TlsSettings { ca: manager.ca.clone(), ..elsewhere.issue("agent.example") };
+    if let Ok(channel) = connect(&address.to_string(), Some(&stranger)).await {
+        knock(channel).await.unwrap_err();
+    }
+    let (from, why) = refusals.recv().await.unwrap();
+    assert_eq!(from, address.ip());
+    assert!(why.contains("invalid peer certificate"), "{why}");
+    assert!(refusals.try_recv().is_err(), "who only looked is not told of");
+}
+
+#[tokio::test]
 async fn files_are_looked_into() {
     let certificates = Certificates::new();
     let good = certificates.issue("127.0.0.1");
-    let message = |tls: &TlsSettings| format!("{:#}", server_tls(tls).unwrap_err());
+    let message = |tls: &TlsSettings| format!("{:#}", acceptor(tls).err().unwrap());
 
     let missing = TlsSettings { ca: "/nonexistent/ca.pem".into(), ..good.clone() };
     assert_eq!(

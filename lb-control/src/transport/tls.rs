@@ -4,23 +4,9 @@ use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tonic::transport::{Certificate, ClientTlsConfig, Identity, Server, ServerTlsConfig};
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use crate::config::TlsSettings;
-
-/// A server's side: it shows `cert`, and wants of each client a certificate
-/// that `ca` signed.
-///
-/// # Errors
-/// Names the file that is missing or holds no PEM of its kind, or the pair
-/// that does not go together.
-pub fn server_tls(tls: &TlsSettings) -> anyhow::Result<ServerTlsConfig> {
-    let config = ServerTlsConfig::new().identity(identity(tls)?).client_ca_root(authority(tls)?);
-    // The configuration is only looked into when a server takes it: better
-    // now, while the files' names are at hand.
-    Server::builder().tls_config(config.clone()).with_context(|| mismatch(tls))?;
-    Ok(config)
-}
 
 /// Reads the files that a connection will need, so that what is wrong with
 /// them is known before.
@@ -28,19 +14,18 @@ pub fn server_tls(tls: &TlsSettings) -> anyhow::Result<ServerTlsConfig> {
 /// # Errors
 /// Names the file that is missing or holds no PEM of its kind.
 pub fn check_files(tls: &TlsSettings) -> anyhow::Result<()> {
-    authority(tls)?;
-    identity(tls)?;
-    Ok(())
+    Files::read(tls).map(drop)
 }
 
 /// A client's side; the server's certificate must be for `host`, unless the
 /// settings name another.
 pub(super) fn client_tls(tls: &TlsSettings, host: &str) -> anyhow::Result<ClientTlsConfig> {
     let name = tls.server_name.as_deref().unwrap_or(host);
+    let files = Files::read(tls)?;
     Ok(ClientTlsConfig::new()
         .domain_name(name)
-        .ca_certificate(authority(tls)?)
-        .identity(identity(tls)?))
+        .ca_certificate(Certificate::from_pem(files.ca))
+        .identity(Identity::from_pem(files.cert, files.key)))
 }
 
 /// What to say when files that are each well-formed are refused together.
@@ -52,15 +37,22 @@ pub(super) fn mismatch(tls: &TlsSettings) -> String {
     )
 }
 
-fn authority(tls: &TlsSettings) -> anyhow::Result<Certificate> {
-    Ok(Certificate::from_pem(certificates("ca", &tls.ca)?))
+/// The files' text: PEM, of the kind that is wanted.
+pub(super) struct Files {
+    pub(super) ca: Vec<u8>,
+    pub(super) cert: Vec<u8>,
+    pub(super) key: Vec<u8>,
 }
 
-fn identity(tls: &TlsSettings) -> anyhow::Result<Identity> {
-    let key = read("key", &tls.key)?;
-    PrivateKeyDer::from_pem_slice(&key)
-        .with_context(|| format!("tls.key: {} holds no private key in PEM", tls.key.display()))?;
-    Ok(Identity::from_pem(certificates("cert", &tls.cert)?, key))
+impl Files {
+    pub(super) fn read(tls: &TlsSettings) -> anyhow::Result<Self> {
+        let ca = certificates("ca", &tls.ca)?;
+        let key = read("key", &tls.key)?;
+        PrivateKeyDer::from_pem_slice(&key).with_context(|| {
+            format!("tls.key: {} holds no private key in PEM", tls.key.display())
+        })?;
+        Ok(Self { ca, cert: certificates("cert", &tls.cert)?, key })
+    }
 }
 
 /// A file's text, with at least one certificate and no broken one in it.

@@ -5,6 +5,7 @@
 
 mod admission;
 mod alone;
+mod authority;
 mod binding;
 mod breaking;
 mod checksums;

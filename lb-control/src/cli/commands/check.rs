@@ -75,6 +75,9 @@ fn summary(settings: &Settings) -> String {
     if settings.tls.is_some() {
         parts.push("TLS".to_owned());
     }
+    if !settings.manager.allow.is_empty() {
+        parts.push(count(settings.manager.allow.len(), "rule"));
+    }
     parts.join(", ")
 }
 

@@ -1,5 +1,6 @@
 //! What the operator's commands do.
 
+mod certs;
 mod change;
 mod check;
 mod counters;
@@ -11,6 +12,7 @@ mod status;
 mod trace;
 
 pub use self::{
+    certs::certs,
     change::{add, drop, remove, thaw, weight},
     check::check,
     counters::counters,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Failure, signals};
+use super::{Failure, go_on, signals};
 use crate::{
     agent,
     cli::{
@@ -10,12 +10,19 @@ use crate::{
         client,
     },
     config::{self, AgentBind, AgentCheck, AgentSettings, Settings},
+    privilege,
 };
 
-pub async fn agent(global: &Global, args: &AgentArgs) -> Result<(), Failure> {
+pub fn agent(global: &Global, args: &AgentArgs) -> Result<(), Failure> {
     let (agent, tls) = settings(global, args)?;
-    let shutdown = signals::shutdown()?;
-    Ok(agent::run(&agent, tls.as_ref(), shutdown).await?)
+    privilege::keep_only(match agent.decap {
+        Some(_) => privilege::AGENT_WITH_DECAP,
+        None => privilege::AGENT,
+    });
+    go_on(async {
+        let shutdown = signals::shutdown()?;
+        Ok(agent::run(&agent, tls.as_ref(), shutdown).await?)
+    })
 }
 
 /// From the file, or from flags where there is a `--bind`; `--manager` and

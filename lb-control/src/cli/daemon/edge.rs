@@ -4,13 +4,15 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{Failure, edge_settings, signals, together};
+use super::{Failure, edge_settings, go_on, signals, together};
 use crate::{
     cli::args::{EdgeArgs, Global},
-    config::EdgeSettings,
+    config::{EdgeSettings, TlsSettings},
     edge::{self, Edge, remote},
+    privilege,
 };
 
 /// An edge whose program is in the kernel.
@@ -20,11 +22,10 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    pub(super) async fn open(settings: EdgeSettings) -> anyhow::Result<Self> {
-        let wanted = settings.clone();
-        let edge = spawn_blocking(move || Edge::open(&wanted))
-            .await?
-            .with_context(|| format!("edge `{}`", settings.name))?;
+    /// Before there are other threads: they would keep the privileges that are
+    /// given up afterwards.
+    pub(super) fn open(settings: EdgeSettings) -> anyhow::Result<Self> {
+        let edge = Edge::open(&settings).with_context(|| format!("edge `{}`", settings.name))?;
         info!("edge `{}`: {}", settings.name, edge.description());
         Ok(Self { edge, settings })
     }
@@ -40,13 +41,14 @@ impl Attached {
             );
             return Ok(());
         }
-        remove(self.settings).await?;
+        let settings = self.settings;
+        spawn_blocking(move || edge::detach(&settings)).await.context("detaching")??;
         info!("stopped; nothing is left in the kernel");
         Ok(())
     }
 }
 
-pub async fn edge(global: &Global, args: &EdgeArgs) -> Result<(), Failure> {
+pub fn edge(global: &Global, args: &EdgeArgs) -> Result<(), Failure> {
     let (path, settings, edge_settings) = edge_settings(global, "edge")?;
     let manager =
         global.manager.clone().or_else(|| edge_settings.manager.clone()).ok_or_else(|| {
@@ -55,9 +57,25 @@ pub async fn edge(global: &Global, args: &EdgeArgs) -> Result<(), Failure> {
                 path.display()
             ))
         })?;
-    let shutdown = signals::shutdown()?;
-    let name = edge_settings.name.clone();
-    let attached = Attached::open(edge_settings).await?;
+    let held = signals::hold()?;
+    let attached = Attached::open(edge_settings)?;
+    privilege::keep_only(privilege::EDGE);
+    go_on(async {
+        let shutdown = held.release()?;
+        let detach = args.detach_on_exit;
+        work(&attached, manager, settings.tls, &shutdown).await?;
+        attached.close(&path, detach).await
+    })
+}
+
+/// Keeps the edge, and its session with the manager.
+async fn work(
+    attached: &Attached,
+    manager: String,
+    tls: Option<TlsSettings>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let name = attached.settings.name.clone();
     let mut parts = JoinSet::new();
     let edge = attached.edge.clone();
     let token = shutdown.clone();
@@ -69,17 +87,12 @@ pub async fn edge(global: &Global, args: &EdgeArgs) -> Result<(), Failure> {
             let edge = edge.clone();
             async move { edge.session(to_manager, from_manager).await }
         };
-        remote::run(name, &manager, settings.tls.as_ref(), session, token).await
+        remote::run(name, &manager, tls.as_ref(), session, token).await
     });
-    together(parts, &shutdown).await?;
-    attached.close(&path, args.detach_on_exit).await
+    together(parts, shutdown).await
 }
 
-pub async fn detach(global: &Global) -> Result<(), Failure> {
+pub fn detach(global: &Global) -> Result<(), Failure> {
     let (_, _, settings) = edge_settings(global, "detach")?;
-    Ok(remove(settings).await?)
-}
-
-async fn remove(settings: EdgeSettings) -> anyhow::Result<()> {
-    spawn_blocking(move || edge::detach(&settings)).await?
+    Ok(edge::detach(&settings)?)
 }

@@ -1,6 +1,7 @@
 //! SIGTERM and SIGINT.
 
 use anyhow::Context as _;
+use nix::sys::signal::{SigSet, Signal as Number};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -19,6 +20,26 @@ pub(super) fn shutdown() -> anyhow::Result<CancellationToken> {
         std::process::exit(1);
     });
     Ok(token)
+}
+
+/// Signals that wait, so that what is half done is not left behind.
+pub(super) struct Held(SigSet);
+
+/// Has SIGTERM and SIGINT wait, for this thread and those that it starts.
+pub(super) fn hold() -> anyhow::Result<Held> {
+    let held = SigSet::from_iter([Number::SIGTERM, Number::SIGINT]);
+    held.thread_block().context("signals cannot be held back")?;
+    Ok(Held(held))
+}
+
+impl Held {
+    /// As [`shutdown`]: what has come meanwhile comes now. On the thread that
+    /// held them.
+    pub(super) fn release(self) -> anyhow::Result<CancellationToken> {
+        let token = shutdown()?;
+        self.0.thread_unblock().context("signals cannot be let through")?;
+        Ok(token)
+    }
 }
 
 fn listen(kind: SignalKind) -> anyhow::Result<Signal> {

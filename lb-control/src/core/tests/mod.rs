@@ -1,6 +1,7 @@
 //! Scenarios: a core, and a small world of agents, switches, backends and a
 //! disk around it that do what the real ones would.
 
+mod authority;
 mod closing;
 mod draining;
 mod freezing;

@@ -16,7 +16,8 @@ use crate::{
     core::*,
     model::{
         AgentBinding, AgentHello, BackendReport, Binding, BindingKey, Counters, Delta, FromAgent,
-        FromSwitch, Heartbeat, Hello, Phase, Policy, ServerId, Share, ToAgent, ToSwitch, Weight,
+        FromSwitch, Heartbeat, Hello, Origin, Phase, Policy, ServerId, Share, ToAgent, ToSwitch,
+        Weight,
     },
 };
 
@@ -44,6 +45,11 @@ pub(super) struct World {
     pub(super) events: Vec<Event>,
     pub(super) told: Vec<(SessionId, ToAgent)>,
     pub(super) closed: Vec<(SessionId, String)>,
+    /// That agents ask for from now on.
+    pub(super) asked_weight: Weight,
+    /// Whose agents and commands come from now on, and whose switches.
+    pub(super) origin: Origin,
+    pub(super) switch_origin: Origin,
 }
 
 impl World {
@@ -92,6 +98,9 @@ impl World {
             events: Vec::new(),
             told: Vec::new(),
             closed: Vec::new(),
+            asked_weight: 100,
+            origin: Origin::default(),
+            switch_origin: Origin::local(),
         };
         world.feed(Input::Tick);
         world
@@ -215,6 +224,7 @@ impl World {
             state: held.state.clone(),
             description: "fake".to_owned(),
         };
+        self.feed(Input::Opened { session, origin: self.switch_origin.clone() });
         self.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
     }
 
@@ -254,6 +264,7 @@ impl World {
             binds: binds.into_iter().map(|key| self.asked(key)).collect(),
             interval: Duration::from_millis(250),
         };
+        self.feed(Input::Opened { session, origin: self.origin.clone() });
         self.feed(Input::Agent { session, message: FromAgent::Hello(hello) });
         session
     }
@@ -261,7 +272,7 @@ impl World {
     /// What an agent asks for, with the server id that `server_ids` has.
     fn asked(&self, key: BindingKey) -> AgentBinding {
         let server_id = self.server_ids.get(&key).copied();
-        AgentBinding { key, weight: 100, server_id }
+        AgentBinding { key, weight: self.asked_weight, server_id }
     }
 
     pub(super) fn heartbeat(&mut self, agent: &str) {
@@ -311,7 +322,8 @@ impl World {
 
     pub(super) fn command(&mut self, command: Command) -> RequestId {
         let request = RequestId(self.number());
-        self.feed(Input::Operator { request, command });
+        let by = self.origin.clone();
+        self.feed(Input::Operator { request, by, command });
         request
     }
 

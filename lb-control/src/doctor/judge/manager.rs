@@ -42,6 +42,12 @@ fn silent(subject: &Subject, facts: &Facts, role: &ManagerRole, why: &str) -> Fi
     if why.contains("Permission denied") {
         return unknown(subject, facts, "manager", MANAGER, why);
     }
+    if why.contains("may not look") {
+        let what = format!("answers at {}, but {why}", role.target);
+        let remedy =
+            "give this certificate the role `viewer` too, or show a viewer's by --tls-cert";
+        return Finding::note("manager", MANAGER, what).remedy(remedy);
+    }
     let finding = Finding::problem("manager", MANAGER, why.to_owned());
     match &role.start {
         Some(start) => finding.remedy(start.clone()),

@@ -214,6 +214,10 @@ fn managers() {
     sick.facts.manager = Some(Err("Permission denied".to_owned()));
     sick.facts.host.missing_capabilities = vec!["CAP_BPF"];
     sick.says(Warning, "manager", "manager", "could not be looked at", "sudo sluice doctor");
+    let mut guarded = new();
+    guarded.facts.manager = Some(Err("`a.example` from 192.0.2.1 may not look: no".to_owned()));
+    let remedy = "give this certificate the role `viewer` too, or show a viewer's by --tls-cert";
+    guarded.says(Note, "manager", "manager", "answers at", remedy);
     let mut sick = new();
     sick.manager().alarms = vec!["flows are full".to_owned()];
     let status = "sluice status --config sluice.toml";

@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 
 use super::{check::tests::web_server, *};
 use crate::{
-    config::AgentCheck,
+    config::{AgentCheck, NotifySettings},
     proto::v1::{
         AgentHello, AgentMessage, AgentReply, BindRefused, BindingNotice, CloseConnections,
         Heartbeat, ServerEnd, Welcome,
@@ -117,6 +117,8 @@ struct Stage {
     sessions: mpsc::UnboundedReceiver<Session>,
     shutdown: CancellationToken,
     agent: JoinHandle<anyhow::Result<()>>,
+    /// Where its sockets are.
+    directory: tempfile::TempDir,
 }
 
 impl Stage {
@@ -135,6 +137,12 @@ impl Stage {
             fall: 1,
             ..AgentCheck::default()
         };
+        let directory = tempfile::tempdir().unwrap();
+        let notify = NotifySettings {
+            socket: directory.path().join("notify.sock"),
+            systemd_socket: directory.path().join("systemd.sock"),
+            ..NotifySettings::default()
+        };
         let settings = AgentSettings {
             name: Some("s1".parse().unwrap()),
             manager,
@@ -142,18 +150,20 @@ impl Stage {
             leave_deadline: PATIENCE,
             close: true,
             decap: None,
+            notify: Some(notify.clone()),
             binds: vec![AgentBind {
                 service: "www".parse().unwrap(),
                 address: backend,
                 weight: 70,
                 server_id: Some("0a1b".parse().unwrap()),
                 check,
+                agent_check: None,
             }],
         };
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
         let agent = tokio::spawn(async move { run(&settings, None, token).await });
-        Self { sessions, shutdown, agent }
+        Self { sessions, shutdown, agent, directory }
     }
 
     async fn session(&mut self) -> Session {

@@ -2,15 +2,18 @@
 //! tables it needs. The doc comments of [`Settings`] and what it holds are the
 //! reference of the file.
 
+mod applications;
 mod duration;
 mod nearest;
 mod parse;
 mod problem;
 mod settings;
 mod specs;
+mod steadiness;
 mod validate;
 mod wording;
 
+pub use applications::{AgentPoll, FileMode, NotifySettings};
 pub(crate) use nearest::nearest;
 pub use parse::{load, parse};
 pub use problem::{ConfigError, Problem};
@@ -19,6 +22,7 @@ pub use settings::{
     HealthSettings, ManagerSettings, PolicySettings, ProbeKind, ServiceSettings, Settings,
     StaticBackend, TlsSettings, XdpMode,
 };
+pub use steadiness::{FlapDamping, SlowStart};
 pub use validate::validate;
 
 #[cfg(test)]

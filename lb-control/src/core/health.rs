@@ -67,7 +67,7 @@ impl Core {
         }
         let agent = record.agent.as_ref().map(|name| {
             let claim = self.agents.get(name)?.binds.get(key)?;
-            claim.health.clone()
+            claim.word()
         });
         let probe = self.is_probed(key).then(|| record.probe.as_ref()?.word.clone());
         let words = [agent, probe];
@@ -108,6 +108,13 @@ impl Core {
                 self.stop_probe(id);
             }
             _ => {}
+        }
+    }
+
+    /// What the probe has said so far counts no more.
+    pub(super) fn verify_anew(&mut self, key: &BindingKey) {
+        if let Some(probe) = self.bindings.get_mut(key).and_then(|record| record.probe.as_mut()) {
+            *probe = Probe::new(probe.id);
         }
     }
 

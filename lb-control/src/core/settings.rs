@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use crate::{
-    config::{ClassSettings, HealthSettings, ProbeKind, ServiceSettings, Settings},
+    config::{
+        ClassSettings, FlapDamping, HealthSettings, ProbeKind, ServiceSettings, Settings, SlowStart,
+    },
     model::{ClassSpec, Name, Policy, ServerId, ServiceSpec, StateError, Weight},
 };
 
@@ -20,6 +22,7 @@ pub struct CoreSettings {
     pub drain_deadline: Duration,
     /// How long a broken binding stays on the switches.
     pub break_linger: Duration,
+    pub flap_damping: FlapDamping,
     pub services: BTreeMap<Name, ServicePlan>,
     pub classes: Vec<ClassSpec>,
 }
@@ -29,6 +32,7 @@ pub struct CoreSettings {
 pub struct ServicePlan {
     pub spec: ServiceSpec,
     pub health: HealthSettings,
+    pub slow_start: SlowStart,
     /// Backends without an agent.
     pub backends: BTreeMap<SocketAddr, (Weight, Option<ServerId>)>,
     /// By class.
@@ -72,6 +76,7 @@ impl TryFrom<&Settings> for CoreSettings {
             down_grace: manager.down_grace,
             drain_deadline: manager.drain_deadline,
             break_linger: manager.break_linger,
+            flap_damping: manager.flap_damping,
             services,
             classes: settings.classes.iter().map(ClassSettings::spec).collect(),
         })
@@ -90,6 +95,7 @@ fn plan(service: &ServiceSettings) -> Result<ServicePlan, SetupError> {
     let plan = ServicePlan {
         spec: service.spec(),
         health: service.health,
+        slow_start: service.slow_start,
         backends: service.backends.iter().map(|b| (b.address, (b.weight, b.server_id))).collect(),
         policies,
     };

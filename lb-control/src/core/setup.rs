@@ -45,6 +45,8 @@ impl Core {
             version: 1,
             bindings: BTreeMap::new(),
             agents: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            flaps: BTreeMap::new(),
             switches: BTreeMap::new(),
             sessions: BTreeMap::new(),
             probes: BTreeMap::new(),

@@ -4,10 +4,10 @@ use super::*;
 use crate::{
     core::Command,
     model::{
-        Affinity, AgentBinding, AgentHello, BackendCount, BackendReport, Binding, BindingKey,
-        Change, ClassCount, ClassSpec, Counters, Delta, FromAgent, FromSwitch, Heartbeat, Hello,
-        Mode, Phase, Policy, Protocol, ReasonCount, Scope, ServerEnd, ServiceCount, ServiceSpec,
-        Share, Stamp, SwitchState, ToAgent, ToSwitch, Udp, Verdict, Vip,
+        Affinity, AgentBinding, AgentHello, Application, Availability, BackendCount, BackendReport,
+        Binding, BindingKey, Change, ClassCount, ClassSpec, Counters, Delta, FromAgent, FromSwitch,
+        Heartbeat, Hello, Mode, Phase, Policy, Protocol, ReasonCount, Scope, ServerEnd,
+        ServiceCount, ServiceSpec, Share, Stamp, SwitchState, ToAgent, ToSwitch, Udp, Verdict, Vip,
     },
 };
 
@@ -163,15 +163,22 @@ fn what_an_agent_says_survives_the_wire() {
         ],
         interval: Duration::from_millis(250),
     }));
-    let report = |health| BackendReport {
+    let report = |health, application| BackendReport {
         key: key("www", "192.0.2.1:80"),
         health,
         connections: 5,
         load: 0.25,
+        application,
     };
+    let with = |availability| Application { availability, weight: Some(0), percent: 10_000 };
     round_trip::<_, v1::AgentMessage>(FromAgent::Heartbeat(Heartbeat {
         sequence: 3,
-        reports: vec![report(Ok(())), report(Err("HTTP 503".to_owned()))],
+        reports: vec![
+            report(Ok(()), Application::default()),
+            report(Err("HTTP 503".to_owned()), with(Availability::Drain { cause: String::new() })),
+            report(Ok(()), with(Availability::Leave { cause: "upgrade".to_owned() })),
+            report(Ok(()), with(Availability::Failed { cause: "disk".to_owned() })),
+        ],
     }));
     round_trip::<_, v1::AgentMessage>(FromAgent::Leave { cause: "told to".to_owned() });
     let closed = FromAgent::Closed { key: key("www", "192.0.2.1:80"), connections: 7 };

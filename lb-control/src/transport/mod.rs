@@ -3,6 +3,7 @@
 mod backoff;
 mod target;
 mod tls;
+pub mod unix;
 
 use std::{error::Error, time::Duration};
 

@@ -1,14 +1,17 @@
 //! Scenarios: a core, and a small world of agents, switches, backends and a
 //! disk around it that do what the real ones would.
 
+mod applications;
 mod closing;
 mod draining;
 mod leaving;
+mod odd_sessions;
 mod operating;
 mod peers;
 mod random;
 mod restarting;
 mod server_ids;
+mod steadiness;
 mod switching;
 mod vouching;
 mod world;
@@ -20,8 +23,8 @@ use super::*;
 use crate::{
     config,
     model::{
-        AgentHello, BackendReport, Binding, FromAgent, FromSwitch, Heartbeat, Hello, Phase, Policy,
-        Stamp, ToAgent, Weight,
+        AgentHello, Application, Availability, BackendReport, Binding, FromAgent, FromSwitch,
+        Heartbeat, Hello, Phase, Policy, Stamp, ToAgent, Weight,
     },
 };
 

@@ -144,7 +144,7 @@ impl World {
             );
             let serves = held.is_some_and(|held| held.phase == Phase::Serve);
             if core.verdict(key) == health::Verdict::Healthy {
-                let waits = core.is_being_closed(key);
+                let waits = core.is_being_closed(key) || core.held_back(key).is_some();
                 assert!(serves || waits, "{key} is vouched for and healthy: {record:?}");
             }
             assert!(!(serves && record.closing), "{key}: new connections may be closed");

@@ -297,6 +297,12 @@ impl Core {
             (State::Pending | State::Down(_), Verdict::Unhealthy(cause)) => {
                 self.explain(key, &cause)
             }
+            (State::Active | State::Unknown(_), Verdict::Unverified) => {
+                // Whether it is well or not, it wants no new connections.
+                if let Some(why) = self.held_back(key) {
+                    self.enter(key, State::Paused, &why);
+                }
+            }
             _ => {}
         }
     }

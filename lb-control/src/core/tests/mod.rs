@@ -58,6 +58,7 @@ name = "trusting"
 address = "203.0.113.30:25"
 mode = "nat"
 health = { probe = "none" }
+slow_start = { duration = "20s", from_percent = 0 }
 "#;
 
 fn settings(config: &str) -> CoreSettings {

@@ -24,7 +24,7 @@ use super::{check::tests::web_server, *};
 use crate::{
     config::{AgentCheck, NotifySettings},
     proto::v1::{
-        AgentHello, AgentMessage, AgentReply, BindRefused, BindingNotice, CloseConnections,
+        self, AgentHello, AgentMessage, AgentReply, BindRefused, BindingNotice, CloseConnections,
         Heartbeat, ServerEnd, Welcome,
         agent_message::Kind,
         agent_reply,
@@ -332,4 +332,43 @@ async fn every_request_to_close_is_answered() {
         assert_eq!((closed.service.as_str(), closed.connections), ("www", 0));
         assert_eq!(closed.backend, backend.to_string());
     }
+}
+
+#[tokio::test]
+async fn heartbeats_carry_what_the_application_says() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let backend = web_server(Arc::new(AtomicU16::new(200))).await;
+    let mut stage = Stage::new(backend, None).await;
+    let mut session = stage.session().await;
+    session.hello().await;
+    session.heartbeat_with(|beat| beat.backends[0].healthy).await;
+    let socket = stage.directory.path().join("notify.sock");
+    let say = async |line: &str| {
+        let mut stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+        stream.write_all(line.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.lines().all(|line| line.starts_with("ok 1 binding")), "{answer}");
+    };
+    say("weight 7\nweight 50%\nload 2.5\nfailed the disk is full\n").await;
+    let failed = v1::Availability::Failed;
+    let beat = session.heartbeat_with(|beat| beat.backends[0].availability() == failed).await;
+    let report = &beat.backends[0];
+    assert_eq!((report.weight, report.weight_percent), (Some(7), Some(50)));
+    assert_eq!((report.load, report.availability_cause.as_str()), (2.5, "the disk is full"));
+    assert!(report.healthy, "its port answers all the same");
+    say("ready").await;
+    let ready = v1::Availability::Ready;
+    let beat = session.heartbeat_with(|beat| beat.backends[0].availability() == ready).await;
+    assert!(!beat.backends[0].healthy, "it is checked anew: {beat:?}");
+    session.heartbeat_with(|beat| beat.backends[0].healthy).await;
+    // A flood of events is no flood of heartbeats, and its last word arrives.
+    let before = session.heartbeat().await.sequence;
+    let begun = std::time::Instant::now();
+    say(&(0..50).map(|weight| format!("weight {weight}\n")).collect::<String>()).await;
+    let beat = session.heartbeat_with(|beat| beat.backends[0].weight == Some(49)).await;
+    let beats = u128::from(beat.sequence - before);
+    let at_most = (begun.elapsed().as_millis() / 20 + 2) * 9;
+    assert!(beats <= at_most, "{beats} heartbeats, where {at_most} may be");
 }

@@ -7,6 +7,7 @@ mod doctor;
 mod events;
 mod get;
 mod names;
+mod notify;
 mod status;
 mod trace;
 
@@ -17,6 +18,7 @@ pub use self::{
     doctor::doctor,
     events::events,
     get::get,
+    notify::notify,
     status::status,
     trace::trace,
 };

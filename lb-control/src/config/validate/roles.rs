@@ -4,9 +4,7 @@ use std::collections::HashSet;
 
 use super::{Faults, Place};
 use crate::{
-    config::{
-        AgentBind, AgentSettings, EdgeSettings, ManagerSettings, NotifySettings, Settings,
-    },
+    config::{AgentBind, AgentSettings, EdgeSettings, ManagerSettings, NotifySettings, Settings},
     model::Prefix,
 };
 
@@ -41,8 +39,7 @@ fn manager(manager: &ManagerSettings, tls: bool, faults: &mut Faults) {
     faults.periods(&place, &[("learning", manager.learning)]);
     faults.counts(&place, &[("missed_heartbeats", manager.missed_heartbeats)]);
     let damping = &manager.flap_damping;
-    let periods =
-        [("window", damping.window), ("hold", damping.hold), ("most", damping.most)];
+    let periods = [("window", damping.window), ("hold", damping.hold), ("most", damping.most)];
     faults.periods(&place.key("flap_damping"), &periods);
     if damping.most < damping.hold {
         faults.push(
@@ -173,7 +170,8 @@ fn check_health(bind: &AgentBind, place: &Place, faults: &mut Faults) {
             faults.push(place.clone(), "a check has either `http` or `command`");
         }
         if bind.check.port.is_some() {
-            faults.push(place.clone(), "`port` says nothing to a `command`: give it as an argument");
+            faults
+                .push(place.clone(), "`port` says nothing to a `command`: give it as an argument");
         }
         if !command.first().is_some_and(|program| program.starts_with('/')) {
             faults.push(
@@ -197,9 +195,7 @@ fn check_health(bind: &AgentBind, place: &Place, faults: &mut Faults) {
 }
 
 fn check_notify(notify: &NotifySettings, place: &Place, faults: &mut Faults) {
-    for (key, path) in
-        [("socket", &notify.socket), ("systemd_socket", &notify.systemd_socket)]
-    {
+    for (key, path) in [("socket", &notify.socket), ("systemd_socket", &notify.systemd_socket)] {
         // What `sun_path` holds, its end included (unix(7)).
         if !path.is_absolute() || path.as_os_str().len() > 107 {
             let message = format!("`{key}` must be an absolute path of 107 bytes at the most");

@@ -172,7 +172,11 @@ impl World {
             assert!(!(serves && record.closing), "{key}: new connections may be closed");
             let claim = record.agent.as_ref().and_then(|name| core.agents[name].binds.get(key));
             if let Some(claim) = claim.filter(|_| serves) {
-                assert_eq!(claim.application.availability, Availability::Ready, "{key}: {record:?}");
+                assert_eq!(
+                    claim.application.availability,
+                    Availability::Ready,
+                    "{key}: {record:?}"
+                );
             }
             if record.state == bindings::State::Active {
                 assert!(core.vouched(key), "{key} serves and nobody vouches for it: {record:?}");

@@ -4,6 +4,7 @@
 //! `cargo xtask test` sets up; without feature `lab` this target does not exist.
 
 mod admission;
+mod applications;
 mod binding;
 mod breaking;
 mod checksums;
@@ -16,6 +17,7 @@ mod forwarding;
 mod lab_itself;
 mod next_hops;
 mod not_ours;
+mod odd_sessions;
 mod outlive;
 mod reports;
 mod roles;

@@ -307,20 +307,6 @@ impl Core {
         }
     }
 
-    /// It is healthy: it serves, unless something holds it back.
-    fn well(&mut self, key: &BindingKey, state: State) {
-        match (state, self.held_back(key)) {
-            (State::Active, None) => {}
-            (_, None) if self.is_being_closed(key) => {}
-            (_, None) => self.enter(key, State::Active, "healthy"),
-            (State::Paused | State::Pending | State::Down(Stage::Off), Some(why)) => {
-                self.explain(key, &why)
-            }
-            (State::Down(Stage::Breaking { .. }) | State::Broken { .. }, Some(_)) => {}
-            (_, Some(why)) => self.enter(key, State::Paused, &why),
-        }
-    }
-
     /// No new connections; the existing ones are broken after the grace time.
     pub(super) fn down(&mut self, key: &BindingKey, cause: &str) {
         let grace = State::Down(Stage::Grace { until: self.now + self.settings.down_grace });
@@ -328,7 +314,7 @@ impl Core {
     }
 
     /// A new reason for the same state.
-    fn explain(&mut self, key: &BindingKey, cause: &str) {
+    pub(super) fn explain(&mut self, key: &BindingKey, cause: &str) {
         let Some(record) = self.bindings.get_mut(key) else {
             return;
         };

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::{Core, Output, ProbeId};
+use super::{
+    Core, Output, ProbeId,
+    bindings::{Stage, State},
+};
 use crate::model::BindingKey;
 
 /// A running probe and what it has said so far.
@@ -78,6 +81,20 @@ impl Core {
             Verdict::Healthy
         } else {
             Verdict::Unverified
+        }
+    }
+
+    /// It is healthy: it serves, unless something holds it back.
+    pub(super) fn well(&mut self, key: &BindingKey, state: State) {
+        match (state, self.held_back(key)) {
+            (State::Active, None) => {}
+            (_, None) if self.is_being_closed(key) => {}
+            (_, None) => self.enter(key, State::Active, "healthy"),
+            (State::Paused | State::Pending | State::Down(Stage::Off), Some(why)) => {
+                self.explain(key, &why)
+            }
+            (State::Down(Stage::Breaking { .. }) | State::Broken { .. }, Some(_)) => {}
+            (_, Some(why)) => self.enter(key, State::Paused, &why),
         }
     }
 

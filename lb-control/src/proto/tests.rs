@@ -295,6 +295,11 @@ fn what_is_wrong_with_an_agents_words_is_said_with_its_field() {
     };
     let heartbeat =
         |load| Kind::Heartbeat(v1::Heartbeat { sequence: 1, backends: vec![report(load)] });
+    let says = |change: &dyn Fn(&mut v1::BackendReport)| {
+        let mut report = report(0.0);
+        change(&mut report);
+        Kind::Heartbeat(v1::Heartbeat { sequence: 1, backends: vec![report] })
+    };
     let table = [
         (None, "kind: missing"),
         (
@@ -321,6 +326,18 @@ fn what_is_wrong_with_an_agents_words_is_said_with_its_field() {
         ),
         (Some(heartbeat(f64::NAN)), "heartbeat.backends[0].load: a load is 0 or more"),
         (Some(heartbeat(-1.0)), "heartbeat.backends[0].load: a load is 0 or more"),
+        (
+            Some(says(&|report| report.availability = 9)),
+            "heartbeat.backends[0].availability: 9 is none that this version knows",
+        ),
+        (
+            Some(says(&|report| report.weight = Some(70_000))),
+            "heartbeat.backends[0].weight: a weight is 0 to 65535, not 70000",
+        ),
+        (
+            Some(says(&|report| report.weight_percent = Some(10_001))),
+            "heartbeat.backends[0].weight_percent: a share of a weight is 0 to 10000 percent, not 10001",
+        ),
     ];
     for (kind, start) in table {
         let error = FromAgent::try_from(v1::AgentMessage { kind }).unwrap_err().to_string();

@@ -67,7 +67,9 @@ fn clear(path: &Path, setting: &str, served: impl Fn() -> bool) -> anyhow::Resul
         Ok(metadata) if !metadata.file_type().is_socket() => bail!(
             "{shown}, which is `{setting}`, exists and is no socket: remove it or choose another path"
         ),
-        Ok(_) if served() => bail!("{shown}, which is `{setting}`, is served by another process"),
+        Ok(_) if served() => bail!(
+            "another process answers at {shown}, which is `{setting}`: is it running already?"
+        ),
         Ok(_) => fs::remove_file(path)
             .with_context(|| format!("cannot remove the stale socket {shown}"))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -47,16 +47,15 @@ impl Listener {
     }
 
     pub(super) async fn serve(self, notes: Notes) {
-        let mut watch = Watchdog { period: self.watchdog, due: None };
+        let mut watch = Watchdog { period: self.watchdog, due: None, missed: None };
         // One more byte than there may be tells what was cut off. File
         // descriptors that come along (`BARRIER=1`) are closed by the kernel.
         let mut buffer = vec![0; LONGEST + 1];
         loop {
             let received = tokio::select! {
                 received = self.socket.recv(&mut buffer) => received,
-                () = watch.bites() => {
-                    let event = Event::Failed { cause: watch.missed() };
-                    say(&notes, event);
+                cause = watch.bites() => {
+                    say(&notes, Event::Failed { cause });
                     continue;
                 }
             };
@@ -82,20 +81,22 @@ struct Watchdog {
     /// None: it owes none.
     period: Option<Duration>,
     due: Option<Instant>,
+    /// What was said when the last one was late.
+    missed: Option<String>,
 }
 
 impl Watchdog {
-    async fn bites(&mut self) {
+    /// Ends when it is late, with the cause.
+    async fn bites(&mut self) -> String {
         match self.due {
             Some(due) => sleep_until(due).await,
             None => std::future::pending().await,
         }
         self.due = None;
-    }
-
-    fn missed(&self) -> String {
         let period = humantime::format_duration(self.period.unwrap_or_default());
-        format!("no WATCHDOG=1 within {period}")
+        let cause = format!("no WATCHDOG=1 within {period}");
+        self.missed = Some(cause.clone());
+        cause
     }
 
     fn fed(&mut self, now: Instant) {
@@ -172,7 +173,8 @@ fn hear(message: &Message, watch: &mut Watchdog, notes: &Notes, now: Instant) {
     } else if *watchdog == Some(Beat::Alive) {
         watch.fed(now);
         // It was only late: what it said itself stands.
-        if matches!(notes.last(), Availability::Failed { cause } if cause == watch.missed()) {
+        let missed = watch.missed.take();
+        if missed.is_some_and(|cause| notes.last() == Availability::Failed { cause }) {
             say(notes, Event::Ready);
         }
     }

@@ -122,7 +122,7 @@ async fn the_sockets_are_for_owner_and_group_and_replace_stale_ones() {
     }
     let notes = Notes::new(&[], watch::channel(Vec::new()).0, Arc::default());
     let error = serve(Some(&sockets.settings), &notes, &mut JoinSet::new()).unwrap_err();
-    assert!(format!("{error:#}").contains("is served by another process"), "{error:#}");
+    assert!(format!("{error:#}").contains("another process answers at"), "{error:#}");
 }
 
 #[tokio::test]

@@ -405,6 +405,11 @@ fn examples_hold_and_show_the_defaults() {
         if let Some(agent) = &mut full.agent {
             agent.name.take().unwrap();
             agent.binds[0].server_id.take().unwrap();
+            let poll = agent.binds[0].agent_check.take().unwrap();
+            assert_eq!(poll, toml::from_str("port = 9999\naddress = \"10.0.0.11\"").unwrap());
+            let watchdog = Some(std::time::Duration::from_secs(10));
+            let notify = NotifySettings { watchdog, ..NotifySettings::default() };
+            assert_eq!(agent.notify.take(), Some(notify));
             let bare: DecapSettings = toml::from_str("interfaces = [\"eth0\"]").unwrap();
             assert_eq!(agent.decap.take(), Some(bare));
         }

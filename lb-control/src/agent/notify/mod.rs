@@ -14,9 +14,10 @@ mod systemd;
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::{sync::watch, task::JoinSet};
@@ -36,6 +37,7 @@ pub(super) struct Notes {
     words: watch::Sender<Vec<Word>>,
     /// Whether a manager hears the agent now.
     heard: Arc<AtomicBool>,
+    quota: Arc<Mutex<Quota>>,
 }
 
 impl Notes {
@@ -45,7 +47,7 @@ impl Notes {
         heard: Arc<AtomicBool>,
     ) -> Self {
         let binds = binds.iter().map(|bind| (bind.service.clone(), bind.address)).collect();
-        Self { binds, words, heard }
+        Self { binds, words, heard, quota: Arc::default() }
     }
 
     /// Notes an event; says what was done, for people.
@@ -76,7 +78,7 @@ impl Notes {
             *words != before
         });
         if changed {
-            info!("{request}, by {from}");
+            self.tell(request, from);
         }
         let count = match meant.len() {
             1 => "1 binding".to_owned(),
@@ -88,9 +90,46 @@ impl Notes {
         Ok(format!("{count}; no manager is connected: it is told as soon as one is"))
     }
 
+    /// One line for each event, but not for each of a flood.
+    fn tell(&self, request: &Request, from: &str) {
+        match self.quota.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
+            Some(0) => info!("{request}, by {from}"),
+            Some(left_out) => {
+                info!("{request}, by {from}; {left_out} events before it were not told")
+            }
+            None => {}
+        }
+    }
+
     /// What the application said last of the first bind.
     fn last(&self) -> Availability {
         self.words.borrow().first().map(|word| word.said().availability.clone()).unwrap_or_default()
+    }
+}
+
+/// How many events are logged in a second.
+const LOGGED: u32 = 20;
+
+/// Events that were logged in a second, and those that were not.
+#[derive(Default)]
+struct Quota {
+    begun: Option<Instant>,
+    logged: u32,
+    left_out: u32,
+}
+
+impl Quota {
+    /// Whether one more is logged, and how many before it were not.
+    fn take(&mut self, now: Instant) -> Option<u32> {
+        if self.begun.is_none_or(|begun| now - begun >= Duration::from_secs(1)) {
+            (self.begun, self.logged) = (Some(now), 0);
+        }
+        if self.logged >= LOGGED {
+            self.left_out = self.left_out.saturating_add(1);
+            return None;
+        }
+        self.logged += 1;
+        Some(std::mem::take(&mut self.left_out))
     }
 }
 

@@ -6,7 +6,6 @@ use std::{
         fs::PermissionsExt as _,
         net::{UnixDatagram, UnixStream},
     },
-    time::Duration,
 };
 
 use tokio::time::timeout;
@@ -79,6 +78,16 @@ impl Sockets {
 
 fn failed(cause: &str) -> Availability {
     Availability::Failed { cause: cause.to_owned() }
+}
+
+#[test]
+fn a_flood_is_not_logged_line_by_line() {
+    let begun = Instant::now();
+    let mut quota = Quota::default();
+    let logged = (0..100).filter(|_| quota.take(begun).is_some()).count();
+    assert_eq!(logged, 20);
+    assert_eq!(quota.take(begun + Duration::from_secs(1)), Some(80));
+    assert_eq!(quota.take(begun + Duration::from_secs(1)), Some(0));
 }
 
 #[tokio::test]

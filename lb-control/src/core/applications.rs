@@ -28,12 +28,11 @@ impl Claim {
 impl Core {
     /// A report came: acts on what the application says otherwise than `before`.
     pub(super) fn application(&mut self, name: &Name, key: &BindingKey, before: &Application) {
-        let Some(now) = self.claim_of(name, key).map(|claim| claim.application.clone()) else {
+        let changed = |claim: &&Claim| claim.application != *before && self.is_owned(name, key);
+        let Some(claim) = self.claim_of(name, key).filter(changed) else {
             return;
         };
-        if now == *before || !self.is_owned(name, key) {
-            return;
-        }
+        let now = claim.application.clone();
         if now.availability != before.availability {
             self.available(name, key, &before.availability, &now.availability);
         }

@@ -248,3 +248,29 @@ fn an_operator_removes_one_that_drains() {
     world.pass(seconds(5));
     assert_eq!(world.state(WEB), "draining", "the operator's word comes first");
 }
+
+#[test]
+fn one_that_has_left_is_drained_where_a_switch_turns_up_with_it() {
+    const STATIC: &str = "api/192.0.2.50:8443";
+    let mut world = World::learned();
+    assert_eq!(world.on("edge", STATIC), Some(Phase::Serve));
+    for by_agent in [true, false] {
+        world.restart();
+        world.mute = true;
+        world.agent("shop", 1, &[STATIC]);
+        if by_agent {
+            world.leave("shop");
+        } else {
+            let application =
+                Application { availability: leave("an upgrade"), ..Application::default() };
+            world.set_agent("shop", |agent| agent.application = application);
+        }
+        assert_eq!(world.state(STATIC), "pending", "the file has it");
+        world.connect("edge");
+        assert_eq!(
+            (world.state(STATIC), world.on("edge", STATIC)),
+            ("draining", Some(Phase::Drain))
+        );
+        assert_eq!(world.view(STATIC).deadline_left, Some(seconds(60)));
+    }
+}

@@ -26,7 +26,10 @@ pub struct Builder {
     services: Vec<Service>,
     manager: String,
     edge: String,
+    agent_interval: String,
     agent: String,
+    bind: String,
+    check: String,
     tables: String,
 }
 
@@ -42,7 +45,10 @@ impl Default for Builder {
             services: Vec::new(),
             manager: String::new(),
             edge: String::new(),
+            agent_interval: "interval = \"100ms\"".to_owned(),
             agent: String::new(),
+            bind: String::new(),
+            check: String::new(),
             tables: String::new(),
         }
     }
@@ -125,6 +131,29 @@ impl Builder {
         self
     }
 
+    /// The agents' heartbeats, instead of every 100 ms.
+    #[must_use]
+    pub fn agent_interval(mut self, line: &str) -> Self {
+        self.agent_interval = line.to_owned();
+        self
+    }
+
+    /// One more line of each `[[agent.bind]]`.
+    #[must_use]
+    pub fn bind(mut self, line: &str) -> Self {
+        self.bind.push_str(line);
+        self.bind.push('\n');
+        self
+    }
+
+    /// One more value of each bind's `check`.
+    #[must_use]
+    pub fn check(mut self, value: &str) -> Self {
+        self.check.push_str(", ");
+        self.check.push_str(value);
+        self
+    }
+
     /// More tables, such as `[[class]]`.
     #[must_use]
     pub fn tables(mut self, toml: &str) -> Self {
@@ -169,7 +198,10 @@ impl Builder {
             services,
             manager_extra: self.manager,
             edge_extra: self.edge,
+            agent_interval: self.agent_interval,
             agent_extra: self.agent,
+            bind_extra: self.bind,
+            check_extra: self.check,
             tables: self.tables,
         };
         if let Some(directory) = &settings.certificates {

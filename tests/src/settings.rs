@@ -25,8 +25,14 @@ pub(crate) struct Settings {
     pub(crate) manager_extra: String,
     /// More lines of `[edge]`.
     pub(crate) edge_extra: String,
+    /// The line of `[agent]` with its interval.
+    pub(crate) agent_interval: String,
     /// More lines of `[agent]`.
     pub(crate) agent_extra: String,
+    /// More lines of each `[[agent.bind]]`.
+    pub(crate) bind_extra: String,
+    /// More of each bind's `check`.
+    pub(crate) check_extra: String,
     /// More tables.
     pub(crate) tables: String,
 }
@@ -44,6 +50,13 @@ pub(crate) fn socket(site: &Site) -> PathBuf {
 /// Where the manager writes.
 pub(crate) fn manager_dir(site: &Site) -> PathBuf {
     site.dir.join("manager")
+}
+
+/// Where a server's agent takes events from applications, by lines or as a
+/// `NOTIFY_SOCKET`.
+pub(crate) fn notify_socket(site: &Site, server: &Host, systemd: bool) -> PathBuf {
+    let kind = if systemd { "systemd" } else { "notify" };
+    site.dir.join(format!("{}.{kind}.sock", server.name()))
 }
 
 impl Settings {
@@ -115,9 +128,10 @@ impl Settings {
     /// For `sluice agent` on `server`, bound to every service of its families.
     pub(crate) fn write_agent(&self, site: &Site, server: &Host) -> Result<PathBuf> {
         let mut toml = format!(
-            "[agent]\nname = \"{}\"\nmanager = \"{}\"\ninterval = \"100ms\"\n{}",
+            "[agent]\nname = \"{}\"\nmanager = \"{}\"\n{}\n{}",
             server.name(),
             self.manager,
+            self.agent_interval,
             self.agent_extra
         );
         if self.services.iter().any(|placed| placed.service.is_tunnel()) {
@@ -127,13 +141,21 @@ impl Settings {
                 site.bpffs().join(format!("decap-{}", server.name())).display()
             )?;
         }
+        writeln!(
+            toml,
+            "[agent.notify]\nsocket = \"{}\"\nsystemd_socket = \"{}\"",
+            notify_socket(site, server, false).display(),
+            notify_socket(site, server, true).display()
+        )?;
         for placed in &self.services {
             write!(
                 toml,
                 "[[agent.bind]]\nservice = \"{}\"\naddress = \"{}\"\n\
-                 check = {{ interval = \"200ms\", timeout = \"1s\" }}\n",
+                 check = {{ interval = \"200ms\", timeout = \"1s\"{} }}\n{}",
                 placed.service.name,
-                placed.backend(server)
+                placed.backend(server),
+                self.check_extra,
+                self.bind_extra
             )?;
             if placed.service.server_ids {
                 let id = u32::from_be_bytes(server.server_id());

@@ -201,6 +201,30 @@ impl Lab {
         self.processes[server].agent.take().context("no agent runs there")?.kill()
     }
 
+    /// A server's agent stands still (SIGSTOP), or goes on.
+    pub fn freeze_agent(&self, server: usize, frozen: bool) -> Result<()> {
+        use nix::sys::signal::Signal;
+        let agent = self.processes[server].agent.as_ref().context("no agent runs there")?;
+        agent.signal(if frozen { Signal::SIGSTOP } else { Signal::SIGCONT })
+    }
+
+    /// Where a server's agent takes events by lines.
+    pub fn notify_socket(&self, server: usize) -> PathBuf {
+        settings::notify_socket(&self.site, &self.servers[server], false)
+    }
+
+    /// The `NOTIFY_SOCKET` of a server's agent.
+    pub fn systemd_socket(&self, server: usize) -> PathBuf {
+        settings::notify_socket(&self.site, &self.servers[server], true)
+    }
+
+    /// `sluice notify` on a server.
+    pub fn notify(&self, server: usize, words: &[&str]) -> Result<Outcome> {
+        let socket = self.notify_socket(server).display().to_string();
+        let args = [&["notify", "--socket", &socket], words].concat();
+        self.servers[server].run(binary()?, &args)
+    }
+
     /// Runs the command line on the manager's host, over its unix socket.
     ///
     /// ```no_run

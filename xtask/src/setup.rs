@@ -21,6 +21,8 @@ const LAB: &[Tool] = &[
     Tool { program: "setpriv", package: "util-linux" },
     Tool { program: "sysctl", package: "procps" },
     Tool { program: "bpftool", package: "bpftool" },
+    Tool { program: "python3", package: "python3" },
+    Tool { program: "socat", package: "socat" },
     Tool { program: "nginx", package: "nginx-light" },
     Tool { program: "curl", package: "curl" },
     Tool { program: "wrk", package: "wrk" },

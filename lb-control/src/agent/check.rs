@@ -1,4 +1,7 @@
-//! The local health check of one bind.
+//! The local checks of one bind: its health, and what its application answers.
+
+mod command;
+mod poll;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,6 +14,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
+use super::word::Word;
 use crate::{
     config::{AgentBind, AgentCheck},
     transport,
@@ -28,6 +32,12 @@ impl Health {
     /// Before the first check.
     pub(super) fn unchecked() -> Self {
         Self { healthy: false, cause: "not checked yet".to_owned() }
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::unchecked()
     }
 }
 
@@ -65,16 +75,42 @@ impl Judge {
 }
 
 /// Checks `bind` for ever; keeps its word at `index` of `words`.
-pub(super) async fn run(bind: AgentBind, index: usize, words: watch::Sender<Vec<Health>>) {
+pub(super) async fn run(bind: AgentBind, index: usize, words: watch::Sender<Vec<Word>>) {
+    let polled = bind.agent_check.clone();
+    let poll = polled.map(|poll| poll::run(bind.clone(), poll, index, words.clone()));
+    tokio::join!(health(bind.clone(), index, words.clone()), async {
+        if let Some(poll) = poll {
+            poll.await;
+        }
+    });
+}
+
+async fn health(bind: AgentBind, index: usize, words: watch::Sender<Vec<Word>>) {
     let mut judge = Judge::new(&bind.check);
+    let mut verification = 0;
+    let mut restarts = words.subscribe();
     let mut ticks = interval(bind.check.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        judge.take(check_once(&bind).await);
+        let restarted = |words: &Vec<Word>| words[index].verification() != verification;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = restarts.wait_for(restarted) => ticks.reset(),
+        }
+        let now = words.borrow()[index].verification();
+        if now != verification {
+            verification = now;
+            judge = Judge::new(&bind.check);
+        }
+        let result = check_once(&bind).await;
         words.send_if_modified(|words| {
-            let changed = words[index] != judge.health;
-            words[index].clone_from(&judge.health);
+            let word = &mut words[index];
+            if word.verification() != verification {
+                return false; // It began before the result was asked for anew.
+            }
+            judge.take(result);
+            let changed = word.health != judge.health;
+            word.health.clone_from(&judge.health);
             changed
         });
     }
@@ -82,7 +118,14 @@ pub(super) async fn run(bind: AgentBind, index: usize, words: watch::Sender<Vec<
 
 /// One check of a bind; the error says what was seen instead.
 pub(crate) async fn check_once(bind: &AgentBind) -> Result<(), String> {
-    once(checked_at(bind), &bind.check).await
+    let Some(command) = &bind.check.command else {
+        return once(checked_at(bind), &bind.check).await;
+    };
+    timeout(bind.check.timeout, command::run(bind, command)).await.unwrap_or_else(|_| {
+        let limit = humantime::format_duration(bind.check.timeout);
+        let program = command.first().map_or("", String::as_str);
+        Err(format!("{program} did not end within {limit}"))
+    })
 }
 
 /// Where the server is checked: at its own port, or the one that is set.

@@ -4,13 +4,16 @@
 mod check;
 mod connections;
 mod leave;
+pub(crate) mod notify;
 mod pulse;
 mod session;
+mod word;
 
 use std::{
     collections::BTreeMap,
     fs, io,
     net::{IpAddr, SocketAddr},
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -27,10 +30,11 @@ use tracing::{info, warn};
 
 pub(crate) use self::check::check_once;
 use self::{
-    check::Health,
     connections::{Census, Meant},
     leave::{BindState, Leave},
+    notify::Notes,
     pulse::Pulse,
+    word::Word,
 };
 use crate::{
     config::{AgentBind, AgentSettings, TlsSettings},
@@ -144,8 +148,10 @@ struct Agent {
     settings: AgentSettings,
     /// What the manager last said of each bind, in the settings' order.
     states: Vec<BindState>,
-    /// The checks' words, in the settings' order.
-    health: watch::Receiver<Vec<Health>>,
+    /// The last words of checks and applications, in the settings' order.
+    words: watch::Receiver<Vec<Word>>,
+    /// A manager hears it.
+    heard: Arc<AtomicBool>,
     /// Where each bind's connections end, as the manager last said, in the
     /// settings' order.
     ends: Vec<Option<ServerEnd>>,
@@ -159,8 +165,8 @@ struct Agent {
     /// The manager has answered since this was last looked at.
     welcomed: bool,
     leave: Option<Leave>,
-    /// The checks; they end with the agent.
-    _checks: JoinSet<()>,
+    /// Checks and sockets; they end with the agent.
+    _tasks: JoinSet<()>,
 }
 
 impl Agent {
@@ -169,17 +175,23 @@ impl Agent {
             Some(name) => name.clone(),
             None => host_name()?,
         };
-        let (words, health) = watch::channel(vec![Health::unchecked(); settings.binds.len()]);
-        let mut checks = JoinSet::new();
+        let awaits = settings.notify.as_ref().is_some_and(|notify| notify.await_ready);
+        let word = if awaits { Word::awaiting() } else { Word::default() };
+        let (to_words, words) = watch::channel(vec![word; settings.binds.len()]);
+        let heard = Arc::new(AtomicBool::new(false));
+        let mut tasks = JoinSet::new();
+        let notes = Notes::new(&settings.binds, to_words.clone(), Arc::clone(&heard));
+        notify::serve(settings.notify.as_ref(), &notes, &mut tasks)?;
         for (index, bind) in settings.binds.iter().enumerate() {
-            checks.spawn(check::run(bind.clone(), index, words.clone()));
+            tasks.spawn(check::run(bind.clone(), index, to_words.clone()));
         }
         Ok(Self {
             name,
             boot_id: fastrand::u64(1..),
             settings: settings.clone(),
             states: vec![BindState::default(); settings.binds.len()],
-            health,
+            words,
+            heard,
             ends: vec![None; settings.binds.len()],
             census: Census::default(),
             cannot_close: false,
@@ -187,7 +199,7 @@ impl Agent {
             sequence: 0,
             welcomed: false,
             leave: None,
-            _checks: checks,
+            _tasks: tasks,
         })
     }
 

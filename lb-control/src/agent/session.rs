@@ -3,6 +3,7 @@
 use std::{
     fs,
     pin::pin,
+    sync::atomic::Ordering,
     thread,
     time::{Duration, Instant},
 };
@@ -21,10 +22,10 @@ use tracing::{debug, info, warn};
 use super::{Agent, BindState};
 use crate::{
     config::TlsSettings,
-    model::ServerEnd,
+    model::{BackendReport, BindingKey, ServerEnd},
     proto::v1::{
-        self, AgentHello, AgentMessage, AgentReply, BackendReport, BindRequest, ConnectionsClosed,
-        Heartbeat, Leave as LeaveMessage, agent_message, agent_reply, agents_client::AgentsClient,
+        self, AgentHello, AgentMessage, AgentReply, BindRequest, ConnectionsClosed, Heartbeat,
+        Leave as LeaveMessage, agent_message, agent_reply, agents_client::AgentsClient,
     },
     transport,
 };
@@ -35,11 +36,25 @@ const QUEUE: usize = 8;
 /// How long the manager may take to be reached and to answer at all.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Heartbeats between two beats: changes do not wait for the next beat, unless
+/// there are so many.
+const EXTRA: u32 = 8;
+
 /// Connects and heartbeats. Ends well when the agent has left.
 ///
 /// # Errors
 /// The manager cannot be reached, or the session ended.
 pub(super) async fn run(
+    agent: &mut Agent,
+    tls: Option<&TlsSettings>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let outcome = speak(agent, tls, shutdown).await;
+    agent.heard.store(false, Ordering::Relaxed);
+    outcome
+}
+
+async fn speak(
     agent: &mut Agent,
     tls: Option<&TlsSettings>,
     shutdown: &CancellationToken,
@@ -72,7 +87,8 @@ pub(super) async fn run(
     };
     let mut beats = interval(agent.settings.interval);
     beats.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut health = agent.health.clone();
+    let mut words = agent.words.clone();
+    let mut extra = EXTRA;
     loop {
         select! {
             // What the manager says is heard first: where counting takes long,
@@ -90,6 +106,8 @@ pub(super) async fn run(
                 }
             }
             _ = beats.tick() => {
+                extra = EXTRA;
+                words.mark_unchanged();
                 beat(agent, &outgoing).await?;
                 if agent.may_go(agent.census.all, false) {
                     drop(outgoing);
@@ -97,8 +115,10 @@ pub(super) async fn run(
                     return Ok(());
                 }
             }
-            // A change of health does not wait for the next beat.
-            Ok(()) = health.changed() => beat(agent, &outgoing).await?,
+            Ok(()) = words.changed(), if extra > 0 => {
+                extra -= 1;
+                beat(agent, &outgoing).await?;
+            }
         }
     }
 }
@@ -151,15 +171,13 @@ async fn beat(agent: &mut Agent, outgoing: &mpsc::Sender<AgentMessage>) -> anyho
         warn!("{error:#}");
     }
     let load = load();
-    let words = agent.health.borrow().clone();
+    let words = agent.words.borrow().clone();
     let reports = agent.settings.binds.iter().zip(words).zip(&agent.census.each);
-    let backends = reports.map(|((bind, word), &connections)| BackendReport {
-        service: bind.service.to_string(),
-        backend: bind.address.to_string(),
-        healthy: word.healthy,
-        cause: word.cause,
-        connections,
-        load,
+    let backends = reports.map(|((bind, word), &connections)| {
+        let health = if word.health.healthy { Ok(()) } else { Err(word.health.cause.clone()) };
+        let key = BindingKey { service: bind.service.clone(), backend: bind.address };
+        let (load, application) = (word.load().unwrap_or(load), word.application());
+        v1::BackendReport::from(BackendReport { key, health, connections, load, application })
     });
     let heartbeat = Heartbeat { sequence: agent.sequence + 1, backends: backends.collect() };
     agent.pulse.beat(agent.sequence + 1, Instant::now());
@@ -184,6 +202,7 @@ async fn take(agent: &mut Agent, reply: AgentReply) -> anyhow::Result<Option<Age
     match reply.kind {
         Some(agent_reply::Kind::Welcome(welcome)) => {
             agent.welcomed = true;
+            agent.heard.store(true, Ordering::Relaxed);
             info!(
                 "connected to {} as {}; it waits {} ms for a heartbeat",
                 agent.settings.manager, agent.name, welcome.timeout_ms

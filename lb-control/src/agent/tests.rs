@@ -22,9 +22,9 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 
 use super::{check::tests::web_server, *};
 use crate::{
-    config::AgentCheck,
+    config::{AgentCheck, NotifySettings},
     proto::v1::{
-        AgentHello, AgentMessage, AgentReply, BindRefused, BindingNotice, CloseConnections,
+        self, AgentHello, AgentMessage, AgentReply, BindRefused, BindingNotice, CloseConnections,
         Heartbeat, ServerEnd, Welcome,
         agent_message::Kind,
         agent_reply,
@@ -117,6 +117,8 @@ struct Stage {
     sessions: mpsc::UnboundedReceiver<Session>,
     shutdown: CancellationToken,
     agent: JoinHandle<anyhow::Result<()>>,
+    /// Where its sockets are.
+    directory: tempfile::TempDir,
 }
 
 impl Stage {
@@ -135,6 +137,12 @@ impl Stage {
             fall: 1,
             ..AgentCheck::default()
         };
+        let directory = tempfile::tempdir().unwrap();
+        let notify = NotifySettings {
+            socket: directory.path().join("notify.sock"),
+            systemd_socket: directory.path().join("systemd.sock"),
+            ..NotifySettings::default()
+        };
         let settings = AgentSettings {
             name: Some("s1".parse().unwrap()),
             manager,
@@ -142,18 +150,20 @@ impl Stage {
             leave_deadline: PATIENCE,
             close: true,
             decap: None,
+            notify: Some(notify.clone()),
             binds: vec![AgentBind {
                 service: "www".parse().unwrap(),
                 address: backend,
                 weight: 70,
                 server_id: Some("0a1b".parse().unwrap()),
                 check,
+                agent_check: None,
             }],
         };
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
         let agent = tokio::spawn(async move { run(&settings, None, token).await });
-        Self { sessions, shutdown, agent }
+        Self { sessions, shutdown, agent, directory }
     }
 
     async fn session(&mut self) -> Session {
@@ -324,4 +334,45 @@ async fn every_request_to_close_is_answered() {
         assert_eq!(closed.backend, backend.to_string());
         assert_eq!(closed.heartbeat, heartbeat, "in their order");
     }
+}
+
+#[tokio::test]
+async fn heartbeats_carry_what_the_application_says() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let backend = web_server(Arc::new(AtomicU16::new(200))).await;
+    let mut stage = Stage::new(backend, None).await;
+    let mut session = stage.session().await;
+    session.hello().await;
+    session.heartbeat_with(|beat| beat.backends[0].healthy).await;
+    let socket = stage.directory.path().join("notify.sock");
+    let say = async |line: &str| {
+        let mut stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+        stream.write_all(line.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.lines().all(|line| line.starts_with("ok 1 binding")), "{answer}");
+    };
+    say("weight 7\nweight 50%\nload 2.5\nfailed the disk is full\n").await;
+    let failed = v1::Availability::Failed;
+    let beat = session.heartbeat_with(|beat| beat.backends[0].availability() == failed).await;
+    let report = &beat.backends[0];
+    assert_eq!((report.weight, report.weight_percent), (Some(7), Some(50)));
+    assert_eq!((report.load, report.availability_cause.as_str()), (2.5, "the disk is full"));
+    assert!(report.healthy, "its port answers all the same");
+    say("ready").await;
+    let ready = v1::Availability::Ready;
+    let serves = |beat: &Heartbeat| {
+        let report = &beat.backends[0];
+        report.availability() == ready && report.healthy
+    };
+    session.heartbeat_with(serves).await;
+    // A flood of events is no flood of heartbeats, and its last word arrives.
+    let before = session.heartbeat().await.sequence;
+    let begun = std::time::Instant::now();
+    say(&(0..50).map(|weight| format!("weight {weight}\n")).collect::<String>()).await;
+    let beat = session.heartbeat_with(|beat| beat.backends[0].weight == Some(49)).await;
+    let beats = u128::from(beat.sequence - before);
+    let at_most = (begun.elapsed().as_millis() / 20 + 2) * 9;
+    assert!(beats <= at_most, "{beats} heartbeats, where {at_most} may be");
 }

@@ -3,6 +3,7 @@
 mod certs;
 mod daemons;
 mod doctor;
+mod notify;
 mod operator;
 mod trace;
 mod values;
@@ -16,6 +17,7 @@ pub use self::{
     certs::{CertsArgs, CertsCommand},
     daemons::{AgentArgs, EdgeArgs},
     doctor::DoctorArgs,
+    notify::NotifyArgs,
     operator::{
         AddArgs, CountersArgs, DropArgs, EventsArgs, GetArgs, RemoveArgs, Resource, ThawArgs,
         WeightArgs,
@@ -140,6 +142,20 @@ Examples:
   sluice agent --manager 192.0.2.1:7400 --bind www=10.0.0.11:80 --check-http /health
   sluice agent --manager 192.0.2.1:7400 --bind www=10.0.0.11:80,weight=50 --name s1")]
     Agent(AgentArgs),
+    /// Tell the agent on this host what the application does
+    #[command(after_help = "\
+Run it on the server, beside the application. The agent tells its manager at
+once, and again with every heartbeat. An application that has failed or left is
+verified anew once it is ready. Exit status: 0 taken, 1 refused, 2 wrong usage,
+3 the agent cannot be reached.
+
+Examples:
+  sluice notify ready
+  sluice notify drain a backup runs
+  sluice notify failed the disk is full --service www
+  sluice notify weight 50% --service www --backend 10.0.0.11:80
+  sluice notify load 0.75 -o json")]
+    Notify(NotifyArgs),
     /// Remove the XDP program and its maps from the kernel
     #[command(after_help = "\
 Stop `sluice run` or `sluice edge` first. From then on, nothing is steered.

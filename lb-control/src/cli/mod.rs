@@ -45,6 +45,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Manager => serve(global, || daemon::manager(global)),
         Command::Edge(args) => serve(global, || daemon::edge(global, args)),
         Command::Agent(args) => serve(global, || daemon::agent(global, args)),
+        Command::Notify(args) => look(global, commands::notify(global, args, out)),
         Command::Detach => serve(global, || daemon::detach(global)),
         Command::Certs(args) => commands::certs(&args.command, out),
         Command::Check { file } => commands::check(file, out),

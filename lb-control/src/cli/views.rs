@@ -7,6 +7,7 @@ mod counters;
 mod doctor;
 mod events;
 mod lists;
+mod notify;
 mod status;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use self::{
     doctor::DoctorView,
     events::EventView,
     lists::{BackendView, ClassView, PolicyView, ServiceView, SwitchView},
+    notify::NotifyView,
     status::StatusView,
 };
 

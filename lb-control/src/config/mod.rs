@@ -2,6 +2,7 @@
 //! tables it needs. The doc comments of [`Settings`] and what it holds are the
 //! reference of the file.
 
+mod applications;
 mod authority;
 mod duration;
 mod nearest;
@@ -9,9 +10,11 @@ mod parse;
 mod problem;
 mod settings;
 mod specs;
+mod steadiness;
 mod validate;
 mod wording;
 
+pub use applications::{AgentPoll, FileMode, NotifySettings};
 pub use authority::{AllowSettings, LimitSettings, Role};
 pub(crate) use nearest::nearest;
 pub use parse::{load, parse};
@@ -21,6 +24,7 @@ pub use settings::{
     HealthSettings, ManagerSettings, PolicySettings, ProbeKind, ServiceSettings, Settings,
     StaticBackend, TlsSettings, XdpMode,
 };
+pub use steadiness::{FlapDamping, SlowStart};
 pub use validate::validate;
 
 #[cfg(test)]

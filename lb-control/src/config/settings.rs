@@ -5,7 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::{AllowSettings, LimitSettings, duration};
+use super::{
+    AgentPoll, AllowSettings, FlapDamping, LimitSettings, NotifySettings, SlowStart, duration,
+};
 use crate::model::{
     Affinity, Mode, Name, Prefix, Protocol, Scope, ServerId, ServiceSpec, Udp, Verdict, Vip, Weight,
 };
@@ -71,6 +73,8 @@ pub struct ManagerSettings {
     /// learn by RST. Default 60 s.
     #[serde(with = "duration")]
     pub break_linger: Duration,
+    /// Backends that are lost over and over.
+    pub flap_damping: FlapDamping,
     /// Events kept for `sluice events`. Default 10000.
     pub keep_events: usize,
     /// Who may do what over the network, with `[tls]`. Default: nobody
@@ -94,6 +98,7 @@ impl Default for ManagerSettings {
             down_grace: Duration::from_secs(30),
             drain_deadline: Duration::from_secs(60),
             break_linger: Duration::from_secs(60),
+            flap_damping: FlapDamping::default(),
             keep_events: 10_000,
             allow: Vec::new(),
             limits: LimitSettings::default(),
@@ -230,6 +235,8 @@ pub struct AgentSettings {
     pub close: bool,
     /// Where tunnelled packets of modes `ipip` and `gue` come in.
     pub decap: Option<DecapSettings>,
+    /// Sockets by which applications send events.
+    pub notify: Option<NotifySettings>,
     /// What to bind.
     #[serde(rename = "bind")]
     pub binds: Vec<AgentBind>,
@@ -289,6 +296,8 @@ pub struct AgentBind {
     /// Local health check. Default: a TCP connection to `address`.
     #[serde(default)]
     pub check: AgentCheck,
+    /// Asks the application for its state and weight, as HAProxy does.
+    pub agent_check: Option<AgentPoll>,
 }
 
 fn weight() -> Weight {
@@ -301,6 +310,9 @@ fn weight() -> Weight {
 pub struct AgentCheck {
     /// `GET` this path and want status 2xx or 3xx; without it a TCP connection is enough.
     pub http: Option<String>,
+    /// Run this program with these arguments instead, and want exit status 0; its
+    /// last line of output says why not. No shell: `["/usr/lib/check", "--fast"]`.
+    pub command: Option<Vec<String>>,
     /// Port that is connected to. Default: that of `address`.
     pub port: Option<u16>,
     /// Default 1 s.
@@ -319,6 +331,7 @@ impl Default for AgentCheck {
     fn default() -> Self {
         Self {
             http: None,
+            command: None,
             port: None,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
@@ -383,6 +396,9 @@ pub struct ServiceSettings {
     /// How the manager itself verifies backends.
     #[serde(default)]
     pub health: HealthSettings,
+    /// Less than its weight for a backend that has just begun to serve.
+    #[serde(default)]
+    pub slow_start: SlowStart,
     /// Backends without an agent; the manager's probes vouch for them.
     #[serde(default, rename = "backend")]
     pub backends: Vec<StaticBackend>,

@@ -454,9 +454,83 @@ fn examples_hold_and_show_the_defaults() {
         if let Some(agent) = &mut full.agent {
             agent.name.take().unwrap();
             agent.binds[0].server_id.take().unwrap();
+            let poll = agent.binds[0].agent_check.take().unwrap();
+            assert_eq!(poll, toml::from_str("port = 9999\naddress = \"10.0.0.11\"").unwrap());
+            let watchdog = Some(std::time::Duration::from_secs(10));
+            let notify = NotifySettings { watchdog, ..NotifySettings::default() };
+            assert_eq!(agent.notify.take(), Some(notify));
             let bare: DecapSettings = toml::from_str("interfaces = [\"eth0\"]").unwrap();
             assert_eq!(agent.decap.take(), Some(bare));
         }
         assert_eq!(full, settings, "{name}");
     }
+}
+
+#[test]
+fn damping_and_slow_starts() {
+    refused(
+        &format!(
+            "[manager]\nflap_damping = {{ hold = \"10s\", most = \"5s\", window = \"0s\" }}\n{WWW}slow_start = {{ duration = \"10s\", from_percent = 101, steps = 0 }}\n"
+        ),
+        r#"
+        sluice.toml:2:39: `most` is the longest hold: it cannot be shorter than `hold`, the first
+         2 | flap_damping = { hold = "10s", most = "5s", window = "0s" }
+           |                                       ^^^^
+        sluice.toml:2:54: `window` must be at least 10ms
+         2 | flap_damping = { hold = "10s", most = "5s", window = "0s" }
+           |                                                      ^^^^
+        sluice.toml:7:49: `from_percent` is a share of the weight, 0 to 100
+         7 | slow_start = { duration = "10s", from_percent = 101, steps = 0 }
+           |                                                 ^^^
+        sluice.toml:7:62: `steps` is 1 to 1000
+         7 | slow_start = { duration = "10s", from_percent = 101, steps = 0 }
+           |                                                              ^"#,
+    );
+}
+
+#[test]
+fn how_an_agent_hears_of_its_application() {
+    let agent = |rest: &str| {
+        format!(
+            "[agent]\nmanager = \"m:1\"\n[[agent.bind]]\nservice = \"www\"\naddress = \"10.0.0.1:80\"\n{rest}\n"
+        )
+    };
+    refused(
+        &agent(
+            "check = { http = \"/\", command = [\"check --fast\"] }\nagent_check = { port = 0 }",
+        ),
+        r#"
+        sluice.toml:6:33: a check has either `http` or `command`
+         6 | check = { http = "/", command = ["check --fast"] }
+           |                                 ^^^^^^^^^^^^^^^^
+        sluice.toml:6:33: `command` is a program's absolute path and its arguments, without a shell, such as ["/usr/lib/check", "--fast"]
+         6 | check = { http = "/", command = ["check --fast"] }
+           |                                 ^^^^^^^^^^^^^^^^
+        sluice.toml:7:24: `port` is where the application answers, not 0
+         7 | agent_check = { port = 0 }
+           |                        ^"#,
+    );
+    refused(
+        &agent("[agent.notify]\nsocket = \"here\"\nmode = \"rw\""),
+        r#"
+        sluice.toml:8:8: `rw` is no mode of a socket, such as "0660"
+         8 | mode = "rw"
+           |        ^^^^"#,
+    );
+    refused(
+        &agent("[agent.notify]\nsocket = \"here\"\nsystemd_socket = \"here\"\nwatchdog = \"1ms\""),
+        r#"
+        sluice.toml:7:10: `socket` must be an absolute path of 107 bytes at the most
+         7 | socket = "here"
+           |          ^^^^^^
+        sluice.toml:8:18: `systemd_socket` must be an absolute path of 107 bytes at the most
+         8 | systemd_socket = "here"
+           |                  ^^^^^^
+        sluice.toml:8:18: `socket` and `systemd_socket` are two sockets
+         8 | systemd_socket = "here"
+           |                  ^^^^^^
+        sluice.toml:9:12: `watchdog` must be at least 10ms
+         9 | watchdog = "1ms"
+           |            ^^^^^"#,
+    );
 }

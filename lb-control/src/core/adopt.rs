@@ -37,7 +37,12 @@ impl Core {
         match self.bindings.get(key) {
             Some(record) if record.state == State::Pending => {
                 self.enter(key, State::Unknown(binding), "found on a switch; being verified");
-                self.evaluate(key);
+                if self.vouched(key) {
+                    self.evaluate(key);
+                } else {
+                    // Whoever would vouch for it has said already that it goes.
+                    self.take_leave(key, "found on a switch, and its agent leaves");
+                }
                 return;
             }
             Some(_) => return,

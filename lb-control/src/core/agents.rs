@@ -10,12 +10,13 @@ use super::{
     bindings::{Stage, State},
     clock::Timer,
     freeze::Loss,
+    twins::Twin,
 };
 use crate::{
     config::Role,
     model::{
-        AgentBinding, AgentHello, BackendReport, BindingKey, FromAgent, Heartbeat, Name, ServerId,
-        ToAgent, Weight,
+        AgentBinding, AgentHello, Application, BackendReport, BindingKey, FromAgent, Heartbeat,
+        Name, ServerId, ToAgent, Weight,
     },
 };
 
@@ -25,12 +26,14 @@ pub(super) struct Agent {
     pub(super) session: SessionId,
     pub(super) boot: u64,
     /// Lost after this silence.
-    timeout: Duration,
+    pub(super) timeout: Duration,
     pub(super) last_sequence: u64,
     /// A heartbeat out of order was reported already.
     disordered: bool,
     /// It said that it leaves.
     pub(super) leaving: bool,
+    /// The last other start of this agent that was refused.
+    pub(super) twin: Option<Twin>,
     pub(super) binds: BTreeMap<BindingKey, Claim>,
 }
 
@@ -42,6 +45,8 @@ pub(super) struct Claim {
     /// None before its first report.
     pub(super) health: Option<Result<(), String>>,
     pub(super) connections: Option<u64>,
+    pub(super) load: Option<f64>,
+    pub(super) application: Application,
     /// Why it is not honoured, as last told.
     refused: Option<String>,
 }
@@ -73,22 +78,40 @@ impl Core {
             return;
         }
         let (binds, forbidden) = self.sort_binds(session, &name, binds);
+        if let Some(reason) = self.refuse_twin(&name, boot) {
+            return self.close(session, reason);
+        }
         let timeout = interval.saturating_mul(self.settings.missed_heartbeats.max(1));
         let old = self.agents.remove(&name);
         let same_boot = old.as_ref().filter(|old| old.boot == boot);
+        let heard = self.last_heard(&name, boot);
         let claim = |AgentBinding { key, weight, server_id }| {
-            (key, Claim { weight, server_id, health: None, connections: None, refused: None })
+            // What the application said holds until the first heartbeat.
+            let before = same_boot.and_then(|old| old.binds.get(&key));
+            let claim = Claim {
+                weight,
+                server_id,
+                health: None,
+                connections: None,
+                load: None,
+                application: before.map(|claim| claim.application.clone()).unwrap_or_default(),
+                refused: None,
+            };
+            (key, claim)
         };
         let agent = Agent {
             session,
             boot,
             timeout,
-            last_sequence: same_boot.map_or(0, |old| old.last_sequence),
+            last_sequence: same_boot.map_or(heard, |old| old.last_sequence),
             disordered: false,
             leaving: same_boot.is_some_and(|old| old.leaving),
+            twin: None,
             binds: binds.into_iter().map(claim).collect(),
         };
         let keys: Vec<_> = agent.binds.keys().cloned().collect();
+        let stays = |key: &&BindingKey| !agent.binds[*key].has_left();
+        let claimed: Vec<_> = keys.iter().filter(stays).cloned().collect();
         self.agents.insert(name.clone(), agent);
         self.sessions.insert(session, Peer::Agent(name.clone()));
         self.clock.set(Timer::Silence(name.clone()), self.now + timeout);
@@ -114,7 +137,7 @@ impl Core {
         }
         // One that leaves keeps what it has, so that its counts are heard.
         if self.agents.get(&name).is_some_and(|agent| !agent.leaving) {
-            for key in &keys {
+            for key in &claimed {
                 self.claim(&name, key, true);
             }
         }
@@ -235,18 +258,22 @@ impl Core {
         agent.last_sequence = heartbeat.sequence;
         let (leaving, due) = (agent.leaving, self.now + agent.timeout);
         self.clock.set(Timer::Silence(name.clone()), due);
-        for BackendReport { key, health, connections, .. } in heartbeat.reports {
+        for BackendReport { key, health, connections, load, application } in heartbeat.reports {
             let Some(claim) = self.agents.get_mut(name).and_then(|agent| agent.binds.get_mut(&key))
             else {
                 continue;
             };
             claim.health = Some(health);
             claim.connections = Some(connections);
-            if self.bindings.get(&key).and_then(|record| record.agent.as_ref()) == Some(name) {
+            claim.load = Some(load);
+            let before = std::mem::replace(&mut claim.application, application);
+            let has_left = claim.has_left();
+            self.application(name, &key, &before);
+            if self.is_owned(name, &key) {
                 self.evaluate(&key);
                 self.note_drain(&key);
                 self.close_server_side(&key);
-            } else if !leaving {
+            } else if !leaving && !has_left {
                 self.claim(name, &key, false);
             }
         }
@@ -262,20 +289,7 @@ impl Core {
         let reason = format!("agent `{name}` leaves: {cause}");
         self.publish_agent("agent.leaving", reason.clone());
         for key in self.owned(name) {
-            self.sync_probe(&key);
-            let Some(record) = self.bindings.get(&key) else {
-                continue;
-            };
-            match record.state {
-                State::Active | State::Unknown(_) => {
-                    let until = self.now + self.settings.drain_deadline;
-                    self.enter(&key, State::Draining { until }, &reason);
-                }
-                State::Pending | State::Down(Stage::Off) if !self.is_static(&key) => {
-                    self.forget(&key, &reason)
-                }
-                _ => {}
-            }
+            self.take_leave(&key, &reason);
         }
     }
 
@@ -308,6 +322,7 @@ impl Core {
         let Some(agent) = self.agents.remove(name) else {
             return;
         };
+        self.remember(name, &agent);
         for key in owned {
             self.release(name, &key, cause);
             let state = self.bindings.get(&key).map(|record| record.state.clone());
@@ -344,6 +359,7 @@ impl Core {
             State::Active | State::Unknown(_) => {
                 self.lose(key, Some(name), Loss::Down(cause.to_owned()));
             }
+            State::Paused => self.down(key, cause),
             State::Pending | State::Down(Stage::Off) => self.forget(key, cause),
             State::Draining { .. } | State::Down(_) | State::Broken { .. } => {}
         }
@@ -376,7 +392,7 @@ impl Core {
         agent.binds.keys().filter(owner).cloned().collect()
     }
 
-    fn publish_agent(&mut self, kind: &'static str, message: String) {
+    pub(super) fn publish_agent(&mut self, kind: &'static str, message: String) {
         self.publish(Event { kind, message, ..Event::default() });
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     Core, Event, Output,
+    agents::Claim,
     clock::Timer,
     freeze::Loss,
     health::{Probe, Verdict},
@@ -18,6 +19,9 @@ pub(super) enum State {
     Pending,
     /// Serving.
     Active,
+    /// Well, but without new connections for now: its application wants none,
+    /// or it flaps. It keeps those that it has for as long as they like.
+    Paused,
     /// Keeps its connections until they end or the moment comes.
     Draining { until: Duration },
     /// Its backend is not well, or whoever vouched for it is gone.
@@ -45,7 +49,7 @@ impl State {
         match self {
             Self::Pending => "pending",
             Self::Active => "active",
-            Self::Draining { .. } => "draining",
+            Self::Paused | Self::Draining { .. } => "draining",
             Self::Down(_) => "down",
             Self::Broken { .. } => "broken",
             Self::Unknown(_) => "unknown",
@@ -56,7 +60,9 @@ impl State {
         match self {
             Self::Pending | Self::Down(Stage::Off) => None,
             Self::Active => Some(Phase::Serve),
-            Self::Draining { .. } | Self::Down(Stage::Grace { .. }) => Some(Phase::Drain),
+            Self::Paused | Self::Draining { .. } | Self::Down(Stage::Grace { .. }) => {
+                Some(Phase::Drain)
+            }
             Self::Down(Stage::Breaking { .. }) | Self::Broken { .. } => Some(Phase::Break),
             Self::Unknown(found) => Some(found.phase),
         }
@@ -73,7 +79,11 @@ impl State {
             Self::Draining { until }
             | Self::Broken { until }
             | Self::Down(Stage::Grace { until } | Stage::Breaking { until }) => Some(*until),
-            Self::Pending | Self::Active | Self::Down(Stage::Off) | Self::Unknown(_) => None,
+            Self::Pending
+            | Self::Active
+            | Self::Paused
+            | Self::Down(Stage::Off)
+            | Self::Unknown(_) => None,
         }
     }
 
@@ -82,6 +92,7 @@ impl State {
         match self {
             Self::Pending => Some("binding.pending"),
             Self::Active => Some("binding.active"),
+            Self::Paused => Some("binding.paused"),
             Self::Draining { .. } => Some("binding.draining"),
             Self::Down(Stage::Grace { .. }) => Some("binding.down"),
             Self::Down(Stage::Breaking { .. }) | Self::Broken { .. } => Some("binding.broken"),
@@ -105,6 +116,8 @@ pub(super) struct Record {
     pub(super) probe: Option<Probe>,
     /// The last weight that anybody gave it.
     pub(super) weight: Weight,
+    /// When it began to serve, while it starts slowly.
+    pub(super) serves_since: Option<Duration>,
     /// The version of `desired` that first held what it holds of this binding.
     pub(super) version: u64,
     /// Draining, live on every switch, and without a connection since then.
@@ -124,6 +137,7 @@ impl Record {
             boot: None,
             probe: None,
             weight: 0,
+            serves_since: None,
             version: 0,
             quiet_since: None,
             spoke: None,
@@ -188,17 +202,22 @@ impl Core {
             None => self.clock.cancel(&Timer::Stage(key.clone())),
         }
         let event = state.event();
-        record.state = state;
+        let before = std::mem::replace(&mut record.state, state);
         record.quiet_since = None;
         record.spoke = None;
         reason.clone_into(&mut record.reason);
         self.sync_probe(key);
+        self.begin_slowly(key, &before);
         self.refresh(key);
         if let Some(kind) = event {
             self.tell(kind, key, reason.to_owned());
         }
         self.notify(key);
         self.close_server_side(key);
+        if before != State::Pending {
+            self.note_loss(key, &before);
+            self.relieve(key);
+        }
     }
 
     /// Forgets a binding.
@@ -217,6 +236,7 @@ impl Core {
             self.stop_probe(probe.id);
         }
         self.clock.cancel(&Timer::Stage(key.clone()));
+        self.clock.cancel(&Timer::Step(key.clone()));
         self.known.bindings.remove(key);
         if self.desired.bindings.remove(key).is_some() {
             self.version += 1;
@@ -243,6 +263,10 @@ impl Core {
         };
         record.weight = weight.or(found).unwrap_or(record.weight);
         let weight = record.weight;
+        let weight = self.effective_weight(key, weight);
+        let Some(record) = self.bindings.get_mut(key) else {
+            return;
+        };
         let held = record.state.phase().map(|phase| Binding { weight, phase, server_id });
         if self.desired.bindings.get(key).copied() == held {
             return;
@@ -262,17 +286,26 @@ impl Core {
         };
         let state = record.state.clone();
         match (state, self.verdict(key)) {
-            (State::Active, Verdict::Healthy) => {}
-            (_, Verdict::Healthy) if self.is_being_closed(key) => {}
-            (_, Verdict::Healthy) => self.enter(key, State::Active, "healthy"),
-            (State::Active | State::Unknown(_), Verdict::Unhealthy(cause)) => {
+            (state, Verdict::Healthy) => self.well(key, state),
+            (State::Active | State::Unknown(_), Verdict::Unhealthy(cause))
+                if !self.has_failed(key) =>
+            {
                 let agent = record.agent.clone();
                 self.lose(key, agent.as_ref(), Loss::Down(cause));
+            }
+            (State::Active | State::Paused | State::Unknown(_), Verdict::Unhealthy(cause)) => {
+                self.down(key, &cause)
             }
             (
                 State::Pending | State::Down(_) | State::Draining { .. },
                 Verdict::Unhealthy(cause),
             ) => self.explain(key, &cause),
+            (State::Active | State::Unknown(_), Verdict::Unverified) => {
+                // Whether it is well or not, it wants no new connections.
+                if let Some(why) = self.held_back(key) {
+                    self.enter(key, State::Paused, &why);
+                }
+            }
             _ => {}
         }
     }
@@ -317,7 +350,7 @@ impl Core {
                 self.enter(key, State::Down(Stage::Breaking { until }), &reason);
             }
             State::Down(_) | State::Broken { .. } => self.retire(key, &reason),
-            State::Pending | State::Active | State::Unknown(_) => {}
+            State::Pending | State::Active | State::Paused | State::Unknown(_) => {}
         }
     }
 
@@ -345,7 +378,9 @@ impl Core {
             return false;
         }
         match self.bindings.get(key).and_then(|record| record.agent.as_ref()) {
-            Some(agent) => self.agents.get(agent).is_some_and(|agent| !agent.leaving),
+            Some(agent) => self.agents.get(agent).is_some_and(|agent| {
+                !agent.leaving && !agent.binds.get(key).is_some_and(Claim::has_left)
+            }),
             None => self.is_static(key),
         }
     }
@@ -367,7 +402,8 @@ impl Core {
             || self.intent.weights.get(key).or_else(|| self.intent.adds.get(key)).copied();
         let by_agent = || {
             let agent = self.bindings.get(key)?.agent.as_ref()?;
-            Some(self.agents.get(agent)?.binds.get(key)?.weight)
+            let claim = self.agents.get(agent)?.binds.get(key)?;
+            Some(claim.application.weight.unwrap_or(claim.weight))
         };
         let by_file =
             || Some(self.settings.services.get(&key.service)?.backends.get(&key.backend)?.0);

@@ -17,6 +17,10 @@ pub(super) enum Timer {
     Silence(Name),
     /// A binding leaves the stage that it is in.
     Stage(BindingKey),
+    /// A binding that starts slowly gets more.
+    Step(BindingKey),
+    /// A binding that flaps may serve again, or its losses are forgotten.
+    Flap(BindingKey),
     /// A switch that refused a delta is asked again.
     Retry(Name),
     /// A request has waited long enough.

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::{Core, Output, ProbeId};
+use super::{
+    Core, Output, ProbeId,
+    bindings::{Stage, State},
+};
 use crate::model::BindingKey;
 
 /// A running probe and what it has said so far.
@@ -67,7 +70,7 @@ impl Core {
         }
         let agent = record.agent.as_ref().map(|name| {
             let claim = self.agents.get(name)?.binds.get(key)?;
-            claim.health.clone()
+            claim.word()
         });
         let probe = self.is_probed(key).then(|| record.probe.as_ref()?.word.clone());
         let words = [agent, probe];
@@ -78,6 +81,20 @@ impl Core {
             Verdict::Healthy
         } else {
             Verdict::Unverified
+        }
+    }
+
+    /// It is healthy: it serves, unless something holds it back.
+    pub(super) fn well(&mut self, key: &BindingKey, state: State) {
+        match (state, self.held_back(key)) {
+            (State::Active, None) => {}
+            (_, None) if self.is_being_closed(key) => {}
+            (_, None) => self.enter(key, State::Active, "healthy"),
+            (State::Paused | State::Pending | State::Down(Stage::Off), Some(why)) => {
+                self.explain(key, &why)
+            }
+            (State::Down(Stage::Breaking { .. }) | State::Broken { .. }, Some(_)) => {}
+            (_, Some(why)) => self.enter(key, State::Paused, &why),
         }
     }
 
@@ -108,6 +125,13 @@ impl Core {
                 self.stop_probe(id);
             }
             _ => {}
+        }
+    }
+
+    /// What the probe has said so far counts no more.
+    pub(super) fn verify_anew(&mut self, key: &BindingKey) {
+        if let Some(probe) = self.bindings.get_mut(key).and_then(|record| record.probe.as_mut()) {
+            *probe = Probe::new(probe.id);
         }
     }
 

@@ -9,11 +9,15 @@
 //! | --- | --- |
 //! | `authority` | who may do what; `crowd` counts sessions, `notices` says which refusals are told of |
 //! | `agents` | sessions of agents: hello, heartbeats, silence, leave |
+//! | `twins` | two agents with one name; heartbeats that are repeated |
+//! | `applications` | what applications say of themselves |
 //! | `bindings` | the states of a binding and what moves it from one to another |
 //! | `freeze` | what is lost together is not believed at once |
 //! | `adopt` | bindings found on a switch that nobody vouches for |
 //! | `health` | probes, and the verdict over all who vouch for a binding |
 //! | `drain` | when a draining binding has no connection left |
+//! | `damping` | bindings that are lost over and over |
+//! | `slow_start` | bindings that have just begun to serve |
 //! | `closing` | the server's side of connections that are broken |
 //! | `operator` | commands; `requests` waits until they are live and answers |
 //! | `switches` | what each switch holds, and the delta that brings it to desired |
@@ -21,12 +25,14 @@
 
 mod adopt;
 mod agents;
+mod applications;
 mod authority;
 mod bindings;
 mod clock;
 mod closing;
 mod counters;
 mod crowd;
+mod damping;
 mod drain;
 mod freeze;
 mod health;
@@ -38,7 +44,9 @@ mod output;
 mod requests;
 mod settings;
 mod setup;
+mod slow_start;
 mod switches;
+mod twins;
 mod view;
 
 use std::{collections::BTreeMap, mem, time::Duration};
@@ -55,6 +63,7 @@ use self::{
     bindings::Record,
     clock::{Clock, Timer},
     closing::Closing,
+    damping::Flaps,
     freeze::Losses,
     requests::Waiting,
     switches::Switch,
@@ -82,6 +91,10 @@ pub struct Core {
     bindings: BTreeMap<BindingKey, Record>,
     losses: BTreeMap<Name, Losses>,
     agents: BTreeMap<Name, Agent>,
+    /// Boot and last heartbeat of agents that are gone.
+    heard: BTreeMap<Name, (u64, u64)>,
+    /// Of bindings that were lost a while ago, known still or not.
+    flaps: BTreeMap<BindingKey, Flaps>,
     switches: BTreeMap<Name, Switch>,
     sessions: BTreeMap<SessionId, Peer>,
     authority: Authority,
@@ -163,6 +176,8 @@ impl Core {
                 Timer::Learned => self.learned(),
                 Timer::Silence(name) => self.silent(&name),
                 Timer::Stage(key) => self.stage_over(&key),
+                Timer::Step(key) => self.step(&key),
+                Timer::Flap(key) => self.flap_over(&key),
                 Timer::Retry(name) => self.retry(&name),
                 Timer::Patience(request) => self.impatient(request),
                 Timer::Save => self.saving.dirty = true,

@@ -145,7 +145,7 @@ impl Core {
         let left = |until: Duration| until.saturating_sub(now);
         match state {
             State::Pending | State::Down(Stage::Off) => self.forget(key, reason),
-            State::Active | State::Unknown(_) | State::Draining { .. } => {
+            State::Active | State::Paused | State::Unknown(_) | State::Draining { .. } => {
                 let state = self.leaving(force, deadline);
                 self.enter(key, state, reason);
             }

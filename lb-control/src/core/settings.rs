@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use crate::{
     config::{
-        AllowSettings, ClassSettings, HealthSettings, LimitSettings, ProbeKind, ServiceSettings,
-        Settings,
+        AllowSettings, ClassSettings, FlapDamping, HealthSettings, LimitSettings, ProbeKind,
+        ServiceSettings, Settings, SlowStart,
     },
     model::{ClassSpec, Name, Policy, ServerId, ServiceSpec, StateError, Weight},
 };
@@ -27,6 +27,7 @@ pub struct CoreSettings {
     pub drain_deadline: Duration,
     /// How long a broken binding stays on the switches.
     pub break_linger: Duration,
+    pub flap_damping: FlapDamping,
     pub services: BTreeMap<Name, ServicePlan>,
     pub classes: Vec<ClassSpec>,
     /// Who may do what. None: peers prove nothing, and may do everything.
@@ -39,6 +40,7 @@ pub struct CoreSettings {
 pub struct ServicePlan {
     pub spec: ServiceSpec,
     pub health: HealthSettings,
+    pub slow_start: SlowStart,
     /// Backends without an agent.
     pub backends: BTreeMap<SocketAddr, (Weight, Option<ServerId>)>,
     /// By class.
@@ -84,6 +86,7 @@ impl TryFrom<&Settings> for CoreSettings {
             down_grace: manager.down_grace,
             drain_deadline: manager.drain_deadline,
             break_linger: manager.break_linger,
+            flap_damping: manager.flap_damping,
             services,
             classes: settings.classes.iter().map(ClassSettings::spec).collect(),
             allow: settings.tls.is_some().then(|| manager.allow.clone()),
@@ -104,6 +107,7 @@ fn plan(service: &ServiceSettings) -> Result<ServicePlan, SetupError> {
     let plan = ServicePlan {
         spec: service.spec(),
         health: service.health,
+        slow_start: service.slow_start,
         backends: service.backends.iter().map(|b| (b.address, (b.weight, b.server_id))).collect(),
         policies,
     };

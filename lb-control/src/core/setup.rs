@@ -50,6 +50,8 @@ impl Core {
             bindings: BTreeMap::new(),
             losses: BTreeMap::new(),
             agents: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            flaps: BTreeMap::new(),
             switches: BTreeMap::new(),
             sessions: BTreeMap::new(),
             authority,

@@ -49,12 +49,19 @@ pub struct BackendView {
     pub service: Name,
     pub backend: SocketAddr,
     pub weight: Weight,
+    /// What the switches hold: less where its application asks for a share, or
+    /// it starts slowly.
+    pub effective_weight: Weight,
     pub state: &'static str,
     pub reason: String,
     /// How long it has been in this state.
     pub age: Duration,
     pub agent: Option<Name>,
     pub connections: u64,
+    /// As its agent reports it.
+    pub load: Option<f64>,
+    /// Left until a binding that flaps may serve again.
+    pub hold_left: Option<Duration>,
     /// Removed, and no switch sends its server anything any more: no connection
     /// is left, or what was left is broken.
     pub removable: bool,
@@ -170,10 +177,13 @@ impl Core {
             service: key.service.clone(),
             backend: key.backend,
             weight: record.weight,
+            effective_weight: self.effective_weight(key, record.weight),
             state: record.state.name(),
             reason: record.reason.clone(),
             age: now.saturating_sub(record.since),
             agent: record.agent.clone(),
+            load: claim.and_then(|claim| claim.load),
+            hold_left: self.damped(key).and_then(|_| self.hold_left(key)),
             connections: claim.and_then(|claim| claim.connections).unwrap_or(flows),
             removable: self.is_removable(key),
             deadline_left,
@@ -258,6 +268,10 @@ impl Core {
         if let Some(error) = &self.saving.error {
             alarms.push(format!("the operator's commands cannot be saved: {error}"));
         }
+        alarms.extend(
+            self.twins()
+                .map(|name| format!("two agents are named `{name}`: give each a name of its own")),
+        );
         for (name, switch) in &self.switches {
             if switch.session.is_none() {
                 alarms.push(format!(

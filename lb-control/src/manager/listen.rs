@@ -1,16 +1,10 @@
 //! The manager's sockets: TCP for other hosts, a unix socket for this one.
 
-use std::{
-    io,
-    net::SocketAddr,
-    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use tokio::{
-    net::{TcpListener, UnixListener, UnixStream},
+    net::{TcpListener, UnixListener},
     task::JoinSet,
 };
 use tokio_stream::wrappers::UnixListenerStream;
@@ -31,7 +25,7 @@ use crate::{
             agents_server::AgentsServer, control_server::ControlServer, edges_server::EdgesServer,
         },
     },
-    transport,
+    transport::{self, unix},
 };
 
 /// The largest message of an agent or a command line, in bytes.
@@ -46,17 +40,7 @@ const CALLS: u32 = 1024;
 pub(super) struct Listeners {
     tcp: TcpListener,
     unix: UnixListener,
-    socket: SocketFile,
-}
-
-/// Removes the socket's file when the manager has ended.
-struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Someone may have removed it already.
-        drop(std::fs::remove_file(&self.0));
-    }
+    socket: unix::SocketFile,
 }
 
 impl Listeners {
@@ -72,8 +56,7 @@ impl Listeners {
              listen on a loopback address, or set `insecure = true`"
         );
         let socket = &settings.manager.socket;
-        let unix = unix(socket).await?;
-        let socket = SocketFile(socket.clone());
+        let (unix, socket) = unix::listen(socket, "manager.socket", 0o660)?;
         let tcp = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}, which is `manager.listen`"))?;
@@ -152,33 +135,4 @@ fn strangers(handle: Handle) -> impl Fn(SocketAddr, String) + Clone {
         let source = from.ip().to_canonical();
         tokio::spawn(async move { handle.input(Input::Stranger { source, reason }).await });
     }
-}
-
-/// Binds a unix socket for its owner and group; one that a manager left
-/// behind is replaced, one that a manager serves is not.
-async fn unix(path: &Path) -> anyhow::Result<UnixListener> {
-    let shown = path.display();
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)
-            .with_context(|| format!("cannot make {} for the socket", directory.display()))?;
-    }
-    match std::fs::symlink_metadata(path) {
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            bail!(
-                "{shown}, which is `manager.socket`, exists and is no socket: remove it or choose another path"
-            )
-        }
-        Ok(_) if UnixStream::connect(path).await.is_ok() => {
-            bail!("another manager is running: it answers at {shown}")
-        }
-        Ok(_) => std::fs::remove_file(path)
-            .with_context(|| format!("cannot remove the stale socket {shown}"))?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot look at {shown}")),
-    }
-    let listener =
-        UnixListener::bind(path).with_context(|| format!("cannot listen on the socket {shown}"))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
-        .with_context(|| format!("cannot set the permissions of {shown}"))?;
-    Ok(listener)
 }

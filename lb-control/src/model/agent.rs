@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{BindingKey, Name, ServerId, Vip, Weight};
+use super::{Application, BindingKey, Name, ServerId, Vip, Weight};
 
 /// An agent's first word.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +41,9 @@ pub struct BackendReport {
     pub health: Result<(), String>,
     /// Established connections that the server's kernel holds for it.
     pub connections: u64,
-    /// One-minute load average over CPUs.
+    /// One-minute load average over CPUs, or what the application says.
     pub load: f64,
+    pub application: Application,
 }
 
 /// From an agent to the manager.

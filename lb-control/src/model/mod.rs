@@ -2,6 +2,7 @@
 //! kernel. Names are those of the proto files, which are the contract outside.
 
 mod agent;
+mod application;
 mod binding;
 mod class;
 mod counters;
@@ -17,6 +18,7 @@ mod vip;
 pub use agent::{
     AgentBinding, AgentHello, BackendReport, CLOSE_WITHIN, FromAgent, Heartbeat, ServerEnd, ToAgent,
 };
+pub use application::{Application, Availability};
 pub use binding::{Binding, BindingKey, Phase, Weight};
 pub use class::{ClassSpec, DEFAULT_CLASS, Policy, Prefix, PrefixError, Scope, Share, Verdict};
 pub use counters::{BackendCount, ClassCount, Counters, ReasonCount, ServiceCount, nearly_full};

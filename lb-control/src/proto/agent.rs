@@ -7,7 +7,8 @@ use super::{
     wire::{WireError, each, key, name, parse, required, server_id, server_id_text, text, weight},
 };
 use crate::model::{
-    AgentBinding, AgentHello, BackendReport, FromAgent, Heartbeat, ServerEnd, ToAgent,
+    AgentBinding, AgentHello, Application, Availability, BackendReport, FromAgent, Heartbeat,
+    ServerEnd, ToAgent,
 };
 
 /// Heartbeat intervals that make sense, in milliseconds.
@@ -71,17 +72,53 @@ impl TryFrom<v1::Heartbeat> for Heartbeat {
                     format!("a load is 0 or more, not {}", report.load),
                 ));
             }
+            let application = application(&report)?;
             Ok(BackendReport {
                 key: key(&report.service, &report.backend)?,
                 health: if report.healthy { Ok(()) } else { Err(text(report.cause)) },
                 connections: report.connections,
                 load: report.load,
+                application,
             })
         };
         Ok(Self {
             sequence: heartbeat.sequence,
             reports: each("backends", heartbeat.backends, report)?,
         })
+    }
+}
+
+/// What a report says of the application.
+fn application(report: &v1::BackendReport) -> Result<Application, WireError> {
+    use v1::Availability as Wire;
+    let cause = || text(report.availability_cause.clone());
+    let availability = match Wire::try_from(report.availability) {
+        Ok(Wire::Unspecified | Wire::Ready) => Availability::Ready,
+        Ok(Wire::Drain) => Availability::Drain { cause: cause() },
+        Ok(Wire::Leave) => Availability::Leave { cause: cause() },
+        Ok(Wire::Failed) => Availability::Failed { cause: cause() },
+        Err(_) => {
+            let reason = format!("{} is none that this version knows", report.availability);
+            return Err(WireError::new("availability", reason));
+        }
+    };
+    let percent = report.weight_percent.unwrap_or(100);
+    let most = Application::MOST_PERCENT;
+    if percent > most {
+        let reason = format!("a share of a weight is 0 to {most} percent, not {percent}");
+        return Err(WireError::new("weight_percent", reason));
+    }
+    Ok(Application { availability, weight: report.weight.map(weight).transpose()?, percent })
+}
+
+impl From<&Availability> for v1::Availability {
+    fn from(availability: &Availability) -> Self {
+        match availability {
+            Availability::Ready => Self::Ready,
+            Availability::Drain { .. } => Self::Drain,
+            Availability::Leave { .. } => Self::Leave,
+            Availability::Failed { .. } => Self::Failed,
+        }
     }
 }
 
@@ -126,6 +163,7 @@ impl From<&AgentBinding> for v1::BindRequest {
 
 impl From<BackendReport> for v1::BackendReport {
     fn from(report: BackendReport) -> Self {
+        let application = report.application;
         Self {
             service: report.key.service.to_string(),
             backend: report.key.backend.to_string(),
@@ -133,6 +171,10 @@ impl From<BackendReport> for v1::BackendReport {
             cause: report.health.err().unwrap_or_default(),
             connections: report.connections,
             load: report.load,
+            availability: v1::Availability::from(&application.availability).into(),
+            availability_cause: application.availability.cause().to_owned(),
+            weight: application.weight.map(u32::from),
+            weight_percent: Some(application.percent),
         }
     }
 }

@@ -176,6 +176,9 @@ impl From<BackendView> for v1::BackendView {
             deadline_left_nanos: view.deadline_left.map_or(0, nanos),
             server_id: server_id_text(view.server_id),
             unreachable: view.unreachable.unwrap_or_default(),
+            effective_weight: view.effective_weight.into(),
+            load: view.load,
+            hold_left_nanos: view.hold_left.map_or(0, nanos),
         }
     }
 }

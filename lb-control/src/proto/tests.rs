@@ -4,10 +4,10 @@ use super::*;
 use crate::{
     core::Command,
     model::{
-        Affinity, AgentBinding, AgentHello, BackendCount, BackendReport, Binding, BindingKey,
-        Change, ClassCount, ClassSpec, Counters, Delta, FromAgent, FromSwitch, Heartbeat, Hello,
-        Mode, Phase, Policy, Protocol, ReasonCount, Scope, ServerEnd, ServiceCount, ServiceSpec,
-        Share, Stamp, SwitchState, ToAgent, ToSwitch, Udp, Verdict, Vip,
+        Affinity, AgentBinding, AgentHello, Application, Availability, BackendCount, BackendReport,
+        Binding, BindingKey, Change, ClassCount, ClassSpec, Counters, Delta, FromAgent, FromSwitch,
+        Heartbeat, Hello, Mode, Phase, Policy, Protocol, ReasonCount, Scope, ServerEnd,
+        ServiceCount, ServiceSpec, Share, Stamp, SwitchState, ToAgent, ToSwitch, Udp, Verdict, Vip,
     },
 };
 
@@ -163,15 +163,22 @@ fn what_an_agent_says_survives_the_wire() {
         ],
         interval: Duration::from_millis(250),
     }));
-    let report = |health| BackendReport {
+    let report = |health, application| BackendReport {
         key: key("www", "192.0.2.1:80"),
         health,
         connections: 5,
         load: 0.25,
+        application,
     };
+    let with = |availability| Application { availability, weight: Some(0), percent: 10_000 };
     round_trip::<_, v1::AgentMessage>(FromAgent::Heartbeat(Heartbeat {
         sequence: 3,
-        reports: vec![report(Ok(())), report(Err("HTTP 503".to_owned()))],
+        reports: vec![
+            report(Ok(()), Application::default()),
+            report(Err("HTTP 503".to_owned()), with(Availability::Drain { cause: String::new() })),
+            report(Ok(()), with(Availability::Leave { cause: "upgrade".to_owned() })),
+            report(Ok(()), with(Availability::Failed { cause: "disk".to_owned() })),
+        ],
     }));
     round_trip::<_, v1::AgentMessage>(FromAgent::Leave { cause: "told to".to_owned() });
     let closed =
@@ -290,6 +297,11 @@ fn what_is_wrong_with_an_agents_words_is_said_with_its_field() {
     };
     let heartbeat =
         |load| Kind::Heartbeat(v1::Heartbeat { sequence: 1, backends: vec![report(load)] });
+    let says = |change: &dyn Fn(&mut v1::BackendReport)| {
+        let mut report = report(0.0);
+        change(&mut report);
+        Kind::Heartbeat(v1::Heartbeat { sequence: 1, backends: vec![report] })
+    };
     let table = [
         (None, "kind: missing"),
         (
@@ -316,6 +328,18 @@ fn what_is_wrong_with_an_agents_words_is_said_with_its_field() {
         ),
         (Some(heartbeat(f64::NAN)), "heartbeat.backends[0].load: a load is 0 or more"),
         (Some(heartbeat(-1.0)), "heartbeat.backends[0].load: a load is 0 or more"),
+        (
+            Some(says(&|report| report.availability = 9)),
+            "heartbeat.backends[0].availability: 9 is none that this version knows",
+        ),
+        (
+            Some(says(&|report| report.weight = Some(70_000))),
+            "heartbeat.backends[0].weight: a weight is 0 to 65535, not 70000",
+        ),
+        (
+            Some(says(&|report| report.weight_percent = Some(10_001))),
+            "heartbeat.backends[0].weight_percent: a share of a weight is 0 to 10000 percent, not 10001",
+        ),
     ];
     for (kind, start) in table {
         let error = FromAgent::try_from(v1::AgentMessage { kind }).unwrap_err().to_string();

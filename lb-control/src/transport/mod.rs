@@ -5,6 +5,7 @@ mod backoff;
 mod identity;
 mod target;
 mod tls;
+pub mod unix;
 
 use std::{error::Error, time::Duration};
 

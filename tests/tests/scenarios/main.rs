@@ -5,6 +5,7 @@
 
 mod admission;
 mod alone;
+mod applications;
 mod authority;
 mod binding;
 mod breaking;
@@ -19,6 +20,7 @@ mod frozen;
 mod lab_itself;
 mod next_hops;
 mod not_ours;
+mod odd_sessions;
 mod outlive;
 mod reports;
 mod roles;

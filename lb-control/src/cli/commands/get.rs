@@ -132,6 +132,8 @@ fn backends_table(views: &[BackendView]) -> Table {
         "SINCE",
         "CONNECTIONS",
         "AGENT",
+        "+EFFECTIVE",
+        "+LOAD",
         "+SERVER ID",
         "+REASON",
     ]);
@@ -146,6 +148,10 @@ fn backends_table(views: &[BackendView]) -> Table {
             Some(_) => format!("{state}, unreachable"),
             None => state,
         };
+        let state = match view.hold_left_seconds {
+            Some(left) => format!("{state}, held out for {}", age(left)),
+            None => state,
+        };
         let reasons: Vec<_> = view.unreachable.iter().chain(&view.reason).cloned().collect();
         table.row([
             view.service.clone(),
@@ -155,6 +161,8 @@ fn backends_table(views: &[BackendView]) -> Table {
             age(view.since_seconds),
             view.connections.to_string(),
             view.agent.clone().unwrap_or_default(),
+            view.effective_weight.to_string(),
+            view.load.map(|load| format!("{load:.2}")).unwrap_or_default(),
             view.server_id.clone().unwrap_or_default(),
             reasons.join("; "),
         ]);

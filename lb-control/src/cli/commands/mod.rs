@@ -8,6 +8,7 @@ mod doctor;
 mod events;
 mod get;
 mod names;
+mod notify;
 mod status;
 mod trace;
 
@@ -19,6 +20,7 @@ pub use self::{
     doctor::doctor,
     events::events,
     get::get,
+    notify::notify,
     status::status,
     trace::trace,
 };

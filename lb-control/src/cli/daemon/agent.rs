@@ -52,6 +52,7 @@ pub fn settings(
             interval: args.interval.unwrap_or(Duration::from_millis(250)),
             close: true,
             decap: None,
+            notify: None,
             leave_deadline: args.leave_deadline.unwrap_or(Duration::from_secs(60)),
             binds: args
                 .bind
@@ -80,6 +81,7 @@ fn agent_bind(bind: &Bind, check_http: Option<&str>) -> AgentBind {
         weight: bind.weight.unwrap_or(100),
         server_id: bind.server_id,
         check: AgentCheck { http: check_http.map(str::to_owned), ..AgentCheck::default() },
+        agent_check: None,
     }
 }
 

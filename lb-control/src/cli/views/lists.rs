@@ -70,6 +70,13 @@ pub struct BackendView {
     pub server_id: Option<String>,
     /// Which switch cannot send packets to it, and why; `null`: all can.
     pub unreachable: Option<String>,
+    /// What the switches hold: less where its application asks for a share of it,
+    /// or it starts slowly.
+    pub effective_weight: u32,
+    /// As its agent reports it.
+    pub load: Option<f64>,
+    /// Until a backend that flaps may serve again; `null`: it is not held out.
+    pub hold_left_seconds: Option<f64>,
 }
 
 /// One switch.
@@ -163,17 +170,20 @@ impl From<v1::Policy> for PolicyView {
 
 impl From<v1::BackendView> for BackendView {
     fn from(view: v1::BackendView) -> Self {
-        let draining = view.state == "draining";
+        let left = |nanos| (nanos > 0).then(|| seconds(nanos));
         Self {
             service: view.service,
             address: view.backend,
             weight: view.weight,
+            effective_weight: view.effective_weight,
+            load: view.load,
+            hold_left_seconds: left(view.hold_left_nanos),
             reason: optional(view.reason),
             since_seconds: seconds(view.since_nanos),
             agent: optional(view.agent),
             connections: view.connections,
             removable: view.removable,
-            deadline_left_seconds: draining.then(|| seconds(view.deadline_left_nanos)),
+            deadline_left_seconds: left(view.deadline_left_nanos),
             unreachable: optional(view.unreachable),
             state: view.state,
             server_id: optional(view.server_id),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Faults, Place};
 use crate::{
-    config::{AgentSettings, EdgeSettings, ManagerSettings, Settings},
+    config::{AgentBind, AgentSettings, EdgeSettings, ManagerSettings, NotifySettings, Settings},
     model::Prefix,
 };
 
@@ -45,6 +45,15 @@ fn manager(manager: &ManagerSettings, tls: bool, faults: &mut Faults) {
         );
     }
     faults.periods(&place, &[("freeze_window", manager.freeze_window)]);
+    let damping = &manager.flap_damping;
+    let periods = [("window", damping.window), ("hold", damping.hold), ("most", damping.most)];
+    faults.periods(&place.key("flap_damping"), &periods);
+    if damping.most < damping.hold {
+        faults.push(
+            place.key("flap_damping").key("most"),
+            "`most` is the longest hold: it cannot be shorter than `hold`, the first",
+        );
+    }
     if manager.keep_events == 0 {
         faults.push(place.key("keep_events"), "`keep_events` must be at least 1");
     }
@@ -150,13 +159,61 @@ fn check_agent(agent: &AgentSettings, faults: &mut Faults) {
                 format!("{} is bound to service `{}` twice", bind.address, bind.service),
             );
         }
-        let check = place.key("check");
-        if bind.check.http.as_ref().is_some_and(|path| !is_request_path(path)) {
-            faults.push(check.key("http"), "`http` is the path to GET, such as \"/health\"");
+        check_health(bind, &place, faults);
+    }
+    if let Some(notify) = &agent.notify {
+        check_notify(notify, &place.key("notify"), faults);
+    }
+}
+
+fn check_health(bind: &AgentBind, place: &Place, faults: &mut Faults) {
+    let check = place.key("check");
+    if bind.check.http.as_ref().is_some_and(|path| !is_request_path(path)) {
+        faults.push(check.key("http"), "`http` is the path to GET, such as \"/health\"");
+    }
+    if let Some(command) = &bind.check.command {
+        let place = check.key("command");
+        if bind.check.http.is_some() {
+            faults.push(place.clone(), "a check has either `http` or `command`");
         }
-        faults
-            .periods(&check, &[("interval", bind.check.interval), ("timeout", bind.check.timeout)]);
-        faults.counts(&check, &[("rise", bind.check.rise), ("fall", bind.check.fall)]);
+        if bind.check.port.is_some() {
+            faults
+                .push(place.clone(), "`port` says nothing to a `command`: give it as an argument");
+        }
+        if !command.first().is_some_and(|program| program.starts_with('/')) {
+            faults.push(
+                place,
+                "`command` is a program's absolute path and its arguments, without a shell, such \
+                 as [\"/usr/lib/check\", \"--fast\"]",
+            );
+        } else if command.iter().any(|word| word.contains('\0')) {
+            faults.push(place, "`command` has a NUL character in it");
+        }
+    }
+    faults.periods(&check, &[("interval", bind.check.interval), ("timeout", bind.check.timeout)]);
+    faults.counts(&check, &[("rise", bind.check.rise), ("fall", bind.check.fall)]);
+    if let Some(poll) = &bind.agent_check {
+        let place = place.key("agent_check");
+        if poll.port == 0 {
+            faults.push(place.key("port"), "`port` is where the application answers, not 0");
+        }
+        faults.periods(&place, &[("interval", poll.interval), ("timeout", poll.timeout)]);
+    }
+}
+
+fn check_notify(notify: &NotifySettings, place: &Place, faults: &mut Faults) {
+    for (key, path) in [("socket", &notify.socket), ("systemd_socket", &notify.systemd_socket)] {
+        // What `sun_path` holds, its end included (unix(7)).
+        if !path.is_absolute() || path.as_os_str().len() > 107 {
+            let message = format!("`{key}` must be an absolute path of 107 bytes at the most");
+            faults.push(place.key(key), message);
+        }
+    }
+    if notify.socket == notify.systemd_socket {
+        faults.push(place.key("systemd_socket"), "`socket` and `systemd_socket` are two sockets");
+    }
+    if let Some(watchdog) = notify.watchdog {
+        faults.periods(place, &[("watchdog", watchdog)]);
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) fn check(settings: &Settings, faults: &mut Faults) {
             continue;
         }
         health(service, &place, faults);
+        slow_start(service, &place, faults);
         match state.apply(&Change::PutService(service.spec())) {
             Ok(()) => placed.push((service, place)),
             Err(error) => {
@@ -40,6 +41,18 @@ pub(super) fn check(settings: &Settings, faults: &mut Faults) {
     for (service, place) in placed {
         backends(service, &place, &mut state, faults);
         policies(service, &place, &mut state, faults);
+    }
+}
+
+fn slow_start(service: &ServiceSettings, place: &Place, faults: &mut Faults) {
+    let place = place.key("slow_start");
+    let slow = &service.slow_start;
+    if slow.from_percent > 100 {
+        faults.push(place.key("from_percent"), "`from_percent` is a share of the weight, 0 to 100");
+    }
+    // Each is a delta to every edge.
+    if !(1..=1000).contains(&slow.steps) {
+        faults.push(place.key("steps"), "`steps` is 1 to 1000");
     }
 }
 

@@ -313,7 +313,7 @@ fn one_that_sends_too_much_is_sent_away_for_a_while_and_told_of_once() {
     }
     assert_eq!(event(&world, "peer.limited").message, why);
     world.pass(seconds(11));
-    world.agent("web-1", 1, &[WEB]);
+    world.agent("web-1", 2, &[WEB]);
     world.pass(seconds(2));
     assert_eq!(world.state(WEB), "active");
 }

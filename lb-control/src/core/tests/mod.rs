@@ -1,16 +1,19 @@
 //! Scenarios: a core, and a small world of agents, switches, backends and a
 //! disk around it that do what the real ones would.
 
+mod applications;
 mod authority;
 mod closing;
 mod draining;
 mod freezing;
 mod leaving;
+mod odd_sessions;
 mod operating;
 mod peers;
 mod random;
 mod restarting;
 mod server_ids;
+mod steadiness;
 mod switching;
 mod vouching;
 mod world;
@@ -22,8 +25,8 @@ use super::*;
 use crate::{
     config,
     model::{
-        AgentHello, BackendReport, Binding, FromAgent, FromSwitch, Heartbeat, Hello, Phase, Policy,
-        Stamp, ToAgent, Weight,
+        AgentHello, Application, Availability, BackendReport, Binding, FromAgent, FromSwitch,
+        Heartbeat, Hello, Phase, Policy, Stamp, ToAgent, Weight,
     },
 };
 
@@ -57,6 +60,7 @@ name = "trusting"
 address = "203.0.113.30:25"
 mode = "nat"
 health = { probe = "none" }
+slow_start = { duration = "20s", from_percent = 0 }
 "#;
 
 fn settings(config: &str) -> CoreSettings {

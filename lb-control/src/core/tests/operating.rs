@@ -192,6 +192,7 @@ fn a_removed_agents_backend_stays_away_until_the_agent_starts_anew() {
     world.agent("web-1", 1, &[WEB]);
     world.pass(seconds(3));
     assert_eq!(world.state(WEB), "gone", "the same start of the agent, connected again");
+    world.hang_up("web-1");
     world.agent("web-1", 2, &[WEB]);
     world.pass(seconds(3));
     assert_eq!(world.state(WEB), "active");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     core::*,
-    model::{BindingKey, Delta, FromSwitch, Stamp, SwitchState},
+    model::{Application, BindingKey, Delta, FromSwitch, Stamp, SwitchState},
 };
 
 /// An agent, as the world plays it.
@@ -16,6 +16,7 @@ pub(super) struct FakeAgent {
     pub(super) sequence: u64,
     pub(super) health: Result<(), String>,
     pub(super) connections: u64,
+    pub(super) application: Application,
     /// It no longer heartbeats.
     pub(super) silent: bool,
     /// It leaves it unanswered when it is asked to close connections.

@@ -18,6 +18,7 @@ enum Step {
     Leave(usize),
     HangUp(usize),
     Slow { agent: usize, slow: bool },
+    Says { agent: usize, availability: Availability, weight: Option<Weight>, percent: u32 },
     Server { binding: usize, dead: bool },
     Switch { switch: usize, connected: bool },
     Wipe(usize),
@@ -43,7 +44,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => agent.clone().prop_map(Step::Silence),
         1 => agent.clone().prop_map(Step::Leave),
         1 => agent.clone().prop_map(Step::HangUp),
-        1 => (agent, any::<bool>()).prop_map(|(agent, slow)| Step::Slow { agent, slow }),
+        1 => (agent.clone(), any::<bool>()).prop_map(|(agent, slow)| Step::Slow { agent, slow }),
+        3 => (agent.clone(), availability(), proptest::option::of(0_u16..200), 0_u32..200)
+            .prop_map(|(agent, availability, weight, percent)| Step::Says {
+                agent, availability, weight, percent,
+            }),
         2 => (binding.clone(), any::<bool>()).prop_map(|(binding, dead)| Step::Server { binding, dead }),
         2 => (switch.clone(), any::<bool>())
             .prop_map(|(switch, connected)| Step::Switch { switch, connected }),
@@ -57,6 +62,16 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<bool>(), 0_u32..100).prop_map(|(all, percent)| Step::Drop(all, percent)),
         1 => any::<bool>().prop_map(Step::Disk),
         1 => Just(Step::Restart),
+    ]
+}
+
+fn availability() -> impl Strategy<Value = Availability> {
+    let cause = || "why".to_owned();
+    prop_oneof![
+        2 => Just(Availability::Ready),
+        1 => Just(Availability::Drain { cause: cause() }),
+        1 => Just(Availability::Leave { cause: cause() }),
+        1 => Just(Availability::Failed { cause: cause() }),
     ]
 }
 
@@ -89,6 +104,13 @@ impl World {
             Step::Slow { agent, slow } => {
                 if let Some(agent) = self.agents.get_mut(AGENTS[agent]) {
                     agent.slow = slow;
+                }
+            }
+            Step::Says { agent, availability, weight, percent } => {
+                let agent = AGENTS[agent];
+                if self.agents.get(agent).is_some_and(|agent| !agent.silent) {
+                    let application = Application { availability, weight, percent };
+                    self.set_agent(agent, |agent| agent.application = application);
                 }
             }
             Step::Server { binding, dead: true } => self.kill(BINDINGS[binding]),
@@ -144,13 +166,21 @@ impl World {
             );
             let serves = held.is_some_and(|held| held.phase == Phase::Serve);
             if core.verdict(key) == health::Verdict::Healthy {
-                let waits = core.is_being_closed(key);
+                let waits = core.is_being_closed(key) || core.held_back(key).is_some();
                 assert!(serves || waits, "{key} is vouched for and healthy: {record:?}");
             }
             assert!(
                 !(serves && core.closing.contains_key(key)),
                 "{key}: new connections may be closed"
             );
+            let claim = record.agent.as_ref().and_then(|name| core.agents[name].binds.get(key));
+            if let Some(claim) = claim.filter(|_| serves) {
+                assert_eq!(
+                    claim.application.availability,
+                    Availability::Ready,
+                    "{key}: {record:?}"
+                );
+            }
             if record.state == bindings::State::Active {
                 assert!(core.vouched(key), "{key} serves and nobody vouches for it: {record:?}");
             }

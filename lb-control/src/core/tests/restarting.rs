@@ -164,6 +164,7 @@ fn a_removal_of_a_backend_without_an_agent_holds_for_the_first_agent_that_comes(
     reconnect(&mut world, &[("web-1", WEB)]);
     world.pass(seconds(3));
     assert_eq!(world.state(WEB), "draining");
+    world.hang_up("web-1");
     world.agent("web-1", 2, &[WEB]);
     world.pass(seconds(3));
     assert_eq!(world.state(WEB), "active", "it was started after the removal");

@@ -122,9 +122,11 @@ fn an_agent_that_starts_anew_may_bring_another() {
     world.agent("s1", 1, &[ONE]);
     world.pass(seconds(2));
     world.give(ONE, "0102");
+    world.hang_up("s1");
     world.agent("s1", 2, &[ONE]);
     assert_eq!(world.id(ONE).as_deref(), Some("0102"));
     world.give(ONE, "0909");
+    world.hang_up("s1");
     world.agent("s1", 3, &[ONE]);
     assert_eq!(world.id(ONE).as_deref(), Some("0102"), "that one is another's");
     assert_eq!(world.refusals().len(), 1);

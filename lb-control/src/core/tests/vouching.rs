@@ -161,7 +161,7 @@ fn a_newer_session_of_the_same_agent_replaces_the_older() {
     let other = "www/192.0.2.2:80";
     let older = world.agent("web-1", 1, &[WEB, other]);
     world.pass(seconds(2));
-    world.agent("web-1", 2, &[WEB]);
+    world.agent("web-1", 1, &[WEB]);
     assert!(world.closed.iter().any(|(session, _)| *session == older), "{:?}", world.closed);
     assert_eq!(world.count("agent.replaced"), 1);
     assert_eq!(world.state(WEB), "active", "its new word counts, and it has not said anything bad");
@@ -181,7 +181,13 @@ fn heartbeats_out_of_order_are_ignored_and_reported_once() {
     world.pass(seconds(2));
     let stale = |sequence| {
         let health = Err("old news".to_owned());
-        let report = BackendReport { key: key(WEB), health, connections: 0, load: 0.0 };
+        let report = BackendReport {
+            key: key(WEB),
+            health,
+            connections: 0,
+            load: 0.0,
+            application: Application::default(),
+        };
         let message = FromAgent::Heartbeat(Heartbeat { sequence, reports: vec![report] });
         Input::Agent { session, message }
     };

@@ -15,9 +15,9 @@ use super::{
 use crate::{
     core::*,
     model::{
-        AgentBinding, AgentHello, BackendReport, Binding, BindingKey, Counters, Delta, FromAgent,
-        FromSwitch, Heartbeat, Hello, Origin, Phase, Policy, ServerId, Share, ToAgent, ToSwitch,
-        Weight,
+        AgentBinding, AgentHello, Application, BackendReport, Binding, BindingKey, Counters, Delta,
+        FromAgent, FromSwitch, Heartbeat, Hello, Origin, Phase, Policy, ServerId, Share, ToAgent,
+        ToSwitch, Weight,
     },
 };
 
@@ -254,6 +254,7 @@ impl World {
                 sequence,
                 health: Ok(()),
                 connections: 3,
+                application: Application::default(),
                 silent: false,
                 slow: false,
             },
@@ -283,6 +284,7 @@ impl World {
             health: agent.health.clone(),
             connections: agent.connections,
             load: 0.5,
+            application: agent.application.clone(),
         };
         let reports = agent.binds.iter().map(report).collect();
         let message = FromAgent::Heartbeat(Heartbeat { sequence: agent.sequence, reports });

@@ -170,6 +170,7 @@ impl Agent {
                                 health: Ok(()),
                                 connections: 3,
                                 load: 0.1,
+                                application: Default::default(),
                             };
                             let beat = Heartbeat { sequence, reports: vec![report] };
                             if messages.send(FromAgent::Heartbeat(beat).into()).await.is_err() {

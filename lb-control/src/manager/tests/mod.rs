@@ -306,7 +306,7 @@ async fn sockets_are_guarded() {
     assert_eq!(mode & 0o777, 0o660);
     let again = |settings: Settings| run(settings, None, CancellationToken::new());
     let error = format!("{:#}", again(settings.clone()).await.unwrap_err());
-    assert!(error.starts_with("another manager is running: it answers at"), "{error}");
+    assert!(error.starts_with("another process answers at"), "{error}");
     manager.control().await;
 
     let mut other = settings.clone();

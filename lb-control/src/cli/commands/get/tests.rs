@@ -63,27 +63,34 @@ fn backends_in_a_table() {
         ..backend("draining")
     };
     let removable = v1::BackendView { removable: true, ..draining.clone() };
-    let named = v1::BackendView { server_id: "0a1b".to_owned(), ..backend("active") };
+    let named = v1::BackendView {
+        server_id: "0a1b".to_owned(),
+        effective_weight: 50,
+        load: Some(0.5),
+        ..backend("active")
+    };
     assert_eq!(
         backends_table(&[named.into()]).render(true),
         "\
-SERVICE  ADDRESS       WEIGHT  STATE   SINCE  CONNECTIONS  AGENT  SERVER ID  REASON
-www      10.0.0.11:80  100     active  12s    7            -      0a1b       -
+SERVICE  ADDRESS       WEIGHT  STATE   SINCE  CONNECTIONS  AGENT  EFFECTIVE  LOAD  SERVER ID  REASON
+www      10.0.0.11:80  100     active  12s    7            -      50         0.50  0a1b       -
 "
     );
     let unreachable = "switch `edge1` cannot reach it: interface eth1 is down".to_owned();
     let lost = v1::BackendView { unreachable, ..backend("active") };
-    let views = [backend("active"), draining, removable, lost].map(BackendView::from);
+    let held = v1::BackendView { hold_left_nanos: 8_000_000_000, ..backend("draining") };
+    let views = [backend("active"), draining, removable, lost, held].map(BackendView::from);
     let wide = backends_table(&views).render(true);
     assert!(wide.contains("switch `edge1` cannot reach it: interface eth1 is down"), "{wide}");
     assert_eq!(
         backends_table(&views).render(false),
         "\
-SERVICE  ADDRESS       WEIGHT  STATE                SINCE  CONNECTIONS  AGENT
-www      10.0.0.11:80  100     active               12s    7            -
-www      10.0.0.11:80  100     draining, 48s left   12s    7            s1
-www      10.0.0.11:80  100     draining, removable  12s    7            s1
-www      10.0.0.11:80  100     active, unreachable  12s    7            -
+SERVICE  ADDRESS       WEIGHT  STATE                      SINCE  CONNECTIONS  AGENT
+www      10.0.0.11:80  100     active                     12s    7            -
+www      10.0.0.11:80  100     draining, 48s left         12s    7            s1
+www      10.0.0.11:80  100     draining, removable        12s    7            s1
+www      10.0.0.11:80  100     active, unreachable        12s    7            -
+www      10.0.0.11:80  100     draining, held out for 8s  12s    7            -
 "
     );
 }
@@ -134,6 +141,6 @@ fn json_is_a_contract() {
     );
     assert_eq!(
         serde_json::to_string(&BackendView::from(backend("active"))).unwrap(),
-        r#"{"service":"www","address":"10.0.0.11:80","weight":100,"state":"active","reason":null,"since_seconds":12.5,"agent":null,"connections":7,"removable":false,"deadline_left_seconds":null,"server_id":null,"unreachable":null}"#
+        r#"{"service":"www","address":"10.0.0.11:80","weight":100,"state":"active","reason":null,"since_seconds":12.5,"agent":null,"connections":7,"removable":false,"deadline_left_seconds":null,"server_id":null,"unreachable":null,"effective_weight":0,"load":null,"hold_left_seconds":null}"#
     );
 }

@@ -81,18 +81,20 @@ fn seconds() -> u32 {
     (unsafe { bpf_ktime_get_coarse_ns() } / 1_000_000_000) as u32
 }
 
-/// Whether a backend that a flow names still carries connections.
+/// Whether a backend that a flow names still carries connections of this
+/// service: the flow may be of another one that had the address before.
 #[inline(always)]
-pub fn carries(generation: Generation, backend: u32) -> bool {
-    generation
-        .backend(backend)
-        .is_ok_and(|b| b.state == backend_state::SERVING || b.state == backend_state::DRAINING)
+pub fn carries(generation: Generation, service: u32, backend: u32) -> bool {
+    generation.backend(backend).is_ok_and(|b| {
+        b.service == service
+            && (b.state == backend_state::SERVING || b.state == backend_state::DRAINING)
+    })
 }
 
 /// Looks at a SYN: it follows an open entry, so that a spoofed or repeated one
 /// moves no connection; an entry that has seen FIN or RST begins anew.
 #[inline(always)]
-pub fn open(generation: Generation, segment: &Segment) -> Opening {
+pub fn open(generation: Generation, service: u32, segment: &Segment) -> Opening {
     let key = &segment.key;
     let (entry, lifetime, who) = match FLOWS.get_ptr_mut(key) {
         Some(entry) => (entry, u32::MAX, owner::REMEMBERED),
@@ -109,7 +111,7 @@ pub fn open(generation: Generation, segment: &Segment) -> Opening {
     let lifetime = if entry.state == flow_state::WAITING { u32::MAX } else { lifetime };
     if entry.state == flow_state::CLOSING
         || now.wrapping_sub(entry.last_seen) > lifetime
-        || !carries(generation, backend)
+        || !carries(generation, service, backend)
     {
         return Opening::New;
     }
@@ -241,6 +243,7 @@ pub fn tracked(
     generation: Generation,
     key: &FlowKey,
     packet: &Packet,
+    id: u32,
     service: &Service,
 ) -> Option<u32> {
     let entry = UDP_FLOWS.get_ptr_mut(key)?;
@@ -248,7 +251,7 @@ pub fn tracked(
     let entry = unsafe { &mut *entry };
     let now = seconds();
     let backend = u32::from(entry.backend);
-    if now.wrapping_sub(entry.last_seen) > service.udp_idle || !carries(generation, backend) {
+    if now.wrapping_sub(entry.last_seen) > service.udp_idle || !carries(generation, id, backend) {
         return None;
     }
     if !packet.quoted && !trace::is_asked() {

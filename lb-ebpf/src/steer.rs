@@ -92,16 +92,14 @@ pub fn forward(
         };
     trace::note(|t| t.backend = backend_id);
     let backend = generation.backend(backend_id)?;
-    match backend.state {
-        backend_state::BROKEN => {
-            count::service(id, |s| s.broken += 1);
-            return Err(Reason::BackendBroken);
-        }
-        backend_state::FREE => {
-            count::service(id, |s| s.no_backend += 1);
-            return Err(Reason::NoBackend);
-        }
-        _ => {}
+    // A flow may be remembered that began when another service had the address.
+    if backend.state == backend_state::FREE || backend.service != id {
+        count::service(id, |s| s.no_backend += 1);
+        return Err(Reason::NoBackend);
+    }
+    if backend.state == backend_state::BROKEN {
+        count::service(id, |s| s.broken += 1);
+        return Err(Reason::BackendBroken);
     }
     if backend.reachable == 0 {
         return Err(Reason::Unreachable);
@@ -191,7 +189,7 @@ fn owner(
     slot: Slot,
 ) -> Result<u32, Reason> {
     if let Some(backend) = named(generation, frame, packet, target)
-        && flows::carries(generation, backend)
+        && flows::carries(generation, target.id, backend)
     {
         trace::note(|t| t.owner = owner::SERVER_ID);
         return Ok(backend);
@@ -215,13 +213,13 @@ fn known(
     segment: &Segment,
     slot: Slot,
 ) -> Option<u32> {
-    if let Opening::Known(backend) = flows::open(generation, segment) {
+    if let Opening::Known(backend) = flows::open(generation, target.id, segment) {
         return Some(backend);
     }
     // A first flight names nobody but by chance, and then hardly the one
     // backend that its slot has just left.
     let named = named(generation, frame, packet, target)?;
-    if named != slot.settled || !flows::carries(generation, named) {
+    if named != slot.settled || !flows::carries(generation, target.id, named) {
         return None;
     }
     trace::note(|t| t.owner = owner::SERVER_ID);
@@ -258,7 +256,7 @@ fn datagram(
         return Ok((slot.current, established(packet)));
     }
     let key = flows::key(packet);
-    if let Some(backend) = flows::tracked(generation, &key, packet, service) {
+    if let Some(backend) = flows::tracked(generation, &key, packet, id, service) {
         return Ok((backend, established(packet)));
     }
     if packet.quoted {

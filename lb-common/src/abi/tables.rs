@@ -143,7 +143,7 @@ pub struct Backend {
     pub src_mac: [u8; 6],
     /// Egress interface.
     pub ifindex: u32,
-    /// Service id this binding belongs to (control side only).
+    /// Service id this binding belongs to; flows of others do not go there.
     pub service: u32,
     /// Configured weight; with 0 it takes no new connections.
     pub weight: u32,

@@ -167,14 +167,16 @@ impl Program {
             // As the ABI says it, written down once more.
             let word = |slot: &Slot| {
                 u32::from(slot.touched) << 31
-                    | u32::from(slot.settled) << 16
-                    | u32::from(slot.current)
+                    | u32::from(world.binding(id as usize, slot.settled)) << 16
+                    | u32::from(world.binding(id as usize, slot.current))
             };
             let slots: Vec<u32> = service.slots.iter().map(word).collect();
             self.rings.put(ring, &slots);
             ring += (slots.len() as u32).next_multiple_of(2);
             for server in service.servers() {
-                self.backends.put(base(MAX_BACKENDS) + u32::from(server.id()), &[server.row()]);
+                let row = server.row(id);
+                let binding = world.binding(id as usize, server.id());
+                self.backends.put(base(MAX_BACKENDS) + u32::from(binding), &[row]);
             }
             for (class, policy) in service.policies() {
                 let index = base(MAX_SERVICES * CLASSES) + id * CLASSES + class;

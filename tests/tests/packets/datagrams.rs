@@ -47,6 +47,24 @@ fn a_tracked_flow_stays() {
     assert_eq!(program.service_counters(0).new_connections, 3);
 }
 
+#[test]
+fn a_flow_of_a_wider_service_is_new_to_a_narrower_one() {
+    let wide = || Service::l2("203.0.113.0:80").prefix(24).tracked().slot(&server(1), &server(1));
+    let before = World::new().service(wide());
+    let narrow = Service::l2(VIP).tracked().slot(&server(2), &server(2));
+    let after = World::new().service(narrow).service(wide());
+    let packet = udp(CLIENT, VIP).payload(b"query");
+    play(
+        &mut Program::load().unwrap(),
+        [
+            case("it begins", &before, &packet).transmits(ForwardNew, &to(&packet, 1)),
+            case("another has the address", &after, &packet).transmits(ForwardNew, &to(&packet, 2)),
+            case("it goes on there", &after, &packet)
+                .transmits(ForwardEstablished, &to(&packet, 2)),
+        ],
+    );
+}
+
 /// A QUIC packet with a long header (RFC 9000 section 17.2).
 fn long(client: &str, version: u32, kind: u8, id: &[u8]) -> Packet {
     let mut payload = vec![0xc0 | kind << 4];

@@ -130,6 +130,14 @@ impl World {
         config
     }
 
+    /// The id of a service's binding to a server: each binding has one of its
+    /// own, that of the server in the first service that it is in.
+    pub(super) fn binding(&self, service: usize, server: u16) -> u16 {
+        let has = |earlier: &Service| earlier.servers.iter().any(|one| one.id == server);
+        let taken = server != 0 && self.services[..service].iter().any(has);
+        if taken { server + 1000 * service as u16 } else { server }
+    }
+
     pub(super) fn lookup(&self) -> Table {
         let mut table = Table::new();
         for (id, service) in self.services.iter().enumerate() {
@@ -152,12 +160,12 @@ impl World {
                 put(service.vip_key(protocol), 0);
                 if service.mode == mode::NAT {
                     for server in &service.servers {
-                        put(service.real_key(server, protocol), server.id);
+                        put(service.real_key(server, protocol), self.binding(id, server.id));
                     }
                 }
             }
             for server in service.servers.iter().filter(|server| !server.quic.is_empty()) {
-                put(service.server_id_key(id as u16, server), server.id);
+                put(service.server_id_key(id as u16, server), self.binding(id, server.id));
             }
         }
         table

@@ -109,8 +109,10 @@ impl Server {
         self
     }
 
-    pub(in crate::packet) fn row(&self) -> Backend {
+    /// As a binding of the service with this id.
+    pub(in crate::packet) fn row(&self, service: u32) -> Backend {
         Backend {
+            service,
             addr: octets(self.address.ip()),
             port: self.address.port().to_be_bytes(),
             state: self.state,

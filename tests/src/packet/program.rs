@@ -160,22 +160,22 @@ impl Program {
         self.services.clear(base(MAX_SERVICES), MAX_SERVICES);
         self.backends.clear(base(MAX_BACKENDS), MAX_BACKENDS);
         self.policies.clear(base(MAX_SERVICES * CLASSES), MAX_SERVICES * CLASSES);
-        let mut ring = base(self.ring_pool);
+        let (bindings, mut ring) = (world.bindings(), base(self.ring_pool));
         for (id, service) in world.services.iter().enumerate() {
             let id = id as u32;
             self.services.put(base(MAX_SERVICES) + id, &[service.row(ring)]);
             // As the ABI says it, written down once more.
             let word = |slot: &Slot| {
                 u32::from(slot.touched) << 31
-                    | u32::from(world.binding(id as usize, slot.settled)) << 16
-                    | u32::from(world.binding(id as usize, slot.current))
+                    | u32::from(bindings.id(id as usize, slot.settled)) << 16
+                    | u32::from(bindings.id(id as usize, slot.current))
             };
             let slots: Vec<u32> = service.slots.iter().map(word).collect();
             self.rings.put(ring, &slots);
             ring += (slots.len() as u32).next_multiple_of(2);
             for server in service.servers() {
                 let row = server.row(id);
-                let binding = world.binding(id as usize, server.id());
+                let binding = bindings.id(id as usize, server.id());
                 self.backends.put(base(MAX_BACKENDS) + u32::from(binding), &[row]);
             }
             for (class, policy) in service.policies() {

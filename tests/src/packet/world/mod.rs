@@ -5,7 +5,10 @@ mod route;
 mod server;
 mod service;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use lb_common::{
     abi::{
@@ -51,6 +54,15 @@ pub struct World {
     routes: Vec<(Prefix, Hop)>,
     /// Address, interface and Ethernet address.
     neighbors: Vec<(IpAddr, u32, [u8; 6])>,
+}
+
+/// See [`World::bindings`].
+pub(super) struct Bindings(HashMap<(usize, u16), u16>);
+
+impl Bindings {
+    pub(super) fn id(&self, service: usize, server: u16) -> u16 {
+        self.0.get(&(service, server)).copied().unwrap_or(server)
+    }
 }
 
 impl World {
@@ -130,16 +142,23 @@ impl World {
         config
     }
 
-    /// The id of a service's binding to a server: each binding has one of its
-    /// own, that of the server in the first service that it is in.
-    pub(super) fn binding(&self, service: usize, server: u16) -> u16 {
-        let has = |earlier: &Service| earlier.servers.iter().any(|one| one.id == server);
-        let taken = server != 0 && self.services[..service].iter().any(has);
-        if taken { server + 1000 * service as u16 } else { server }
+    /// Ids of bindings, by service and server, where they are not the server's:
+    /// each binding has one of its own, and the first service's is that.
+    pub(super) fn bindings(&self) -> Bindings {
+        let (mut seen, mut others) = (HashSet::new(), HashMap::new());
+        for (service, spec) in self.services.iter().enumerate() {
+            let ids = || spec.servers.iter().map(|server| server.id);
+            for id in ids().filter(|id| seen.contains(id)) {
+                others.insert((service, id), id + 1000 * service as u16);
+            }
+            seen.extend(ids());
+        }
+        Bindings(others)
     }
 
     pub(super) fn lookup(&self) -> Table {
         let mut table = Table::new();
+        let bindings = self.bindings();
         for (id, service) in self.services.iter().enumerate() {
             let mut put = |key: LookupKey, backend: u16| {
                 let flags = if key.port == [0; 2] && key.protocol == 0 && self.echoes(&key) {
@@ -160,12 +179,12 @@ impl World {
                 put(service.vip_key(protocol), 0);
                 if service.mode == mode::NAT {
                     for server in &service.servers {
-                        put(service.real_key(server, protocol), self.binding(id, server.id));
+                        put(service.real_key(server, protocol), bindings.id(id, server.id));
                     }
                 }
             }
             for server in service.servers.iter().filter(|server| !server.quic.is_empty()) {
-                put(service.server_id_key(id as u16, server), self.binding(id, server.id));
+                put(service.server_id_key(id as u16, server), bindings.id(id, server.id));
             }
         }
         table

@@ -76,7 +76,10 @@ pub fn fill(seats: &[Seat], ring: &mut [u16]) {
 /// As [`fill`], with tiles of so many slots (`1..=255`).
 pub fn fill_tiles(seats: &[Seat], ring: &mut [u16], tile: usize) {
     let len = u32::try_from(ring.len()).expect("a ring has less than 2^32 slots");
-    let mut room: Vec<u8> = ring.chunks(tile).map(|tile| tile.len() as u8).collect();
+    let mut room = vec![tile as u8; ring.len().div_ceil(tile)];
+    if let Some(last) = room.last_mut() {
+        *last = (ring.len() - (ring.len() - 1) / tile * tile) as u8;
+    }
     let mut asking = asking(seats, len, room.len() as u32);
     if asking.is_empty() {
         ring.fill(0);

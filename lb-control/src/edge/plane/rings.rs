@@ -64,9 +64,18 @@ pub(super) fn turn(
         }
         next.write(start, after);
     }
-    let ids =
-        (0..MAX_BACKENDS as u16).filter(|id| moved[usize::from(id / 64)] >> (id % 64) & 1 != 0);
-    Turn { differing, moved_away: ids.collect() }
+    Turn { differing, moved_away: members(&moved) }
+}
+
+/// The ids whose bits are set. Few are, so that words are looked at first.
+fn members(bits: &[u64]) -> Vec<u16> {
+    let mut ids = Vec::new();
+    for (word, &set) in (0..).step_by(64).zip(bits) {
+        if set != 0 {
+            ids.extend((word..word + 64).filter(|id| set >> (id % 64) & 1 != 0));
+        }
+    }
+    ids
 }
 
 /// Whether a tile is of one kind of slot, as nearly all are. Without an early

@@ -148,8 +148,28 @@ impl World {
             let cause = "told to stop".to_owned();
             self.send(stream, true, Message::FromAgent(FromAgent::Leave { cause }));
         }
+        self.replay(agent, stream);
         self.send_heartbeat(agent);
         Ok(())
+    }
+
+    /// Somebody repeats, in a new session, what the agent said in another.
+    fn replay(&mut self, agent: usize, stream: usize) {
+        let last = self.agents[agent].sequence;
+        if self.calm || last == 0 || !self.chance(10) {
+            return;
+        }
+        let sequence = self.rng.u64(1..=last);
+        let report = |key: &BindingKey| BackendReport {
+            key: key.clone(),
+            health: Ok(()),
+            connections: 0,
+            load: 0.0,
+            application: Application::default(),
+        };
+        let reports = self.agents[agent].binds().iter().map(report).collect();
+        let message = FromAgent::Heartbeat(Heartbeat { sequence, reports });
+        self.send(stream, true, Message::FromAgent(message));
     }
 
     pub fn agent_lost_stream(&mut self, agent: usize, stream: usize) {

@@ -145,6 +145,16 @@ fn a_manager_that_misses_heartbeats_is_found() {
 }
 
 #[test]
+fn old_heartbeats_that_count_are_found() {
+    finds(Mutant::OldIsNew, Invariant::UnvouchedGoes);
+}
+
+#[test]
+fn a_twin_that_takes_over_is_found() {
+    finds(Mutant::StartsAlike, Invariant::VouchedStays);
+}
+
+#[test]
 fn a_manager_without_a_clock_is_found() {
     finds(Mutant::TicksWithheld, Invariant::UnvouchedGoes);
 }

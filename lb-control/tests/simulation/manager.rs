@@ -102,6 +102,14 @@ impl World {
             (Mutant::Deaf, Input::Agent { message: FromAgent::Heartbeat(_), .. }) => {
                 self.now.as_secs() % 10 < 6
             }
+            (Mutant::OldIsNew, Input::Agent { message: FromAgent::Heartbeat(heartbeat), .. }) => {
+                heartbeat.sequence = self.judge.step();
+                true
+            }
+            (Mutant::StartsAlike, Input::Agent { message: FromAgent::Hello(hello), .. }) => {
+                hello.boot = 1;
+                true
+            }
             (Mutant::ProbesFlatter, Input::Probed { outcome, .. }) => {
                 *outcome = Ok(());
                 true

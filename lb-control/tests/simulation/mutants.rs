@@ -10,6 +10,10 @@ pub enum Mutant {
     NoLearning,
     /// Heartbeats that came do not reach the core for some seconds.
     Deaf,
+    /// Old heartbeats reach the core as if they were new.
+    OldIsNew,
+    /// All starts of an agent look alike.
+    StartsAlike,
     /// The core learns no more that time passes.
     TicksWithheld,
     /// A probe that failed is reported as good.

@@ -4,6 +4,7 @@
 //! | file | invariants |
 //! | --- | --- |
 //! | `vouching` | 1: no vouched binding is removed; 2: none serves unvouched, or stays past its time |
+//! | `sessions` | 1: which starts and sessions of agents count |
 //! | `switches` | 3: an edge holds exactly what was decided; 7: stamps, one delta at a time |
 //! | `closing` | 6: no connection of a binding that serves again is closed |
 //! | `operators` | 5: intent is never lost; 7: every command is answered, once |
@@ -12,6 +13,7 @@
 mod closing;
 mod end;
 mod operators;
+mod sessions;
 mod switches;
 mod vouching;
 
@@ -19,7 +21,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
 use lb_control::{
     core::{Core, Input, Intent, Output, ProbeId, RequestId, SessionId},
-    model::{BindingKey, Name, Phase},
+    model::{AgentHello, BindingKey, Name, Phase},
 };
 
 use self::{
@@ -111,6 +113,10 @@ pub struct Judge {
     resumed: Duration,
     keys: BTreeMap<BindingKey, Facts>,
     vouchers: BTreeMap<Name, Voucher>,
+    /// Boot and last heartbeat of agents whose session is over.
+    gone: BTreeMap<Name, (u64, u64)>,
+    /// A hello that is being answered.
+    hello: Option<(SessionId, AgentHello)>,
     probes: BTreeMap<ProbeId, Probing>,
     edges: BTreeMap<Name, Known>,
     requests: BTreeMap<RequestId, Asked>,
@@ -166,6 +172,7 @@ impl Judge {
         edges: &[Edge],
     ) -> Outcome {
         self.command_taken(outputs);
+        self.hello_answered(outputs)?;
         for output in outputs {
             if let Output::Close { session, .. } = output {
                 self.session_ends(*session, false);
@@ -225,6 +232,8 @@ impl Judge {
 
     pub fn manager_ends(&mut self) {
         self.vouchers.clear();
+        self.gone.clear();
+        self.hello = None;
         self.probes.clear();
         self.requests.clear();
         for known in self.edges.values_mut() {

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use lb_control::{
     core::{Core, ProbeId, SessionId},
-    model::{AgentHello, BindingKey, FromAgent, Heartbeat, Phase},
+    model::{BindingKey, FromAgent, Heartbeat, Phase},
 };
 
 use super::{Facts, Invariant, Judge, Outcome, violates};
@@ -17,10 +17,10 @@ use crate::scene;
 /// An agent with a session, as its messages have it.
 #[derive(Debug)]
 pub struct Voucher {
-    session: SessionId,
+    pub(super) session: SessionId,
     pub(super) boot: u64,
-    sequence: u64,
-    heard: Duration,
+    pub(super) sequence: u64,
+    pub(super) heard: Duration,
     pub(super) leaving: bool,
     /// Its word on each of its bindings, once it has given one.
     pub(super) words: BTreeMap<BindingKey, Option<bool>>,
@@ -35,17 +35,21 @@ pub struct Probing {
 }
 
 impl Judge {
-    fn excuse(&mut self, key: &BindingKey, why: &'static str) {
+    pub(super) fn excuse(&mut self, key: &BindingKey, why: &'static str) {
         let now = self.now;
         self.facts(key).excused = Some((now, why));
     }
 
-    fn excuse_all(&mut self, keys: impl IntoIterator<Item = BindingKey>, why: &'static str) {
+    pub(super) fn excuse_all(
+        &mut self,
+        keys: impl IntoIterator<Item = BindingKey>,
+        why: &'static str,
+    ) {
         keys.into_iter().for_each(|key| self.excuse(&key, why));
     }
 
     /// Whether the manager's own probes vouch for it, agent or not.
-    fn is_static(&self, key: &BindingKey) -> bool {
+    pub(super) fn is_static(&self, key: &BindingKey) -> bool {
         self.keys.get(key).map_or(scene::in_file(key), |facts| {
             facts.added || (scene::in_file(key) && !facts.removed)
         })
@@ -84,7 +88,7 @@ impl Judge {
 
     pub(super) fn agent_speaks(&mut self, session: SessionId, message: &FromAgent) {
         match message {
-            FromAgent::Hello(hello) => self.agent_comes(session, hello),
+            FromAgent::Hello(hello) => self.hello = Some((session, hello.clone())),
             FromAgent::Heartbeat(heartbeat) => self.agent_beats(session, heartbeat),
             FromAgent::Leave { .. } => {
                 let of_session = |voucher: &&mut Voucher| voucher.session == session;
@@ -99,32 +103,6 @@ impl Judge {
             }
             FromAgent::Closed { .. } => {}
         }
-    }
-
-    fn agent_comes(&mut self, session: SessionId, hello: &AgentHello) {
-        let old = self.vouchers.remove(&hello.name);
-        let same = old.as_ref().filter(|old| old.boot == hello.boot);
-        let voucher = Voucher {
-            session,
-            boot: hello.boot,
-            sequence: same.map_or(0, |old| old.sequence),
-            heard: self.now,
-            leaving: same.is_some_and(|old| old.leaving),
-            words: hello.binds.iter().map(|bind| (bind.key.clone(), None)).collect(),
-        };
-        let gone = old.into_iter().flat_map(|old| old.words.into_keys());
-        let gone: Vec<_> = gone.filter(|key| !voucher.words.contains_key(key)).collect();
-        self.excuse_all(gone, "its agent no longer asks for it");
-        let step = self.step;
-        for key in voucher.words.keys() {
-            let facts = self.facts(key);
-            facts.claimed = step;
-            if facts.removed_boot != Some(hello.boot) {
-                facts.removed_boot = None;
-            }
-            self.promises.claimed(key);
-        }
-        self.vouchers.insert(hello.name.clone(), voucher);
     }
 
     fn agent_beats(&mut self, session: SessionId, heartbeat: &Heartbeat) {
@@ -144,17 +122,6 @@ impl Judge {
             }
         }
         self.excuse_all(bad, "its agent says that it is not well");
-    }
-
-    pub(super) fn voucher_ends(&mut self, session: SessionId, by_peer: bool) {
-        let ended = self.vouchers.iter().find(|(_, voucher)| voucher.session == session);
-        let Some(name) = ended.map(|(name, _)| name.clone()) else { return };
-        let Some(voucher) = self.vouchers.remove(&name) else { return };
-        if by_peer {
-            let keys: Vec<_> =
-                voucher.words.into_keys().filter(|key| !self.is_static(key)).collect();
-            self.excuse_all(keys, "its agent's connection ended");
-        }
     }
 
     pub(super) fn probe_starts(&mut self, probe: ProbeId, server: SocketAddr) {

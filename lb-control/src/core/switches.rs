@@ -1,12 +1,12 @@
 //! What each switch holds, and the deltas that bring it to what it should hold.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{Core, Event, Output, Peer, SessionId, clock::Timer};
 use crate::{
     config::Role,
     model::{
-        Change, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch, nearly_full,
+        BindingKey, Change, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch, nearly_full,
     },
 };
 
@@ -125,10 +125,11 @@ impl Core {
         if foreign {
             self.supersede(&name, stamp);
         }
-        for (key, binding) in &state.bindings {
-            if !self.desired.bindings.contains_key(key) {
-                self.found(key, *binding);
-            }
+        let strange = |(key, _): &(&BindingKey, _)| !self.desired.bindings.contains_key(*key);
+        let strange: Vec<_> = state.bindings.iter().filter(strange).collect();
+        let left = if strange.is_empty() { BTreeSet::new() } else { self.left() };
+        for (key, binding) in strange {
+            self.found(key, *binding, left.contains(key));
         }
         let changes = state.diff(&self.desired).len();
         let empty = stamp == Stamp::default();

@@ -101,13 +101,25 @@ impl World {
         }
         let key = self.one_of(scene::keys());
         let command = self.command(key);
+        self.ask(command)
+    }
+
+    fn ask(&mut self, command: Command) -> Outcome {
         let request = self.judge.next_request();
         self.feed(Input::Operator { request: RequestId(request), by: Origin::local(), command })
     }
 
+    /// An operator lets go what the frozen services keep.
+    pub fn thaw(&mut self) -> Outcome {
+        for service in self.judge.frozen() {
+            self.ask(Command::Thaw { service })?;
+        }
+        Ok(())
+    }
+
     fn command(&mut self, key: BindingKey) -> Command {
         let weight = self.rng.u16(0..200);
-        match self.rng.u32(0..10) {
+        match self.rng.u32(0..11) {
             0..4 => Command::Remove {
                 key,
                 force: self.chance(30),
@@ -116,6 +128,7 @@ impl World {
             },
             4..7 => Command::Add { key, weight, server_id: None },
             7..9 => Command::SetWeight { key, weight },
+            9 => Command::Thaw { service: key.service },
             _ => {
                 let refuse = Share::from_percent(f64::from(self.rng.u32(0..4)) * 25.0);
                 let policy = Policy { refuse: refuse.unwrap_or(Share::NONE), ..Policy::default() };

@@ -160,6 +160,16 @@ fn a_manager_without_a_clock_is_found() {
 }
 
 #[test]
+fn a_manager_that_never_freezes_is_found() {
+    finds(Mutant::FreezesNever, Invariant::VouchedStays);
+}
+
+#[test]
+fn a_manager_that_freezes_easily_is_found() {
+    finds(Mutant::FreezesEasily, Invariant::UnvouchedGoes);
+}
+
+#[test]
 fn probes_that_flatter_are_found() {
     finds(Mutant::ProbesFlatter, Invariant::UnvouchedGoes);
 }

@@ -277,8 +277,14 @@ impl World {
         let intent = intent.clone();
         self.note(|| format!("a manager starts with {intent:?}"));
         let mut settings = scene::settings().clone();
-        if self.mutant == Mutant::NoLearning {
-            settings.learning = Duration::ZERO;
+        if !self.freezes {
+            settings.freeze_percent = 0.0;
+        }
+        match self.mutant {
+            Mutant::NoLearning => settings.learning = Duration::ZERO,
+            Mutant::FreezesNever => settings.freeze_percent = 0.0,
+            Mutant::FreezesEasily => settings.freeze_percent = 1.0,
+            _ => {}
         }
         self.manager.life += 1;
         self.manager.started = self.now;

@@ -16,6 +16,10 @@ pub enum Mutant {
     StartsAlike,
     /// The core learns no more that time passes.
     TicksWithheld,
+    /// What is lost together is not kept.
+    FreezesNever,
+    /// A service freezes for any two losses.
+    FreezesEasily,
     /// A probe that failed is reported as good.
     ProbesFlatter,
     /// One change of a delta does not arrive.

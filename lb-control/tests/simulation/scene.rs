@@ -15,8 +15,8 @@ missed_heartbeats = 4
 down_grace = "4s"
 drain_deadline = "5s"
 break_linger = "3s"
-# What is lost together is another matter.
-freeze_percent = 0.0
+freeze_percent = 50.0
+freeze_window = "2s"
 
 [manager.flap_damping]
 losses = 0
@@ -66,6 +66,10 @@ pub const BEAT: Duration = Duration::from_millis(500);
 pub const TIMEOUT: Duration = Duration::from_millis(4 * 500);
 /// How long an operator waits for an answer at the most.
 pub const PATIENCE: Duration = Duration::from_secs(8);
+
+/// So much of a service, if it is lost within the window, freezes it.
+pub const FREEZE_PERCENT: f64 = 50.0;
+pub const FREEZE_WINDOW: Duration = Duration::from_secs(2);
 
 /// What the simulated manager is configured with.
 pub fn settings() -> &'static CoreSettings {

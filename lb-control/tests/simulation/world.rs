@@ -26,11 +26,13 @@ use crate::{
 };
 
 /// Lines of history that a failure shows.
-const HISTORY: usize = 80;
+const HISTORY: usize = 600;
 /// Between two looks at what must hold at any time.
 const LOOK: Duration = Duration::from_millis(50);
 /// After the last fault all must be well within this time.
 const CALM: Duration = Duration::from_secs(25);
+/// After this time nobody hopes any longer for what is lost.
+const THAW: Duration = Duration::from_secs(12);
 /// A switch that has refused many deltas is asked again after this time at the most.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -114,6 +116,8 @@ pub struct World {
     pub cut: BTreeSet<Who>,
     /// Servers that answer nobody.
     pub dead: BTreeSet<SocketAddr>,
+    /// What is lost together is kept.
+    pub freezes: bool,
     pub judge: Judge,
     /// Nothing fails any more.
     pub calm: bool,
@@ -126,6 +130,7 @@ impl World {
     pub fn new(seed: u64, mutant: Mutant, with_history: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let edges = rng.usize(1..=scene::EDGES.len());
+        let freezes = rng.bool();
         Self {
             now: Duration::ZERO,
             mutant,
@@ -135,7 +140,8 @@ impl World {
             streams: Vec::new(),
             cut: BTreeSet::new(),
             dead: BTreeSet::new(),
-            judge: Judge::default(),
+            freezes,
+            judge: Judge::new(freezes),
             calm: false,
             queue: BTreeMap::new(),
             last: 0,
@@ -160,6 +166,8 @@ impl World {
         self.run_until(trouble)?;
         self.note(|| "-- trouble ends".to_owned());
         self.calm_down()?;
+        self.run_until(trouble + THAW)?;
+        self.thaw()?;
         self.run_until(trouble + CALM)?;
         if self.judge.is_refused() {
             self.run_until(trouble + CALM + RETRY)?;

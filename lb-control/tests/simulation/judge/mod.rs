@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `vouching` | 1: no vouched binding is removed; 2: none serves unvouched, or stays past its time |
 //! | `sessions` | 1: which starts and sessions of agents count |
+//! | `freezing` | 1, 2: but what is lost together is kept |
 //! | `switches` | 3: an edge holds exactly what was decided; 7: stamps, one delta at a time |
 //! | `closing` | 6: no connection of a binding that serves again is closed |
 //! | `operators` | 5: intent is never lost; 7: every command is answered, once |
@@ -12,12 +13,18 @@
 
 mod closing;
 mod end;
+mod freezing;
 mod operators;
 mod sessions;
 mod switches;
 mod vouching;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    time::Duration,
+};
 
 use lb_control::{
     core::{Core, Input, Intent, Output, ProbeId, RequestId, SessionId},
@@ -25,6 +32,7 @@ use lb_control::{
 };
 
 use self::{
+    freezing::Lost,
     operators::{Asked, Promises},
     switches::Known,
     vouching::{Probing, Voucher},
@@ -76,6 +84,9 @@ struct Facts {
     /// When the manager was last told something for which it must or may take
     /// the binding from serving, and what.
     excused: Option<(Duration, &'static str)>,
+    /// When it was last lost, and the loss for which it was taken from serving.
+    lost: Option<Lost>,
+    went: Option<Lost>,
     /// By an operator: out, in, and the last command of any kind.
     removed: bool,
     added: bool,
@@ -122,6 +133,10 @@ pub struct Judge {
     requests: BTreeMap<RequestId, Asked>,
     last_request: u64,
     promises: Promises,
+    /// Whether services may be frozen, and which are, and which have just thawed.
+    freezes: bool,
+    frozen: BTreeSet<Name>,
+    thawed: BTreeSet<Name>,
     /// Bindings that the edge that says hello serves.
     found: Vec<BindingKey>,
 }
@@ -133,6 +148,10 @@ pub fn host_of(server: SocketAddr) -> Option<usize> {
 }
 
 impl Judge {
+    pub fn new(freezes: bool) -> Self {
+        Self { freezes, ..Self::default() }
+    }
+
     /// The last thing that the core was handed.
     pub fn step(&self) -> u64 {
         self.step
@@ -178,7 +197,9 @@ impl Judge {
                 self.session_ends(*session, false);
             }
         }
+        self.freezing_said(outputs)?;
         self.note_phases(core)?;
+        self.must_freeze()?;
         for output in outputs {
             match output {
                 Output::StartProbe { probe, backend, .. } => self.probe_starts(*probe, *backend),
@@ -221,6 +242,7 @@ impl Judge {
             let saved = intent.removals.get(key).and_then(|removal| removal.boot);
             facts.removed_boot = facts.removed_boot.filter(|boot| saved == Some(*boot));
             (facts.phase, facts.since) = (None, now);
+            (facts.lost, facts.went) = (None, None);
         }
         self.promises_kept(intent, core)
     }
@@ -233,6 +255,7 @@ impl Judge {
     pub fn manager_ends(&mut self) {
         self.vouchers.clear();
         self.gone.clear();
+        self.frozen.clear();
         self.hello = None;
         self.probes.clear();
         self.requests.clear();

@@ -128,6 +128,7 @@ impl Judge {
                 facts.deadline = deadline.unwrap_or(facts.deadline);
                 facts.removed_boot = boot;
                 facts.excused = Some((now, "the operator removed it"));
+                facts.went = None;
             }
             Command::Add { .. } => {
                 facts.removed = false;

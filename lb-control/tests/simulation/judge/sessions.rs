@@ -67,14 +67,20 @@ impl Judge {
 
     pub(super) fn voucher_ends(&mut self, session: SessionId, by_peer: bool) {
         let ended = self.vouchers.iter().find(|(_, voucher)| voucher.session == session);
-        let Some(name) = ended.map(|(name, _)| name.clone()) else { return };
-        let Some(voucher) = self.vouchers.remove(&name) else { return };
+        let Some((name, voucher)) = ended else { return };
+        let name = name.clone();
         // Its old heartbeats are no sign of life.
-        self.gone.insert(name, (voucher.boot, voucher.sequence));
+        self.gone.insert(name.clone(), (voucher.boot, voucher.sequence));
         if by_peer {
-            let keys: Vec<_> =
-                voucher.words.into_keys().filter(|key| !self.is_static(key)).collect();
-            self.excuse_all(keys, "its agent's connection ended");
+            let left = voucher.leaving;
+            let keys = voucher.words.keys().filter(|key| !self.is_static(key)).cloned();
+            let keys: Vec<_> = keys.collect();
+            if left {
+                self.excuse_all(keys, "its agent left");
+            } else {
+                self.lose_all(keys, "its agent's connection ended");
+            }
         }
+        self.vouchers.remove(&name);
     }
 }

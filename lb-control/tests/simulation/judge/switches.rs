@@ -50,7 +50,6 @@ impl Known {
 impl Judge {
     pub(super) fn switch_speaks(&mut self, session: SessionId, message: &FromSwitch) {
         if let FromSwitch::Hello(hello) = message {
-            self.excuse_unclaimed();
             let known = self.edges.entry(hello.name.clone()).or_default();
             if known.session.is_some_and(|other| other != session) {
                 return; // It is sent away.
@@ -74,6 +73,7 @@ impl Judge {
                     facts.found = now;
                 }
             }
+            self.excuse_found();
             return;
         }
         let of_session = |known: &&mut Known| known.session == Some(session);

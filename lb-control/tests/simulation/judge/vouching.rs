@@ -32,6 +32,8 @@ pub struct Probing {
     key: BindingKey,
     good: u32,
     bad: u32,
+    /// Enough bad ones, and not enough good ones since.
+    ill: bool,
 }
 
 impl Judge {
@@ -66,7 +68,7 @@ impl Judge {
         }
         let silent = self.vouchers.values().filter(|v| v.heard + scene::TIMEOUT <= now);
         let silent: Vec<_> = silent.flat_map(|v| v.words.keys().cloned()).collect();
-        self.excuse_all(silent, "its agent was silent for too long");
+        self.lose_all(silent, "its agent was silent for too long");
         self.excuse_unclaimed();
     }
 
@@ -80,10 +82,25 @@ impl Judge {
             // and what it leaves drains though the operator added it.
             let leaves = self.vouchers_of(key).any(|voucher| voucher.leaving);
             let unclaimed = self.vouchers_of(key).next().is_none() && !self.is_static(key);
-            if leaves || unclaimed {
-                self.excuse(key, "the learning period is over, and nobody vouches for it");
+            if leaves {
+                self.excuse(key, "the learning period is over, and its agent leaves");
+            } else if unclaimed {
+                self.lose(key, "the learning period is over, and nobody vouches for it");
             }
         }
+    }
+
+    /// What an edge is found to serve, though the manager was told otherwise.
+    pub(super) fn excuse_found(&mut self) {
+        self.excuse_unclaimed();
+        let learning = self.is_learning();
+        let ill = |key: &&BindingKey| self.may_be_gone(key, learning);
+        let ill: Vec<_> = self.found.iter().filter(ill).cloned().collect();
+        self.lose_all(ill, "it was found to serve, and is not well");
+    }
+
+    fn is_learning(&self) -> bool {
+        self.now <= self.started + scene::settings().learning
     }
 
     pub(super) fn agent_speaks(&mut self, session: SessionId, message: &FromAgent) {
@@ -121,12 +138,12 @@ impl Judge {
                 bad.extend(report.health.is_err().then(|| report.key.clone()));
             }
         }
-        self.excuse_all(bad, "its agent says that it is not well");
+        self.lose_all(bad, "its agent says that it is not well");
     }
 
     pub(super) fn probe_starts(&mut self, probe: ProbeId, server: SocketAddr) {
         if let Some(key) = scene::keys().iter().find(|key| key.backend == server) {
-            self.probes.insert(probe, Probing { key: key.clone(), good: 0, bad: 0 });
+            self.probes.insert(probe, Probing { key: key.clone(), good: 0, bad: 0, ill: false });
         }
     }
 
@@ -135,26 +152,36 @@ impl Judge {
         probing.good = if good { probing.good + 1 } else { 0 };
         probing.bad = if good { 0 } else { probing.bad + 1 };
         let key = probing.key.clone();
-        if probing.bad >= scene::settings().services[&key.service].health.fall {
-            self.excuse(&key, "its probes failed");
+        let health = &scene::settings().services[&key.service].health;
+        probing.ill = probing.bad >= health.fall || (probing.ill && probing.good < health.rise);
+        if probing.bad >= health.fall {
+            self.lose(&key, "its probes failed");
         }
     }
 
     /// Whether, as far as the manager was told, it may go on serving.
     fn may_serve(&self, key: &BindingKey) -> bool {
+        self.is_kept(key) || self.stands(key, self.is_learning())
+    }
+
+    /// Whether it may not: of several agents, any may be the one that is believed.
+    pub(super) fn may_be_gone(&self, key: &BindingKey, learning: bool) -> bool {
+        scene::is_contested(key) || !self.stands(key, learning)
+    }
+
+    /// Whether somebody vouches for it and nobody has found it ill.
+    fn stands(&self, key: &BindingKey, learning: bool) -> bool {
         let alive =
             |voucher: &&Voucher| !voucher.leaving && voucher.heard + scene::TIMEOUT >= self.now;
         let mut vouchers = self.vouchers_of(key).filter(alive).peekable();
-        let unclaimed =
-            self.is_static(key) || self.now <= self.started + scene::settings().learning;
+        let unclaimed = learning || self.is_static(key);
         let vouched = match vouchers.peek() {
             None => unclaimed,
             // Only one of several agents is believed, and none until its next word.
             Some(_) if unclaimed && scene::is_contested(key) => true,
             Some(_) => vouchers.any(|voucher| voucher.words[key] != Some(false)),
         };
-        let fall = scene::settings().services[&key.service].health.fall;
-        let probed_badly = |probing: &Probing| probing.key == *key && probing.bad >= fall;
+        let probed_badly = |probing: &Probing| probing.key == *key && probing.ill;
         vouched && !self.probes.values().any(probed_badly)
     }
 
@@ -180,14 +207,16 @@ impl Judge {
         let desired = &core.desired().bindings;
         for key in scene::keys() {
             let phase = desired.get(key).map(|binding| binding.phase);
-            if self.keys.get(key).and_then(|facts| facts.phase) == phase {
+            let before = self.keys.get(key).and_then(|facts| facts.phase);
+            if before == phase {
                 continue;
             }
             if phase == Some(Phase::Serve) {
                 let kept = self.found.contains(key)
                     && (!self.learned
                         || self.is_static(key)
-                        || self.vouchers_of(key).next().is_some());
+                        || self.vouchers_of(key).next().is_some())
+                    || self.is_kept(key);
                 if !kept && !self.is_verified(key) {
                     let what = format!("{key} begins to serve and is not verified");
                     return violates(Invariant::UnvouchedGoes, what);
@@ -203,6 +232,7 @@ impl Judge {
             if phase == Some(Phase::Serve) {
                 facts.served = step;
             }
+            self.note_loss(key, before);
         }
         Ok(())
     }

@@ -41,7 +41,11 @@ impl Core {
 
     /// A switch holds a binding that is not desired; `left`: its agent has said
     /// that it leaves it, so that it is no loss.
-    pub(super) fn found(&mut self, key: &BindingKey, binding: Binding, left: bool) {
+    pub(super) fn found(&mut self, key: &BindingKey, mut binding: Binding, left: bool) {
+        if binding.phase == Phase::Serve && self.is_asked_to_close(key) {
+            // What begins now would be closed with what is being broken.
+            binding.phase = Phase::Drain;
+        }
         if !self.settings.services.contains_key(&key.service) {
             return; // The file no longer has the service: it goes with all it has.
         }

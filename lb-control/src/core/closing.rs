@@ -117,12 +117,15 @@ impl Core {
     /// Whether an agent may be about to close connections where a binding's
     /// connections end.
     pub(super) fn is_being_closed(&self, key: &BindingKey) -> bool {
-        if self.closing.contains_key(key) || self.may_inherit(key) {
-            return true;
-        }
+        self.is_asked_to_close(key) || self.may_inherit(key)
+    }
+
+    /// Whether this manager has asked for that.
+    pub(super) fn is_asked_to_close(&self, key: &BindingKey) -> bool {
         let agent = self.bindings.get(key).and_then(|record| record.agent.as_ref());
         self.closing.iter().any(|(other, asked)| {
-            asked.others.contains(key)
+            other == key
+                || asked.others.contains(key)
                 || (agent == Some(&asked.agent) && self.ends_beside(other, key))
         })
     }

@@ -19,6 +19,7 @@ use crate::scene;
 #[derive(Clone, Debug)]
 pub struct Lost {
     at: Duration,
+    step: u64,
     /// Who vouched for it until then.
     agent: Option<Name>,
 }
@@ -49,7 +50,7 @@ impl Judge {
     /// from serving, unless its service is frozen.
     pub(super) fn lose(&mut self, key: &BindingKey, why: &'static str) {
         let agent = self.vouchers.iter().find(|(_, voucher)| voucher.words.contains_key(key));
-        let lost = Lost { at: self.now, agent: agent.map(|(name, _)| name.clone()) };
+        let lost = Lost { at: self.now, step: self.step, agent: agent.map(|(name, _)| name.clone()) };
         let found = self.found.contains(key);
         let facts = self.facts(key);
         if facts.phase == Some(Phase::Serve) || found {
@@ -125,14 +126,14 @@ impl Judge {
 
     /// What was lost and was not heard of again goes when its service thaws.
     fn excuse_kept(&mut self, service: &Name) {
-        let now = self.now;
+        let step = self.step;
         let gone = |key: &&BindingKey| self.may_be_gone(key, false);
         let of_service = scene::keys().iter().filter(|key| key.service == *service);
         let gone: Vec<_> = of_service.clone().filter(gone).cloned().collect();
         for key in of_service {
             // What is lost in this moment is a loss of its own.
             let facts = self.facts(key);
-            facts.lost = facts.lost.take().filter(|lost| lost.at == now);
+            facts.lost = facts.lost.take().filter(|lost| lost.step == step);
             facts.went = None;
         }
         self.excuse_all(gone, "its service thaws");
@@ -140,11 +141,11 @@ impl Judge {
 
     /// A binding is in another phase than before.
     pub(super) fn note_loss(&mut self, key: &BindingKey, before: Option<Phase>) {
-        let (now, frozen) = (self.now, self.is_frozen(&key.service));
+        let (step, frozen) = (self.step, self.is_frozen(&key.service));
         let thawed = self.thawed.contains(&key.service);
         let facts = self.facts(key);
         let served = before == Some(Phase::Serve);
-        let told = |lost: &&Lost| served && !thawed && lost.at == now && lost.agent.is_some();
+        let told = |lost: &&Lost| served && !thawed && lost.step == step && lost.agent.is_some();
         facts.went = facts.lost.as_ref().filter(told).cloned();
         if facts.phase == Some(Phase::Serve) && !frozen {
             facts.lost = None;
@@ -157,6 +158,11 @@ impl Judge {
         for service in services.filter(|service| self.freezes && !self.is_frozen(service)) {
             let mut machines = BTreeSet::new();
             let (mut lost, mut stand) = (0, 0);
+            // Each loss is weighed by what stood when it was told.
+            let is_new = |facts: &Facts| facts.went.as_ref().is_some_and(|went| went.step == self.step);
+            if !self.of_service(service).any(|(_, facts)| is_new(facts)) {
+                continue;
+            }
             for (key, facts) in self.of_service(service) {
                 let drains = facts.phase == Some(Phase::Drain) && !facts.removed;
                 let went = facts.went.as_ref().filter(|went| drains && self.is_recent(went.at));

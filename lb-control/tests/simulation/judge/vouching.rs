@@ -164,9 +164,11 @@ impl Judge {
         self.is_kept(key) || self.stands(key, self.is_learning())
     }
 
-    /// Whether it may not: of several agents, any may be the one that is believed.
+    /// Whether it may not: of several agents any may be the one that is believed,
+    /// and one that is silent is so until the next tick.
     pub(super) fn may_be_gone(&self, key: &BindingKey, learning: bool) -> bool {
-        scene::is_contested(key) || !self.stands(key, learning)
+        let ill = self.vouchers_of(key).any(|voucher| voucher.words[key] == Some(false));
+        ill || scene::is_contested(key) || !self.stands(key, learning)
     }
 
     /// Whether somebody vouches for it and nobody has found it ill.

@@ -6,7 +6,8 @@ use super::{Core, Event, Output, Peer, SessionId, clock::Timer};
 use crate::{
     config::Role,
     model::{
-        BindingKey, Change, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch, nearly_full,
+        BindingKey, Change, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch,
+        nearly_full,
     },
 };
 

@@ -283,3 +283,31 @@ fn a_servers_other_address_waits_also_where_the_operator_alone_vouches_for_it() 
     world.pass(seconds(3));
     assert_eq!(closes(&world).len(), asked);
 }
+
+#[test]
+fn what_a_switch_is_found_to_serve_waits_too() {
+    const OTHER: &str = "www/192.0.2.11:80";
+    let mut world = World::learned();
+    world.connect("late");
+    world.agent("web-1", 1, &[WEB, OTHER]);
+    world.pass(seconds(2));
+    world.disconnect("late");
+    world.hang_up("web-1");
+    world.pass(seconds(60));
+    world.agent("web-1", 2, &[WEB]);
+    world.pass(seconds(2));
+    world.set_agent("web-1", |agent| agent.slow = true);
+    world.force(WEB);
+    assert_eq!(closes(&world).last().map(|(key, _)| key.clone()), Some(key(WEB)));
+    world.agent("web-1", 2, &[OTHER]);
+    world.connect("late");
+    assert_eq!(
+        (world.on("edge", OTHER), world.on("late", OTHER)),
+        (Some(Phase::Drain), Some(Phase::Drain))
+    );
+    world.pass(seconds(3));
+    assert_eq!(
+        (world.on("edge", OTHER), world.on("late", OTHER)),
+        (Some(Phase::Serve), Some(Phase::Serve))
+    );
+}

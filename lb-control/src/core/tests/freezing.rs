@@ -222,7 +222,7 @@ fn what_is_found_of_an_agent_that_leaves_is_no_loss() {
     world.connect("other");
     world.disconnect("other");
     world.leave("web-1");
-    world.pass(seconds(60));
+    world.pass(seconds(90));
     assert_eq!(world.state(SERVERS[0]), "gone");
     world.connect("other");
     assert_eq!(world.state(SERVERS[0]), "draining");

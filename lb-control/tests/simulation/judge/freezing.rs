@@ -50,7 +50,8 @@ impl Judge {
     /// from serving, unless its service is frozen.
     pub(super) fn lose(&mut self, key: &BindingKey, why: &'static str) {
         let agent = self.vouchers.iter().find(|(_, voucher)| voucher.words.contains_key(key));
-        let lost = Lost { at: self.now, step: self.step, agent: agent.map(|(name, _)| name.clone()) };
+        let lost =
+            Lost { at: self.now, step: self.step, agent: agent.map(|(name, _)| name.clone()) };
         let found = self.found.contains(key);
         let facts = self.facts(key);
         if facts.phase == Some(Phase::Serve) || found {
@@ -159,7 +160,8 @@ impl Judge {
             let mut machines = BTreeSet::new();
             let (mut lost, mut stand) = (0, 0);
             // Each loss is weighed by what stood when it was told.
-            let is_new = |facts: &Facts| facts.went.as_ref().is_some_and(|went| went.step == self.step);
+            let is_new =
+                |facts: &Facts| facts.went.as_ref().is_some_and(|went| went.step == self.step);
             if !self.of_service(service).any(|(_, facts)| is_new(facts)) {
                 continue;
             }

@@ -25,7 +25,7 @@ pub enum Step {
     Lints,
     /// `sluice` with the XDP program, and every test
     Build,
-    /// Tests beside the code
+    /// Tests beside the code, and some thousand simulated histories
     Unit,
     /// Packet tables through the real XDP program
     Packets,
@@ -88,7 +88,10 @@ impl Step {
             }
             // With the tests' own dependencies, as every later step has them.
             Self::Build => run(build::cargo("build")?.args(["--all-targets", "--quiet"]), tests),
-            Self::Unit => self.cargo_test(&["--lib", "--bins", "--test", "cli"], filter, tests),
+            Self::Unit => {
+                let targets = ["--lib", "--bins", "--test", "cli", "--test", "simulation"];
+                self.cargo_test(&targets, filter, tests)
+            }
             Self::Packets => self.cargo_test(&["--test", "packets"], filter, tests),
             Self::Scenarios => self.cargo_test(&["--test", "scenarios"], filter, tests),
             Self::Docs => self.cargo_test(&["--doc"], filter, tests),

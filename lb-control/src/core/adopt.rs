@@ -1,6 +1,8 @@
 //! Bindings that a switch holds and this manager does not know: it may have
 //! started a moment ago, and their agents may speak any moment.
 
+use std::collections::BTreeSet;
+
 use super::{Core, bindings::State, freeze::Loss};
 use crate::model::{Binding, BindingKey, Phase};
 
@@ -29,8 +31,21 @@ impl Core {
         self.enter(key, state, reason);
     }
 
-    /// A switch holds a binding that is not desired.
-    pub(super) fn found(&mut self, key: &BindingKey, binding: Binding) {
+    /// What agents that are still here have said that they leave.
+    pub(super) fn left(&self) -> BTreeSet<BindingKey> {
+        let claims = self.agents.values().flat_map(|agent| {
+            agent.binds.iter().map(|(key, claim)| (key, agent.leaving || claim.has_left()))
+        });
+        claims.filter(|(_, left)| *left).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// A switch holds a binding that is not desired; `left`: its agent has said
+    /// that it leaves it, so that it is no loss.
+    pub(super) fn found(&mut self, key: &BindingKey, mut binding: Binding, left: bool) {
+        if binding.phase == Phase::Serve && self.is_asked_to_close(key) {
+            // What begins now would be closed with what is being broken.
+            binding.phase = Phase::Drain;
+        }
         if !self.settings.services.contains_key(&key.service) {
             return; // The file no longer has the service: it goes with all it has.
         }
@@ -62,6 +77,8 @@ impl Core {
             let force = removal.force || binding.phase == Phase::Break;
             let state = self.leaving(force, removal.deadline);
             self.enter(key, state, "removed by the operator");
+        } else if left {
+            self.retire_unvouched(key);
         } else if !self.learning() && binding.phase == Phase::Serve {
             self.lose(key, None, Loss::Unvouched);
         } else if !self.learning() {

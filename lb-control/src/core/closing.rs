@@ -6,6 +6,8 @@
 //! A binding does not serve again while the agent might close new connections
 //! with the old ones: until it answers, or the request holds no longer.
 
+use std::collections::BTreeSet;
+
 use super::{
     Core, Output,
     bindings::{Record, State},
@@ -20,6 +22,8 @@ pub(super) struct Closing {
     agent: Name,
     /// The last that was heard before the request.
     heartbeat: u64,
+    /// What else ends there, whoever vouches for it by now.
+    others: BTreeSet<BindingKey>,
 }
 
 impl Core {
@@ -49,18 +53,20 @@ impl Core {
         let Some(name) = record.and_then(|record| record.agent.clone()) else {
             return;
         };
-        let Some((session, heartbeat)) =
-            self.agents.get(&name).map(|a| (a.session, a.last_sequence))
-        else {
+        let Some(agent) = self.agents.get(&name) else {
             return;
         };
+        let (session, heartbeat) = (agent.session, agent.last_sequence);
         if self.closing.contains_key(key) {
             return;
         }
         let Some(end) = self.server_end(key).filter(|_| !self.shares_its_end(key)) else {
             return;
         };
-        self.closing.insert(key.clone(), Closing { agent: name, heartbeat });
+        let others = self.at_the_same_end(key).map(|(other, _)| other.clone());
+        let beside = agent.binds.keys().filter(|other| self.ends_beside(key, other)).cloned();
+        let others = others.chain(beside).collect();
+        self.closing.insert(key.clone(), Closing { agent: name, heartbeat, others });
         self.clock.set(Timer::Close(key.clone()), self.now + CLOSE_WITHIN);
         let message = ToAgent::Close { key: key.clone(), end, heartbeat };
         self.out.push(Output::ToAgent { session, message });
@@ -74,8 +80,8 @@ impl Core {
         connections: u64,
         heartbeat: u64,
     ) {
-        let asked = Closing { agent: agent.clone(), heartbeat };
-        if self.closing.get(key) != Some(&asked) {
+        let asked = |asked: &Closing| asked.agent == *agent && asked.heartbeat == heartbeat;
+        if !self.closing.get(key).is_some_and(asked) {
             return;
         }
         if connections > 0 {
@@ -92,10 +98,11 @@ impl Core {
     }
 
     fn close_over(&mut self, key: &BindingKey) {
-        self.closing.remove(key);
+        let mut waiting = self.closing.remove(key).map(|asked| asked.others).unwrap_or_default();
         self.clock.cancel(&Timer::Close(key.clone()));
-        let waiting = self.at_the_same_end(key).map(|(other, _)| other.clone());
-        for key in waiting.chain([key.clone()]).collect::<Vec<_>>() {
+        waiting.extend(self.at_the_same_end(key).map(|(other, _)| other.clone()));
+        waiting.insert(key.clone());
+        for key in waiting {
             self.evaluate(&key);
         }
     }
@@ -110,15 +117,17 @@ impl Core {
     /// Whether an agent may be about to close connections where a binding's
     /// connections end.
     pub(super) fn is_being_closed(&self, key: &BindingKey) -> bool {
-        if self.closing.contains_key(key) || self.may_inherit(key) {
-            return true;
-        }
+        self.is_asked_to_close(key) || self.may_inherit(key)
+    }
+
+    /// Whether this manager has asked for that.
+    pub(super) fn is_asked_to_close(&self, key: &BindingKey) -> bool {
         let agent = self.bindings.get(key).and_then(|record| record.agent.as_ref());
-        let ends_there = |(other, asked): (&BindingKey, &Closing)| {
-            other.service == key.service && agent == Some(&asked.agent)
-        };
-        self.spec(key).is_some_and(|spec| spec.mode.keeps_address())
-            && self.closing.iter().any(ends_there)
+        self.closing.iter().any(|(other, asked)| {
+            other == key
+                || asked.others.contains(key)
+                || (agent == Some(&asked.agent) && self.ends_beside(other, key))
+        })
     }
 
     /// Whether the manager before may have asked for that. Not for what is
@@ -141,16 +150,25 @@ impl Core {
     }
 
     /// The other bindings of a service that end where this one does: a server
-    /// may be bound at two of its addresses, and has the VIP once.
+    /// may be bound at two of its addresses, and has the VIP once. Its agent
+    /// asks for them, whoever vouches for them now.
     fn at_the_same_end<'a>(
         &'a self,
         key: &'a BindingKey,
     ) -> impl Iterator<Item = (&'a BindingKey, &'a Record)> {
-        let keeps_address = self.spec(key).is_some_and(|spec| spec.mode.keeps_address());
-        let agent = self.bindings.get(key).and_then(|record| record.agent.as_ref());
+        let name = self.bindings.get(key).and_then(|record| record.agent.as_ref());
+        let agent = name.and_then(|name| self.agents.get(name));
         self.of_service(&key.service).filter(move |(other, record)| {
-            keeps_address && *other != key && agent.is_some() && record.agent.as_ref() == agent
+            let asks = agent.is_some_and(|agent| agent.binds.contains_key(*other));
+            let same = name.is_some() && record.agent.as_ref() == name;
+            (asks || same) && self.ends_beside(key, other)
         })
+    }
+
+    /// Whether two bindings end at one place, if they are on one server.
+    fn ends_beside(&self, key: &BindingKey, other: &BindingKey) -> bool {
+        let keeps_address = || self.spec(key).is_some_and(|spec| spec.mode.keeps_address());
+        key != other && key.service == other.service && keeps_address()
     }
 
     pub(super) fn spec(&self, key: &BindingKey) -> Option<&ServiceSpec> {

@@ -63,9 +63,14 @@ impl Loss {
 }
 
 impl Core {
-    /// A binding that serves is lost, which nobody asked for. `agent` vouched
-    /// for it.
+    /// A binding is lost, which nobody asked for. `agent` vouched for it. Only
+    /// one that serves is missed: another was on its way out when it was found.
     pub(super) fn lose(&mut self, key: &BindingKey, agent: Option<&Name>, loss: Loss) {
+        let serves = |record: &Record| record.state.phase() == Some(Phase::Serve);
+        if !self.bindings.get(key).is_some_and(serves) {
+            self.take_down(key, &loss);
+            return;
+        }
         let machine =
             agent.map_or(Machine::At(key.backend.ip()), |agent| Machine::Of(agent.clone()));
         if self.is_frozen(&key.service) {
@@ -239,8 +244,9 @@ impl Core {
     /// Lets a frozen service go on as others do: what is missing is taken down.
     /// Says how many those were; None where it was not frozen.
     pub(super) fn thaw(&mut self, service: &Name, why: &str) -> Option<usize> {
+        let Frozen { kept, .. } = self.losses.get_mut(service)?.frozen.take()?;
+        self.losses.remove(service);
         self.clock.cancel(&Timer::Thaw(service.clone()));
-        let Frozen { kept, .. } = self.losses.remove(service)?.frozen?;
         // Whose agent is back is verified, as after any start.
         let is_missing = |(key, _): &(BindingKey, _)| {
             matches!(self.verdict(key), Verdict::Unvouched | Verdict::Unhealthy(_))

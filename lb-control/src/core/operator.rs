@@ -133,7 +133,10 @@ impl Core {
         self.check_service(&key.service)?;
         let record = self.check_binding(key)?;
         let deadline = deadline.unwrap_or(self.settings.drain_deadline);
-        let (state, boot) = (record.state.clone(), record.boot);
+        let state = record.state.clone();
+        // One that a switch has brought back was removed from somebody before.
+        let before = || self.intent.removals.get(key).and_then(|removal| removal.boot);
+        let boot = record.boot.or_else(before);
         self.intent.adds.remove(key);
         self.intent.server_ids.remove(key);
         self.intent.weights.remove(key);

@@ -1,16 +1,18 @@
 //! What each switch holds, and the deltas that bring it to what it should hold.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{Core, Event, Output, Peer, SessionId, clock::Timer};
 use crate::{
     config::Role,
     model::{
-        Change, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch, nearly_full,
+        BindingKey, Change, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch,
+        nearly_full,
     },
 };
 
-/// The pauses after refused deltas double from the first to the last of these.
+/// The pauses after the same is refused again double from the first to the last
+/// of these.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// A switch that has said hello once.
@@ -34,6 +36,7 @@ pub(super) struct Switch {
     pub(super) refused: Option<(u64, String)>,
     /// Do not ask again for this version before the retry timer.
     held_back: Option<u64>,
+    /// How often in a row it has refused that one.
     refusals: u32,
     /// Of the last delta: from being sent to being acknowledged.
     pub(super) last_live: Duration,
@@ -125,10 +128,11 @@ impl Core {
         if foreign {
             self.supersede(&name, stamp);
         }
-        for (key, binding) in &state.bindings {
-            if !self.desired.bindings.contains_key(key) {
-                self.found(key, *binding);
-            }
+        let strange = |(key, _): &(&BindingKey, _)| !self.desired.bindings.contains_key(*key);
+        let strange: Vec<_> = state.bindings.iter().filter(strange).collect();
+        let left = if strange.is_empty() { BTreeSet::new() } else { self.left() };
+        for (key, binding) in strange {
+            self.found(key, *binding, left.contains(key));
         }
         let changes = state.diff(&self.desired).len();
         let empty = stamp == Stamp::default();
@@ -180,8 +184,10 @@ impl Core {
         let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else {
             return;
         };
-        let pause = RETRY.0.saturating_mul(1 << switch.refusals.min(10)).min(RETRY.1);
-        switch.refusals += 1;
+        // What it has not seen yet is no repetition, however much it refused before.
+        let again = switch.refused.as_ref().is_some_and(|(of, _)| *of == flight.version);
+        switch.refusals = if again { switch.refusals.saturating_add(1) } else { 1 };
+        let pause = RETRY.0.saturating_mul(1 << (switch.refusals - 1).min(10)).min(RETRY.1);
         switch.held_back = Some(flight.version);
         switch.refused = Some((flight.version, reason.clone()));
         self.clock.set(Timer::Retry(name.clone()), self.now + pause);

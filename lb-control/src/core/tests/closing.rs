@@ -256,3 +256,58 @@ fn a_server_with_another_binding_in_the_service_is_left_alone() {
     world.close("web-1", WEB, 3);
     assert_eq!(world.state(other), "active");
 }
+
+#[test]
+fn a_servers_other_address_waits_also_where_the_operator_alone_vouches_for_it() {
+    const OTHER: &str = "www/192.0.2.11:80";
+    let mut world = World::learned();
+    world.agent("web-1", 1, &[WEB, OTHER]);
+    world.pass(seconds(2));
+    world.force(OTHER);
+    world.pass(seconds(21));
+    assert_eq!(world.state(OTHER), "gone");
+    world.set_agent("web-1", |agent| agent.slow = true);
+    world.force(WEB);
+    assert_eq!(closes(&world).last().map(|(key, _)| key.clone()), Some(key(WEB)));
+    // The agent leaves, so that the add is the operator's alone.
+    world.leave("web-1");
+    world.add(OTHER, 100);
+    let probe = world.probes.iter().find(|(_, backend)| **backend == key(OTHER).backend);
+    let (probe, backend) = probe.map(|(probe, backend)| (*probe, *backend)).expect("a probe");
+    world.probe(probe, backend);
+    assert_eq!(world.state(OTHER), "pending", "the agent may be closing what ends there");
+    world.close("web-1", WEB, 1);
+    assert_eq!(world.state(OTHER), "active");
+    // What serves there is nobody's to close.
+    let asked = closes(&world).len();
+    world.pass(seconds(3));
+    assert_eq!(closes(&world).len(), asked);
+}
+
+#[test]
+fn what_a_switch_is_found_to_serve_waits_too() {
+    const OTHER: &str = "www/192.0.2.11:80";
+    let mut world = World::learned();
+    world.connect("late");
+    world.agent("web-1", 1, &[WEB, OTHER]);
+    world.pass(seconds(2));
+    world.disconnect("late");
+    world.hang_up("web-1");
+    world.pass(seconds(60));
+    world.agent("web-1", 2, &[WEB]);
+    world.pass(seconds(2));
+    world.set_agent("web-1", |agent| agent.slow = true);
+    world.force(WEB);
+    assert_eq!(closes(&world).last().map(|(key, _)| key.clone()), Some(key(WEB)));
+    world.agent("web-1", 2, &[OTHER]);
+    world.connect("late");
+    assert_eq!(
+        (world.on("edge", OTHER), world.on("late", OTHER)),
+        (Some(Phase::Drain), Some(Phase::Drain))
+    );
+    world.pass(seconds(3));
+    assert_eq!(
+        (world.on("edge", OTHER), world.on("late", OTHER)),
+        (Some(Phase::Serve), Some(Phase::Serve))
+    );
+}

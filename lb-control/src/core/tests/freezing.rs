@@ -194,3 +194,49 @@ fn probes_that_all_fail_at_once_are_not_believed() {
     world.pass(seconds(4));
     assert_eq!((states(&world), world.count("service.thawed")), (["active"; 4], 1));
 }
+
+#[test]
+fn what_does_not_serve_is_not_missed() {
+    // A switch comes back with a binding that was being broken when it was last
+    // heard, and whose agent says that it is not well.
+    let mut world = serving();
+    world.connect("other");
+    world.disconnect("other");
+    let other = world.switches.get_mut("other").unwrap();
+    let mut broken = other.state.bindings[&key(SERVERS[0])];
+    broken.phase = Phase::Break;
+    other.state.bindings.insert(key(SERVERS[0]), broken);
+    world.set_agent("web-1", |agent| agent.health = Err("HTTP 500".to_owned()));
+    world.pass(seconds(60));
+    assert_eq!(world.state(SERVERS[0]), "down");
+    world.set_agent("web-2", |agent| agent.health = Err("HTTP 500".to_owned()));
+    world.connect("other");
+    world.pass(seconds(1));
+    assert_eq!(world.count("service.frozen"), 0);
+    assert_eq!(serve(&world), [false, false, true, true]);
+}
+
+#[test]
+fn what_is_found_of_an_agent_that_leaves_is_no_loss() {
+    let mut world = serving();
+    world.connect("other");
+    world.disconnect("other");
+    world.leave("web-1");
+    world.pass(seconds(90));
+    assert_eq!(world.state(SERVERS[0]), "gone");
+    world.connect("other");
+    assert_eq!(world.state(SERVERS[0]), "draining");
+    world.set_agent("web-2", |agent| agent.health = Err("HTTP 500".to_owned()));
+    assert_eq!(world.count("service.frozen"), 0);
+    assert_eq!(serve(&world), [false, false, true, true]);
+}
+
+#[test]
+fn a_thaw_of_what_is_not_frozen_changes_nothing() {
+    let mut world = serving();
+    world.hang_up("web-1");
+    let request = thaw(&mut world);
+    assert!(world.refusal(request).message.contains("`www` is not frozen"));
+    world.hang_up("web-2");
+    assert_eq!(world.count("service.frozen"), 1, "both losses count");
+}

@@ -171,6 +171,28 @@ fn a_removal_of_a_backend_without_an_agent_holds_for_the_first_agent_that_comes(
 }
 
 #[test]
+fn a_removal_of_what_a_switch_has_brought_back_holds_for_the_agent_that_had_it() {
+    let mut world = serving();
+    let stale = world.switches["edge"].clone();
+    world.force(WEB);
+    world.pass(seconds(25));
+    assert_eq!(world.state(WEB), "gone");
+    // A switch brings it back that was away meanwhile, and the operator asks again.
+    world.switches.insert("late".to_owned(), stale);
+    world.connect("late");
+    world.force(WEB);
+    world.hang_up("web-1");
+    world.pass(seconds(25));
+    assert_eq!(world.state(WEB), "gone");
+    world.agent("web-1", 1, &[WEB]);
+    world.pass(seconds(5));
+    assert_eq!(world.state(WEB), "gone", "it did not start anew");
+    world.agent("web-1", 2, &[WEB]);
+    world.pass(seconds(5));
+    assert_eq!(world.state(WEB), "active");
+}
+
+#[test]
 fn what_a_switch_holds_and_the_file_no_longer_allows_goes_at_once() {
     let mut world = serving();
     let edge = world.switches.get_mut("edge").unwrap();

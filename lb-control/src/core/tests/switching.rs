@@ -123,6 +123,18 @@ fn a_refused_delta_is_told_and_tried_again_with_growing_pauses() {
 }
 
 #[test]
+fn only_what_is_refused_again_waits_longer() {
+    let mut world = serving();
+    world.switches.get_mut("edge").unwrap().refuses = Some("no room".to_owned());
+    for weight in 1..20 {
+        world.weight(WEB, weight);
+    }
+    world.switches.get_mut("edge").unwrap().refuses = None;
+    world.pass(seconds(1));
+    assert_eq!(world.switches["edge"].state, *world.core.desired());
+}
+
+#[test]
 fn a_new_change_does_not_wait_for_the_pause_after_a_refusal() {
     let mut world = serving();
     world.switches.get_mut("edge").unwrap().refuses = Some("no room".to_owned());

@@ -7,6 +7,7 @@
 //! | `sessions` | gRPC sessions of agents and switches |
 //! | `control` | gRPC of the command line |
 //! | `events` | the last events, and those who follow them |
+//! | `select` | which of them somebody asks for |
 //! | `probe` | TCP probes |
 //! | `intent` | the intent file |
 //! | `listen` | sockets |
@@ -20,6 +21,7 @@ mod listen;
 mod outbox;
 mod probe;
 mod rate;
+mod select;
 mod sessions;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! `sluice events`
 
+use std::collections::VecDeque;
+
 use crate::{
     cli::{
         Failure,
@@ -16,7 +18,11 @@ use crate::{
 use super::names::Named;
 
 pub async fn events(client: &Client, args: &EventsArgs, out: &mut Output) -> Result<(), Failure> {
-    let named = Named { service: args.service.as_ref(), ..Named::default() };
+    let named = Named {
+        service: args.service.as_ref(),
+        switch: args.switch.as_ref(),
+        ..Named::default()
+    };
     if let Some(failure) = named.look(client).await {
         return Err(failure);
     }
@@ -24,6 +30,8 @@ pub async fn events(client: &Client, args: &EventsArgs, out: &mut Output) -> Res
         follow: args.follow,
         after_sequence: args.after,
         service: args.service.as_ref().map(Name::to_string).unwrap_or_default(),
+        backend: args.backend.map(|address| address.to_string()).unwrap_or_default(),
+        switch_name: args.switch.as_ref().map(Name::to_string).unwrap_or_default(),
     };
     let call = async |mut control: Control| control.watch_events(request).await;
     let mut stream = client.call(call).await?;
@@ -45,11 +53,33 @@ pub async fn events(client: &Client, args: &EventsArgs, out: &mut Output) -> Res
     if out.is_json() {
         return out.document(&past);
     }
+    out.table(&events_table(&past))
+}
+
+pub(super) fn events_table(views: &[EventView]) -> Table {
     let mut table = Table::new(&["TIME", "KIND", "SERVICE", "BACKEND", "SWITCH", "MESSAGE"]);
-    for view in &past {
+    for view in views {
         table.row(cells(view));
     }
-    out.table(&table)
+    table
+}
+
+/// The last events that are kept of what a request names.
+pub(super) async fn last(
+    client: &Client,
+    request: EventsRequest,
+    count: usize,
+) -> Result<Vec<EventView>, Failure> {
+    let call = async |mut control: Control| control.watch_events(request).await;
+    let mut stream = client.call(call).await?;
+    let mut last = VecDeque::new();
+    while let Some(event) = stream.message().await.map_err(|status| client.failure(status))? {
+        last.push_back(EventView::from(event));
+        if last.len() > count {
+            last.pop_front();
+        }
+    }
+    Ok(last.into())
 }
 
 fn cells(view: &EventView) -> [String; 6] {

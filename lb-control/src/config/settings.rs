@@ -44,6 +44,10 @@ pub struct ManagerSettings {
     /// Accept plain connections from other hosts. Anybody who can reach the
     /// port can then change the configuration. Default false.
     pub insecure: bool,
+    /// Where monitors ask for `/metrics`, `/healthz` and `/readyz`, over plain
+    /// HTTP and whoever they are: they see names, addresses and counts, and
+    /// change nothing. Default: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Unix socket of the local command line. Default `/run/sluice/sluice.sock`.
     pub socket: PathBuf,
     /// Where the operator's commands are kept. Default `/var/lib/sluice/intent.json`.
@@ -89,6 +93,7 @@ impl Default for ManagerSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
             insecure: false,
+            metrics: None,
             socket: "/run/sluice/sluice.sock".into(),
             intent: "/var/lib/sluice/intent.json".into(),
             learning: Duration::from_secs(5),

@@ -197,7 +197,7 @@ impl Core {
             sessions: self.sessions.len(),
             probes: self.probes.len(),
             waiting: self.requests.len(),
-            saves: self.saving.answered,
+            saves: self.saving.tried,
             saves_failed: self.saving.failed,
             events: self.trail.kinds().clone(),
             refusals: self.refusals.clone(),

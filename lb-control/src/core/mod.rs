@@ -135,7 +135,8 @@ struct Saving {
     asked: u64,
     /// The last number that was answered for, well or badly.
     answered: u64,
-    /// How many went badly.
+    /// How many were tried, and how many of them failed.
+    tried: u64,
     failed: u64,
     error: Option<String>,
 }
@@ -252,6 +253,7 @@ impl Core {
 
     fn saved(&mut self, number: u64, outcome: Result<(), String>) {
         self.saving.answered = self.saving.answered.max(number);
+        self.saving.tried += 1;
         match outcome {
             Ok(()) if self.saving.error.take().is_some() => self.publish(Event {
                 kind: "intent.saved",

@@ -11,6 +11,7 @@
 //! | `probe` | TCP probes |
 //! | `intent` | the intent file |
 //! | `listen` | sockets |
+//! | `monitor` | `/metrics`, `/healthz`, `/readyz` |
 //! | `rate` | how much a session may send |
 
 mod control;
@@ -18,6 +19,7 @@ mod engine;
 mod events;
 mod intent;
 mod listen;
+mod monitor;
 mod outbox;
 mod probe;
 mod rate;
@@ -34,7 +36,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{engine::Engine, intent::IntentFile, listen::Listeners};
+use self::{engine::Engine, intent::IntentFile, listen::Listeners, monitor::Monitor};
 use crate::{
     config::Settings,
     core::{Core, CoreSettings},
@@ -60,6 +62,7 @@ pub async fn run(
     let core_settings =
         CoreSettings::try_from(&settings).context("the configuration cannot be used")?;
     let listeners = Listeners::open(&settings).await?;
+    let monitor = Monitor::open(&settings).await?;
     let file = IntentFile::open(&settings.manager.intent)?;
     let mut intent = file.load()?;
     intent.term += 1;
@@ -78,6 +81,9 @@ pub async fn run(
         );
     }
     listeners.serve(&handle, &settings, &stop, &mut tasks)?;
+    if let Some(monitor) = monitor {
+        tasks.spawn(monitor.serve(handle.clone(), stop.clone()));
+    }
     if let Some(local) = local {
         tokio::spawn(sessions::local(handle.clone(), local));
     }

@@ -308,6 +308,13 @@ fn roles() {
            |                     ^"#,
     );
     refused(
+        "[manager]\nlisten = \"127.0.0.1:7400\"\nmetrics = \"0.0.0.0:7400\"\n",
+        r#"
+        sluice.toml:3:11: 0.0.0.0:7400 is taken by `listen`: give monitors a port of their own
+         3 | metrics = "0.0.0.0:7400"
+           |           ^^^^^^^^^^^^^^"#,
+    );
+    refused(
         "[edge]\ninterfaces = []\n",
         r#"
         sluice.toml:2:14: an edge needs an interface, such as interfaces = ["eth0"]
@@ -447,6 +454,8 @@ fn examples_hold_and_show_the_defaults() {
         // What has no default.
         full.tls.take().unwrap();
         let rules = std::mem::take(&mut full.manager.allow).len();
+        let metrics = full.manager.metrics.take().map(|address| address.to_string());
+        assert_eq!(metrics.as_deref(), (name == "sluice.toml").then_some("127.0.0.1:9740"));
         assert_eq!(rules, if name == "sluice.toml" { 4 } else { 0 });
         if let Some(edge) = &mut full.edge {
             edge.manager.take().unwrap();

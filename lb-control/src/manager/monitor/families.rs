@@ -6,7 +6,7 @@
 
 mod switches;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     core::{AgentView, BackendView, Core, ServiceView, StatusView, Totals},
@@ -91,16 +91,17 @@ impl Snapshot {
     }
 
     fn services(&self, page: &mut Page) {
+        let mut counts = BTreeMap::<_, usize>::new();
+        for backend in &self.backends {
+            *counts.entry((&backend.service, backend.state)).or_default() += 1;
+        }
         let mut states =
             page.gauge("sluice_service_backends", "Backends of a service in each state.");
         for view in &self.services {
             let service = view.spec.name.as_str();
             for state in STATES {
-                let count = self
-                    .backends
-                    .iter()
-                    .filter(|backend| backend.service == view.spec.name && backend.state == state);
-                states.sample(&[("service", service), ("state", state)], count.count());
+                let count = counts.get(&(&view.spec.name, state)).copied().unwrap_or(0);
+                states.sample(&[("service", service), ("state", state)], count);
             }
         }
         let mut frozen = page.gauge(

@@ -2,6 +2,7 @@
 //! only the switch is a fake.
 
 mod fakes;
+mod monitor;
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
 
@@ -58,6 +59,14 @@ impl Running {
     /// Starts a manager, with the switch in the same process if there is one.
     async fn start(directory: tempfile::TempDir, switch: Option<&FakeSwitch>) -> Self {
         let settings = settings(directory.path(), "127.0.0.1:0");
+        Self::with(directory, settings, switch).await
+    }
+
+    async fn with(
+        directory: tempfile::TempDir,
+        settings: Settings,
+        switch: Option<&FakeSwitch>,
+    ) -> Self {
         let socket = settings.manager.socket.clone();
         let stop = CancellationToken::new();
         let local = switch.map(FakeSwitch::local);

@@ -115,17 +115,21 @@ impl Core {
         let record = self.check_binding(key).map_err(|refusal| refusal.message)?;
         let agent = record.agent.as_ref().and_then(|name| self.agents.get_key_value(name));
         let claim = agent.and_then(|(_, agent)| agent.binds.get(key));
-        let (added, in_file) = (self.intent.adds.contains_key(key), self.in_file(key));
-        let source = match () {
-            () if self.intent.removals.contains_key(key) => "nobody",
-            () if agent.is_some() => "agent",
-            () if added => "command",
-            () if in_file => "file",
-            () => "nobody",
+        let source = if self.intent.removals.contains_key(key) {
+            "nobody"
+        } else if agent.is_some() {
+            "agent"
+        } else if self.intent.adds.contains_key(key) {
+            "command"
+        } else if self.in_file(key) {
+            "file"
+        } else {
+            "nobody"
         };
-        let held = self.switches.iter().map(|(name, switch)| {
-            self.held(key, record.version, name, switch, now)
-        });
+        let held = self
+            .switches
+            .iter()
+            .map(|(name, switch)| self.held(key, record.version, name, switch, now));
         Ok(Inspection {
             view: self.view_of(key, record, now),
             source,
@@ -217,11 +221,8 @@ impl Core {
     /// What a manager must have done before it can be relied on, and whether it
     /// has; if not, why.
     pub fn readiness(&self) -> [(&'static str, Result<(), String>); 3] {
-        let learned = if self.learning() {
-            Err("it still learns who is there".to_owned())
-        } else {
-            Ok(())
-        };
+        let learned =
+            if self.learning() { Err("it still learns who is there".to_owned()) } else { Ok(()) };
         let saved = self.saving.error.clone().map_or(Ok(()), Err);
         let switch = if self.switches.values().any(|switch| self.in_step(switch)) {
             Ok(())

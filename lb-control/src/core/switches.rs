@@ -206,8 +206,9 @@ impl Core {
         switch.refused = Some((flight.version, reason.clone()));
         self.clock.set(Timer::Retry(name.clone()), self.now + pause);
         let changes = flight.changes;
-        let message =
-            format!("refused delta {stamp} with {changes} change(s), asked again in {pause:?}: {reason}");
+        let message = format!(
+            "refused delta {stamp} with {changes} change(s), asked again in {pause:?}: {reason}"
+        );
         let delta =
             Some(Carried { stamp, events: (switch.decided, flight.decided), live_after: None });
         self.publish(Event {

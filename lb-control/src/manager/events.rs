@@ -68,8 +68,7 @@ impl EventLog {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time_unix_nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
-        let ring =
-            if delta.is_some() { &mut rings.outcomes } else { &mut rings.decisions };
+        let ring = if delta.is_some() { &mut rings.outcomes } else { &mut rings.decisions };
         if ring.len() >= self.keep {
             ring.pop_front();
         }

@@ -59,7 +59,7 @@ impl Selection {
             }
         }
         let before = batch.first().map_or(0, |event| event.sequence);
-        let earlier = chosen.range(..before).filter(|number| !self.given.contains(number));
+        let earlier = chosen.range(..before).filter(|number| !self.given.contains(*number));
         let mut events: Vec<_> = earlier.filter_map(|number| log.get(*number)).collect();
         events.extend(batch.into_iter().filter(|event| chosen.contains(&event.sequence)));
         for event in &events {

@@ -32,12 +32,8 @@ fn sum(page: &str, metric: &str, labels: &[&str]) -> Result<f64> {
 
 #[test]
 fn prometheus_takes_what_the_manager_counts() -> Result<()> {
-    let mut lab = Lab::build()
-        .manager(METRICS)
-        .servers(2)
-        .service(l2("www"))
-        .service(nat("api"))
-        .start()?;
+    let mut lab =
+        Lab::build().manager(METRICS).servers(2).service(l2("www")).service(nat("api")).start()?;
     lab.get_many("www", 60)?.all_answered()?;
     lab.get_many("api", 40)?.all_answered()?;
     lab.sluice(&["drop", "www", "100"])?.stdout()?;
@@ -122,11 +118,13 @@ fn why_a_killed_server_gets_no_connections() -> Result<()> {
     let address = lab.backend("www", 0).to_string();
     lab.kill_agent(0)?;
     lab.wait_state("www", 0, Some("down"))?;
-    let events =
-        lab.sluice_json(&["events", "--service", "www", "--backend", &address])?;
+    let events = lab.sluice_json(&["events", "--service", "www", "--backend", &address])?;
     // What happened, what follows from it, and what carried it.
-    let (lost, down, live) =
-        (last(&events, "agent.lost")?, last(&events, "binding.down")?, last(&events, "delta.live")?);
+    let (lost, down, live) = (
+        last(&events, "agent.lost")?,
+        last(&events, "binding.down")?,
+        last(&events, "delta.live")?,
+    );
     ensure!(down["cause"] == lost["sequence"], "{events:#}");
     let decided = down["sequence"].as_u64().context("no number")?;
     let delta = &live["delta"];
@@ -184,7 +182,9 @@ fn services_and_switches_on_a_page() -> Result<()> {
         Ok(Some(()))
     })?;
     let page = lab.sluice(&["describe", "switch", "edge"])?.stdout()?;
-    for words in ["Switch:       edge\n", "State:        connected\n", "in step", "delta.live", "api/"] {
+    for words in
+        ["Switch:       edge\n", "State:        connected\n", "in step", "delta.live", "api/"]
+    {
         ensure!(page.contains(words), "no `{words}` in:\n{page}");
     }
     let refused = lab.sluice(&["describe", "switch", "egde"])?;

@@ -35,14 +35,19 @@ Example:
 Example:
   sluice describe service www")]
     Service {
+        /// The service's name
         #[arg(value_parser = name)]
         name: Name,
     },
     /// A switch, and what it holds and counts
-    #[command(visible_alias = "edge", after_help = "\
+    #[command(
+        visible_alias = "edge",
+        after_help = "\
 Example:
-  sluice describe switch edge1 --events 50")]
+  sluice describe switch edge1 --events 50"
+    )]
     Switch {
+        /// The switch's name
         #[arg(value_parser = name)]
         name: Name,
     },

@@ -54,8 +54,7 @@ async fn backend(
     let (service_name, backend) = (service.to_string(), address.to_string());
     let request = BackendRequest { service: service_name.clone(), backend: backend.clone() };
     let call = async |mut control: Control| control.describe_backend(request).await;
-    let named =
-        Named { service: Some(service), backend: Some(address), ..Named::default() };
+    let named = Named { service: Some(service), backend: Some(address), ..Named::default() };
     let description = match client.call(call).await {
         Ok(description) => description,
         Err(failed) => return Err(named.explain(client, failed).await),
@@ -129,6 +128,8 @@ async fn alarms(client: &Client, of: &str) -> Result<Vec<String>, Failure> {
     Ok(alarms)
 }
 
+const EMPTY: &str = "";
+
 /// Lines of `Name:  value`.
 #[derive(Default)]
 struct Page(String);
@@ -137,13 +138,14 @@ impl Page {
     fn line(&mut self, name: &str, value: &str) {
         let value = if value.is_empty() { "-" } else { value };
         // Nothing fails that writes into a string.
-        let _ = writeln!(self.0, "{:<14}{value}", format!("{name}:"));
+        let label = format!("{name}:");
+        let _ = writeln!(self.0, "{label:<14}{value}");
     }
 
     fn lines(&mut self, name: &str, values: &[String]) {
         self.line(name, values.first().map_or("none", String::as_str));
         for value in values.iter().skip(1) {
-            let _ = writeln!(self.0, "{:<14}{value}", "");
+            let _ = writeln!(self.0, "{EMPTY:<14}{value}");
         }
     }
 
@@ -187,11 +189,14 @@ fn backend_page(view: &BackendDescription) -> String {
         format!("{}, heard {heard} ago, lost after {timeout}{leaving}", agent.name)
     });
     page.line("Agent", &agent.unwrap_or_default());
-    page.line("Check", &match &view.check {
-        None if view.agent_session.is_some() => "nothing reported yet".to_owned(),
-        None => String::new(),
-        Some(word) => health(word),
-    });
+    page.line(
+        "Check",
+        &match &view.check {
+            None if view.agent_session.is_some() => "nothing reported yet".to_owned(),
+            None => String::new(),
+            Some(word) => health(word),
+        },
+    );
     let application = view.application.as_ref().map(|application| {
         let cause = application.cause.iter().map(|cause| format!(": {cause}"));
         let weight = application.weight.iter().map(|weight| format!(", weight {weight}"));
@@ -309,12 +314,7 @@ fn switch_page(view: &SwitchDescription) -> String {
     let last = switch.last_live_seconds.map(|after| format!(", live after {}", latency(after)));
     page.line(
         "Last delta",
-        &format!(
-            "{}/{}, {behind}{}",
-            switch.term,
-            switch.sequence_live,
-            last.unwrap_or_default()
-        ),
+        &format!("{}/{}, {behind}{}", switch.term, switch.sequence_live, last.unwrap_or_default()),
     );
     page.line("Error", switch.last_error.as_deref().unwrap_or("none"));
     page.line(

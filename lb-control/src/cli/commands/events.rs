@@ -18,11 +18,8 @@ use crate::{
 use super::names::Named;
 
 pub async fn events(client: &Client, args: &EventsArgs, out: &mut Output) -> Result<(), Failure> {
-    let named = Named {
-        service: args.service.as_ref(),
-        switch: args.switch.as_ref(),
-        ..Named::default()
-    };
+    let named =
+        Named { service: args.service.as_ref(), switch: args.switch.as_ref(), ..Named::default() };
     if let Some(failure) = named.look(client).await {
         return Err(failure);
     }

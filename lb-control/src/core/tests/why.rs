@@ -50,7 +50,10 @@ fn a_loss_can_be_followed_to_every_switch() {
     assert_eq!(delta.stamp, world.switches["spare"].stamp);
     assert_eq!(
         live.message,
-        format!("delta {} with 1 change(s) is live after 2s, as generation {}", delta.stamp, delta.stamp.sequence)
+        format!(
+            "delta {} with 1 change(s) is live after 2s, as generation {}",
+            delta.stamp, delta.stamp.sequence
+        )
     );
     let numbers: Vec<_> = world.events.iter().map(|event| event.sequence).collect();
     assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{numbers:?}");

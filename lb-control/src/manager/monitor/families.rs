@@ -69,8 +69,7 @@ impl Snapshot {
         page.gauge("sluice_sessions", "Sessions of agents and switches.")
             .sample(&[], totals.sessions);
         page.gauge("sluice_agents", "Agents that have a session.").sample(&[], status.agents);
-        page.gauge("sluice_probes", "Backends that the manager probes.")
-            .sample(&[], totals.probes);
+        page.gauge("sluice_probes", "Backends that the manager probes.").sample(&[], totals.probes);
         page.gauge("sluice_commands_waiting", "Commands that wait for switches or the disk.")
             .sample(&[], totals.waiting);
         page.counter("sluice_intent_saves_total", "Attempts to save the operators' commands.")
@@ -170,8 +169,8 @@ impl Snapshot {
     }
 
     fn agents(&self, page: &mut Page) {
-        let mut heard = page
-            .gauge("sluice_agent_heartbeat_age_seconds", "Since an agent's last heartbeat.");
+        let mut heard =
+            page.gauge("sluice_agent_heartbeat_age_seconds", "Since an agent's last heartbeat.");
         for agent in &self.agents {
             heard.sample(&[("agent", agent.name.as_str())], agent.heard);
         }

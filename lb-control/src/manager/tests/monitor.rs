@@ -91,7 +91,9 @@ async fn monitors_see_what_the_manager_knows() {
         (format!("sluice_backend_active{{{backend}}}"), 1.0),
         (format!("sluice_backend_connections{{{backend}}}"), 3.0),
         (
-            format!("sluice_backend_packets_total{{switch=\"edge\",{backend},direction=\"to_backend\"}}"),
+            format!(
+                "sluice_backend_packets_total{{switch=\"edge\",{backend},direction=\"to_backend\"}}"
+            ),
             42.0,
         ),
         ("sluice_agent_timeout_seconds{agent=\"web-1\"}".to_owned(), 20.0),
@@ -124,7 +126,7 @@ async fn a_manager_that_misses_something_says_what() {
     let mut settings = settings(directory.path(), "127.0.0.1:0");
     settings.manager.metrics = Some(address);
     settings.manager.learning = Duration::from_secs(60);
-    let manager = Running::with(directory, settings.clone(), None).await;
+    let manager = Running::with(directory, settings, None).await;
     let (status, body) = get(address, "/readyz").await;
     assert_eq!(status, 503);
     assert_eq!(
@@ -134,8 +136,8 @@ async fn a_manager_that_misses_something_says_what() {
     );
     // A second manager is told whose address it is.
     let other = super::directory();
-    let taken = super::settings(other.path(), "127.0.0.1:0");
-    let taken = Settings { manager: crate::config::ManagerSettings { metrics: Some(address), ..taken.manager }, ..taken };
+    let mut taken = super::settings(other.path(), "127.0.0.1:0");
+    taken.manager.metrics = Some(address);
     let error = run(taken, None, CancellationToken::new()).await.unwrap_err();
     assert!(error.to_string().contains("which is `manager.metrics`"), "{error:#}");
     manager.stop().await;

@@ -28,11 +28,8 @@ fn events() -> Vec<EventView> {
 }
 
 fn down() -> v1::BackendDescription {
-    let binding = v1::Binding {
-        weight: 50,
-        phase: v1::Phase::Drain.into(),
-        ..v1::Binding::default()
-    };
+    let binding =
+        v1::Binding { weight: 50, phase: v1::Phase::Drain.into(), ..v1::Binding::default() };
     v1::BackendDescription {
         view: Some(v1::BackendView {
             service: "www".to_owned(),

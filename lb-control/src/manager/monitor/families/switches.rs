@@ -34,8 +34,8 @@ fn states(page: &mut Page, switches: &[SwitchTotals]) {
     for switch in switches {
         family.sample(&[("switch", switch.name.as_str())], switch.in_step);
     }
-    let mut family = page
-        .gauge("sluice_switch_generation", "Number of the configuration that packets see.");
+    let mut family =
+        page.gauge("sluice_switch_generation", "Number of the configuration that packets see.");
     for switch in switches {
         family.sample(&[("switch", switch.name.as_str())], switch.generation);
     }
@@ -51,8 +51,8 @@ fn deltas(page: &mut Page, switches: &[SwitchTotals]) {
     for switch in switches {
         family.sample(&[("switch", switch.name.as_str())], switch.deltas.refused);
     }
-    let mut family = page
-        .counter("sluice_switch_changes_total", "Changes in the deltas that became live.");
+    let mut family =
+        page.counter("sluice_switch_changes_total", "Changes in the deltas that became live.");
     for switch in switches {
         family.sample(&[("switch", switch.name.as_str())], switch.deltas.changes);
     }
@@ -64,23 +64,19 @@ fn deltas(page: &mut Page, switches: &[SwitchTotals]) {
     for switch in switches {
         let deltas = &switch.deltas;
         let buckets = BUCKETS.into_iter().zip(deltas.within);
-        family.histogram(
-            &[("switch", switch.name.as_str())],
-            buckets,
-            (deltas.live, deltas.total),
-        );
+        family.histogram(&[("switch", switch.name.as_str())], buckets, (deltas.live, deltas.total));
     }
 }
 
 fn flows(page: &mut Page, counted: &Counted<'_>) {
     let mut family = page.gauge("sluice_switch_remembered_flows", "Flows that are remembered.");
     for (switch, counters) in counted {
-        family.sample(&[("switch", switch)], counters.remembered_flows);
+        family.sample(&[("switch", *switch)], counters.remembered_flows);
     }
-    let mut family = page
-        .gauge("sluice_switch_remembered_flows_limit", "Flows that can be remembered.");
+    let mut family =
+        page.gauge("sluice_switch_remembered_flows_limit", "Flows that can be remembered.");
     for (switch, counters) in counted {
-        family.sample(&[("switch", switch)], counters.remembered_capacity);
+        family.sample(&[("switch", *switch)], counters.remembered_capacity);
     }
 }
 
@@ -164,7 +160,7 @@ fn backends(page: &mut Page, counted: &Counted<'_>) {
                 let labels = [
                     ("switch", *switch),
                     ("service", count.key.service.as_str()),
-                    ("backend", backend),
+                    ("backend", backend.as_str()),
                     ("direction", direction),
                 ];
                 family.sample(&labels, value);
@@ -188,8 +184,8 @@ fn backends(page: &mut Page, counted: &Counted<'_>) {
     for (switch, count, backend) in &rows {
         family.sample(&labels(switch, count, backend), count.remembered_flows);
     }
-    let mut family = page
-        .gauge("sluice_backend_reachable", "Whether a switch can send packets to a backend.");
+    let mut family =
+        page.gauge("sluice_backend_reachable", "Whether a switch can send packets to a backend.");
     for (switch, count, backend) in &rows {
         family.sample(&labels(switch, count, backend), count.unreachable.is_none());
     }
@@ -222,8 +218,7 @@ fn reasons(page: &mut Page, counted: &Counted<'_>) {
         page.counter("sluice_packets_total", "Packets, by why and how they left the program.");
     for (switch, counters) in counted {
         for count in &counters.reasons {
-            let labels =
-                [("switch", *switch), ("reason", &*count.reason), ("fate", &*count.fate)];
+            let labels = [("switch", *switch), ("reason", &*count.reason), ("fate", &*count.fate)];
             family.sample(&labels, count.packets);
         }
     }

@@ -54,9 +54,13 @@ pub async fn events(client: &Client, args: &EventsArgs, out: &mut Output) -> Res
 }
 
 pub(super) fn events_table(views: &[EventView]) -> Table {
-    let mut table = Table::new(&["TIME", "KIND", "SERVICE", "BACKEND", "SWITCH", "MESSAGE"]);
+    let mut table = Table::new(&[
+        "+NUMBER", "+FOLLOWS", "TIME", "KIND", "SERVICE", "BACKEND", "SWITCH", "MESSAGE",
+    ]);
     for view in views {
-        table.row(cells(view));
+        let numbers = [Some(view.sequence), view.cause];
+        let numbers = numbers.map(|number| number.map(|n| n.to_string()).unwrap_or_default());
+        table.row(numbers.into_iter().chain(cells(view)));
     }
     table
 }
@@ -101,6 +105,26 @@ fn line(cells: &[&str; 6]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_from_what_is_in_the_wide_table() {
+        let event = crate::proto::v1::Event {
+            sequence: 6,
+            kind: "binding.down".to_owned(),
+            cause: 5,
+            message: "gone".to_owned(),
+            ..Default::default()
+        };
+        let views = [EventView::from(event)];
+        assert_eq!(
+            events_table(&views).render(true),
+            "\
+NUMBER  FOLLOWS  TIME                      KIND          SERVICE  BACKEND  SWITCH  MESSAGE
+6       5        1970-01-01T00:00:00.000Z  binding.down  -        -        -       gone
+"
+        );
+        assert!(events_table(&views).render(false).starts_with("TIME "));
+    }
 
     #[test]
     fn columns_hold() {

@@ -138,6 +138,9 @@ pub struct EdgeSettings {
     pub xdp: XdpMode,
     /// Manager to connect to, `HOST:PORT`; read by `sluice edge` only.
     pub manager: Option<String>,
+    /// Where monitors ask this edge for `/metrics`, `/healthz` and `/readyz`, over
+    /// plain HTTP and whoever they are. Default: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Directory in a bpffs, where program and maps outlive this process.
     /// Default `/sys/fs/bpf/sluice`.
     #[serde(default = "pin_dir")]

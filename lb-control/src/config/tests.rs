@@ -33,7 +33,7 @@ fn unknown_names() {
         sluice.toml:2:1: unknown field `interface`: did you mean `interfaces`?
          2 | interface = ["eth0"]
            | ^^^^^^^^^
-           = valid here: name, interfaces, xdp, manager, pin, flow_key, flows, syn_flows, udp_flows, tunnel_sources, icmp_answers, ring_pool, idle, tracking, admission_epoch"#,
+           = valid here: name, interfaces, xdp, manager, metrics, pin, flow_key, flows, syn_flows, udp_flows, tunnel_sources, icmp_answers, ring_pool, idle, tracking, admission_epoch"#,
     );
     refused(
         "[managr]\n",
@@ -459,6 +459,7 @@ fn examples_hold_and_show_the_defaults() {
         assert_eq!(rules, if name == "sluice.toml" { 4 } else { 0 });
         if let Some(edge) = &mut full.edge {
             edge.manager.take().unwrap();
+            edge.metrics.take().unwrap();
         }
         if let Some(agent) = &mut full.agent {
             agent.name.take().unwrap();

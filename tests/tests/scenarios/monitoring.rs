@@ -3,16 +3,20 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Lab, eventually, l2, nat};
+use lab::{Host, Lab, eventually, l2, nat};
 use serde_json::Value;
 
 const METRICS: &str = "metrics = \"127.0.0.1:9740\"";
 
 /// Status and body of a path that monitors ask for.
 fn ask(lab: &Lab, path: &str) -> Result<(u16, String)> {
-    let url = format!("http://127.0.0.1:9740{path}");
+    ask_at(lab.manager_host(), 9740, path)
+}
+
+fn ask_at(host: &Host, port: u16, path: &str) -> Result<(u16, String)> {
+    let url = format!("http://127.0.0.1:{port}{path}");
     let args = ["--silent", "--max-time", "10", "--write-out", "\n%{http_code}", &url];
-    let answer = lab.manager_host().run("curl", &args)?.stdout()?;
+    let answer = host.run("curl", &args)?.stdout()?;
     let (body, status) = answer.rsplit_once('\n').context("no status")?;
     Ok((status.parse()?, body.to_owned()))
 }
@@ -102,6 +106,38 @@ fn a_manager_without_its_edge_is_not_ready() -> Result<()> {
     ensure!(sum(&page, "sluice_switch_connected", &[])? == 0.0, "{page}");
     lab.start_edge(&[])?;
     ensure!(ask(&lab, "/readyz")?.0 == 200);
+    Ok(())
+}
+
+#[test]
+fn an_edge_is_asked_also_while_no_manager_is_there() -> Result<()> {
+    let mut lab = Lab::build()
+        .edge("metrics = \"127.0.0.1:9741\"")
+        .servers(2)
+        .roles_apart()
+        .service(l2("www"))
+        .start()?;
+    let ask = |lab: &Lab, path: &str| ask_at(lab.edge(), 9741, path);
+    ensure!(ask(&lab, "/readyz")? == (200, "[+] managed\n".to_owned()));
+    lab.kill_manager()?;
+    eventually(Duration::from_secs(10), "the edge to be alone", || {
+        let (status, body) = ask(&lab, "/readyz")?;
+        ensure!(status == 503 && body.starts_with("[-] managed: "), "{status}: {body}");
+        Ok(Some(()))
+    })?;
+    ensure!(ask(&lab, "/healthz")?.0 == 200);
+    lab.get_many("www", 50)?.all_answered()?;
+    let (status, page) = ask(&lab, "/metrics")?;
+    ensure!(status == 200, "{status}: {page}");
+    let labels = ["switch=\"edge\"", "service=\"www\""];
+    ensure!(sum(&page, "sluice_service_new_connections_total", &labels)? == 50.0, "{page}");
+    ensure!(sum(&page, "sluice_edge_managed", &[])? == 0.0, "{page}");
+    ensure!(sum(&page, "sluice_edge_sequence", &[])? >= 1.0, "{page}");
+    let path = lab.directory().join("metrics");
+    fs::write(&path, &page)?;
+    let command = format!("promtool check metrics < {}", path.display());
+    let verdict = lab.edge().run("sh", &["-c", &command])?;
+    ensure!(verdict.success() && verdict.stderr.is_empty(), "{verdict:?}");
     Ok(())
 }
 

@@ -15,6 +15,7 @@
 //! | [`certs`] | a development authority |
 //! | [`privilege`] | what a daemon gives up |
 //! | [`cli`] | the command line |
+//! | [`metrics`] | what a monitor asks for over HTTP |
 //! | [`proto`] | the gRPC contracts and their conversion to the model |
 //! | [`xdp`] | XDP programs in the kernel: loading, attaching, pinning |
 //! | [`transport`] | how two processes reach each other: addresses, TLS |
@@ -28,6 +29,7 @@ pub mod decap;
 pub mod doctor;
 pub mod edge;
 pub mod manager;
+pub mod metrics;
 pub mod model;
 pub mod privilege;
 pub mod proto;

@@ -23,9 +23,12 @@ pub const AGENT_WITH_DECAP: &[Capability] =
 
 /// What a manager needs: nothing, unless it listens on a privileged port.
 pub fn manager(settings: &Settings) -> &'static [Capability] {
-    match settings.manager.listen.port() {
-        1..1024 => &[Capability::CAP_NET_BIND_SERVICE],
-        _ => &[],
+    let manager = &settings.manager;
+    let mut listens = [Some(manager.listen), manager.metrics].into_iter().flatten();
+    if listens.any(|address| (1..1024).contains(&address.port())) {
+        &[Capability::CAP_NET_BIND_SERVICE]
+    } else {
+        &[]
     }
 }
 

@@ -60,6 +60,18 @@ impl Control for Manager {
         Ok(Response::new(v1::ClassList::default()))
     }
 
+    async fn describe_backend(
+        &self,
+        request: Request<v1::BackendRequest>,
+    ) -> Reply<v1::BackendDescription> {
+        let request = request.into_inner();
+        if (request.service.as_str(), request.backend.as_str()) != ("www", "10.0.0.11:80") {
+            return Err(Status::not_found("no such backend"));
+        }
+        let view = v1::BackendView { state: "down".to_owned(), ..Default::default() };
+        Ok(Response::new(v1::BackendDescription { view: Some(view), ..Default::default() }))
+    }
+
     async fn add(&self, request: Request<v1::AddRequest>) -> Reply<v1::ChangeReply> {
         match request.into_inner().service.as_str() {
             "www" => Err(Status::already_exists("it is there already")),
@@ -155,6 +167,21 @@ async fn statuses_and_messages() {
             "sluice: there is no switch `edge2`: did you mean `edge1`? There are: edge1\n",
         ),
         (
+            "describe switch edge2",
+            1,
+            "sluice: there is no switch `edge2`: did you mean `edge1`? There are: edge1\n",
+        ),
+        (
+            "describe service wwv",
+            1,
+            "sluice: there is no service `wwv`: did you mean `www`? There are: www\n",
+        ),
+        (
+            "describe backend wwv 10.0.0.11:80",
+            1,
+            "sluice: there is no service `wwv`: did you mean `www`? There are: www\n",
+        ),
+        (
             "weight www 10.0.0.11:80 7",
             4,
             "sluice: accepted, but not live on edge1: not acknowledged yet\n",
@@ -184,6 +211,11 @@ async fn what_goes_to_stdout() {
     let change: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(change["live"], false);
     assert_eq!(change["switches"][0]["error"], "not acknowledged yet");
+
+    let (_, stdout, _) = site.run("describe backend www 10.0.0.11:80 -o json --events 1").await;
+    let page: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&page["state"], &page["events"][0]["sequence"]), (&"down".into(), &2.into()));
+    assert_eq!(page["events"].as_array().map(Vec::len), Some(1));
 
     let (_, stdout, _) = site.run("events -o json").await;
     let events: serde_json::Value = serde_json::from_str(&stdout).unwrap();

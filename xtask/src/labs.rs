@@ -69,7 +69,7 @@ pub fn how_to_enter(lab: &Lab) -> Result<String> {
     Ok(format!(
         "The lab is up. Look around:\n  \
          ip netns exec {client} curl http://{vip}/\n  \
-         ip netns exec {edge} {sluice} --manager unix:{directory}/sluice.sock get backends\n  \
+         ip netns exec {edge} {sluice} --manager unix:{directory}/manager/sluice.sock get backends\n  \
          ip netns exec {edge} tcpdump -ni eth0\n  \
          ls {directory}          # configuration, logs, the pinned maps\n\
          Take it down:\n  \

@@ -27,6 +27,7 @@ const LAB: &[Tool] = &[
     Tool { program: "curl", package: "curl" },
     Tool { program: "wrk", package: "wrk" },
     Tool { program: "tshark", package: "tshark" },
+    Tool { program: "promtool", package: "prometheus" },
 ];
 
 /// `cargo xtask setup`

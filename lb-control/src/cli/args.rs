@@ -2,6 +2,7 @@
 
 mod certs;
 mod daemons;
+mod describe;
 mod doctor;
 mod notify;
 mod operator;
@@ -16,6 +17,7 @@ use self::values::duration;
 pub use self::{
     certs::{CertsArgs, CertsCommand},
     daemons::{AgentArgs, EdgeArgs},
+    describe::{DescribeArgs, DescribeWhat},
     doctor::DoctorArgs,
     notify::NotifyArgs,
     operator::{
@@ -195,6 +197,16 @@ Examples:
   sluice get switches -o wide
   sluice get backends -o json | jq -r '.[].address'")]
     Get(GetArgs),
+    /// Show everything that is known of one service, backend or switch
+    #[command(after_help = "\
+The last events are those of `sluice events --service … --backend …`: what led to
+the state, the decision, and the delta that carried it to each switch.
+
+Examples:
+  sluice describe backend www 10.0.0.11:80
+  sluice describe service www
+  sluice describe switch edge1 -o json")]
+    Describe(DescribeArgs),
     /// Add a backend to a service
     #[command(after_help = "\
 It gets its share of new connections once its health is verified.
@@ -276,6 +288,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   sluice events
+  sluice events --service www --backend 10.0.0.11:80
   sluice events --follow --service www
   sluice events --follow -o json")]
     Events(EventsArgs),

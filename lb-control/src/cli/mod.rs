@@ -54,6 +54,9 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Version => commands::version(out),
         Command::Status => ask(global, async |client| commands::status(client, out).await),
         Command::Get(args) => ask(global, async |client| commands::get(client, args, out).await),
+        Command::Describe(args) => {
+            ask(global, async |client| commands::describe(client, args, out).await)
+        }
         Command::Add(args) => ask(global, async |client| commands::add(client, args, out).await),
         Command::Remove(args) => {
             ask(global, async |client| commands::remove(client, args, out).await)

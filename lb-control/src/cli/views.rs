@@ -4,6 +4,7 @@
 
 mod change;
 mod counters;
+mod describe;
 mod doctor;
 mod events;
 mod lists;
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 pub use self::{
     change::{ChangeView, OutcomeView},
-    counters::{CountersView, WatchView},
+    counters::{BackendCountView, CountersView, WatchView},
+    describe::{BackendDescription, HeldView, ServiceDescription, SwitchDescription, WordView},
     doctor::DoctorView,
     events::EventView,
     lists::{BackendView, ClassView, PolicyView, ServiceView, SwitchView},

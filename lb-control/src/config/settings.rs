@@ -44,6 +44,10 @@ pub struct ManagerSettings {
     /// Accept plain connections from other hosts. Anybody who can reach the
     /// port can then change the configuration. Default false.
     pub insecure: bool,
+    /// Where monitors ask for `/metrics`, `/healthz` and `/readyz`, over plain
+    /// HTTP and whoever they are: they see names, addresses and counts, and
+    /// change nothing. Default: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Unix socket of the local command line. Default `/run/sluice/sluice.sock`.
     pub socket: PathBuf,
     /// Where the operator's commands are kept. Default `/var/lib/sluice/intent.json`.
@@ -89,6 +93,7 @@ impl Default for ManagerSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
             insecure: false,
+            metrics: None,
             socket: "/run/sluice/sluice.sock".into(),
             intent: "/var/lib/sluice/intent.json".into(),
             learning: Duration::from_secs(5),
@@ -133,6 +138,9 @@ pub struct EdgeSettings {
     pub xdp: XdpMode,
     /// Manager to connect to, `HOST:PORT`; read by `sluice edge` only.
     pub manager: Option<String>,
+    /// Where monitors ask this edge for `/metrics`, `/healthz` and `/readyz`, over
+    /// plain HTTP and whoever they are. Default: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Directory in a bpffs, where program and maps outlive this process.
     /// Default `/sys/fs/bpf/sluice`.
     #[serde(default = "pin_dir")]

@@ -33,7 +33,7 @@ fn unknown_names() {
         sluice.toml:2:1: unknown field `interface`: did you mean `interfaces`?
          2 | interface = ["eth0"]
            | ^^^^^^^^^
-           = valid here: name, interfaces, xdp, manager, pin, flow_key, flows, syn_flows, udp_flows, tunnel_sources, icmp_answers, ring_pool, idle, tracking, admission_epoch"#,
+           = valid here: name, interfaces, xdp, manager, metrics, pin, flow_key, flows, syn_flows, udp_flows, tunnel_sources, icmp_answers, ring_pool, idle, tracking, admission_epoch"#,
     );
     refused(
         "[managr]\n",
@@ -308,6 +308,13 @@ fn roles() {
            |                     ^"#,
     );
     refused(
+        "[manager]\nlisten = \"127.0.0.1:7400\"\nmetrics = \"0.0.0.0:7400\"\n",
+        r#"
+        sluice.toml:3:11: 0.0.0.0:7400 is taken by `listen`: give monitors a port of their own
+         3 | metrics = "0.0.0.0:7400"
+           |           ^^^^^^^^^^^^^^"#,
+    );
+    refused(
         "[edge]\ninterfaces = []\n",
         r#"
         sluice.toml:2:14: an edge needs an interface, such as interfaces = ["eth0"]
@@ -447,9 +454,12 @@ fn examples_hold_and_show_the_defaults() {
         // What has no default.
         full.tls.take().unwrap();
         let rules = std::mem::take(&mut full.manager.allow).len();
+        let metrics = full.manager.metrics.take().map(|address| address.to_string());
+        assert_eq!(metrics.as_deref(), (name == "sluice.toml").then_some("127.0.0.1:9740"));
         assert_eq!(rules, if name == "sluice.toml" { 4 } else { 0 });
         if let Some(edge) = &mut full.edge {
             edge.manager.take().unwrap();
+            edge.metrics.take().unwrap();
         }
         if let Some(agent) = &mut full.agent {
             agent.name.take().unwrap();

@@ -306,6 +306,7 @@ impl Core {
         key: Option<&BindingKey>,
         message: String,
     ) {
+        *self.refusals.entry(kind).or_default() += 1;
         let Some(message) = self.authority.notices.take(kind, origin, message, self.now) else {
             return;
         };

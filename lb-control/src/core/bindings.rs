@@ -443,8 +443,8 @@ impl Core {
             kind,
             service: Some(key.service.clone()),
             backend: Some(key.backend),
-            switch: None,
             message,
+            ..Event::default()
         });
     }
 

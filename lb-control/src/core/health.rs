@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{
-    Core, Output, ProbeId,
+    Core, Output, ProbeId, ProbeView,
     bindings::{Stage, State},
 };
 use crate::model::BindingKey;
@@ -33,6 +33,10 @@ pub(super) enum Verdict {
 impl Probe {
     fn new(id: ProbeId) -> Self {
         Self { id, run: 0, last: None, word: None }
+    }
+
+    pub(super) fn view(&self, address: SocketAddr) -> ProbeView {
+        ProbeView { address, last: self.last.clone(), run: self.run }
     }
 
     fn note(&mut self, outcome: Result<(), String>, rise: u32, fall: u32) {
@@ -138,6 +142,12 @@ impl Core {
     pub(super) fn stop_probe(&mut self, probe: ProbeId) {
         self.probes.remove(&probe);
         self.out.push(Output::StopProbe { probe });
+    }
+
+    /// Where a binding is probed, if it is.
+    pub(super) fn probed_at(&self, key: &BindingKey) -> SocketAddr {
+        let plan = self.settings.services.get(&key.service);
+        probed_at(key.backend, plan.and_then(|plan| plan.health.port))
     }
 
     pub(super) fn is_probed(&self, key: &BindingKey) -> bool {

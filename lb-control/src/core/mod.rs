@@ -21,6 +21,9 @@
 //! | `closing` | the server's side of connections that are broken |
 //! | `operator` | commands; `requests` waits until they are live and answers |
 //! | `switches` | what each switch holds, and the delta that brings it to desired |
+//! | `why` | events: their numbers, and what follows from what |
+//! | `live` | since when a switch has had what live |
+//! | `inspect` | everything that is known of one binding; agents |
 //! | `clock` | what falls due when |
 
 mod adopt;
@@ -37,7 +40,9 @@ mod drain;
 mod freeze;
 mod health;
 mod input;
+mod inspect;
 mod intent;
+mod live;
 mod notices;
 mod operator;
 mod output;
@@ -48,12 +53,15 @@ mod slow_start;
 mod switches;
 mod twins;
 mod view;
+mod why;
 
 use std::{collections::BTreeMap, mem, time::Duration};
 
 pub use input::{Command, Input, ProbeId, RequestId, SessionId};
+pub use inspect::{AgentView, Held, Inspection, Live, ProbeView, SwitchTotals, Totals};
 pub use intent::{Intent, Removal};
-pub use output::{Done, Event, Output, Refusal, RefusalKind, SwitchOutcome};
+pub use live::{BUCKETS, Deltas};
+pub use output::{Carried, Done, Event, Output, Refusal, RefusalKind, SwitchOutcome};
 pub use settings::{CoreSettings, ServicePlan, SetupError};
 pub use view::{BackendView, ClassView, ServiceView, StatusView, SwitchView};
 
@@ -67,6 +75,7 @@ use self::{
     freeze::Losses,
     requests::Waiting,
     switches::Switch,
+    why::Trail,
 };
 use crate::model::{BindingKey, Name, SwitchState};
 
@@ -105,6 +114,9 @@ pub struct Core {
     requests: BTreeMap<RequestId, Waiting>,
     /// Parts of the intent that do not fit the configuration file.
     misfits: Vec<String>,
+    trail: Trail,
+    /// Peers and binds that were refused, by kind.
+    refusals: BTreeMap<&'static str, u64>,
     out: Vec<Output>,
 }
 
@@ -123,6 +135,9 @@ struct Saving {
     asked: u64,
     /// The last number that was answered for, well or badly.
     answered: u64,
+    /// How many were tried, and how many of them failed.
+    tried: u64,
+    failed: u64,
     error: Option<String>,
 }
 
@@ -134,6 +149,7 @@ impl Core {
     /// word is already here.
     pub fn handle(&mut self, input: Input, now: Duration) -> Vec<Output> {
         self.now = self.now.max(now);
+        self.trail.turn();
         match input {
             Input::Tick => self.expire(),
             Input::Opened { session, origin } => self.opened(session, origin),
@@ -172,6 +188,7 @@ impl Core {
 
     fn expire(&mut self) {
         while let Some(timer) = self.clock.pop(self.now) {
+            self.trail.turn();
             match timer {
                 Timer::Learned => self.learned(),
                 Timer::Silence(name) => self.silent(&name),
@@ -236,6 +253,7 @@ impl Core {
 
     fn saved(&mut self, number: u64, outcome: Result<(), String>) {
         self.saving.answered = self.saving.answered.max(number);
+        self.saving.tried += 1;
         match outcome {
             Ok(()) if self.saving.error.take().is_some() => self.publish(Event {
                 kind: "intent.saved",
@@ -244,6 +262,7 @@ impl Core {
             }),
             Ok(()) => {}
             Err(error) => {
+                self.saving.failed += 1;
                 self.clock.set(Timer::Save, self.now + SAVE_RETRY);
                 if self.saving.error.as_ref() != Some(&error) {
                     self.publish(Event {
@@ -260,10 +279,6 @@ impl Core {
     /// The number under which what is decided now will have been saved.
     fn save_number(&self) -> u64 {
         self.saving.asked + u64::from(self.saving.dirty)
-    }
-
-    fn publish(&mut self, event: Event) {
-        self.out.push(Output::Publish(event));
     }
 }
 

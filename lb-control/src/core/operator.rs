@@ -273,7 +273,7 @@ impl Core {
         )
     }
 
-    fn check_binding(&self, key: &BindingKey) -> Result<&super::Record, Refusal> {
+    pub(super) fn check_binding(&self, key: &BindingKey) -> Result<&super::Record, Refusal> {
         const MOST: usize = 20;
         self.bindings.get(key).ok_or_else(|| {
             let backends =

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use super::{Intent, ProbeId, RequestId, SessionId};
 use crate::{
     config::HealthSettings,
-    model::{Name, ToAgent, ToSwitch},
+    model::{Name, Stamp, ToAgent, ToSwitch},
 };
 
 /// Something to be done.
@@ -49,6 +49,10 @@ pub enum Output {
 /// Something that an operator may want to know of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
+    /// Counts events from the manager's start, from 1. The core gives it.
+    pub sequence: u64,
+    /// The event that this one follows from, where one does. The core finds it.
+    pub cause: Option<u64>,
     /// Dotted: `binding.active`, `agent.lost`, `switch.refilled`, ...
     pub kind: &'static str,
     pub service: Option<Name>,
@@ -56,6 +60,19 @@ pub struct Event {
     pub switch: Option<Name>,
     /// For people.
     pub message: String,
+    /// Of `delta.live` and `switch.refused`.
+    pub delta: Option<Carried>,
+}
+
+/// A delta's outcome, and what it was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    pub stamp: Stamp,
+    /// It carried what the events after the first of these numbers decided, up
+    /// to the second.
+    pub events: (u64, u64),
+    /// From being sent to being acknowledged; None: it was refused.
+    pub live_after: Option<Duration>,
 }
 
 /// A command that was carried out.

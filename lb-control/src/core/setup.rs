@@ -7,6 +7,7 @@ use super::{
     authority::Authority,
     bindings::{Record, State},
     clock::{Clock, Timer},
+    why::Trail,
 };
 use crate::model::{
     Binding, BindingKey, CLOSE_WITHIN, Change, Phase, ServerId, StateError, SwitchState,
@@ -60,6 +61,8 @@ impl Core {
             closing: BTreeMap::new(),
             requests: BTreeMap::new(),
             misfits,
+            trail: Trail::default(),
+            refusals: BTreeMap::new(),
             out: Vec::new(),
         };
         core.clock.set(Timer::Learned, core.settings.learning);

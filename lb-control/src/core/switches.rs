@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{Core, Event, Output, Peer, SessionId, clock::Timer};
+use super::{
+    Carried, Core, Event, Output, Peer, SessionId,
+    clock::Timer,
+    live::{Deltas, History},
+};
 use crate::{
     config::Role,
     model::{
@@ -15,6 +19,9 @@ use crate::{
 /// of these.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
+/// A switch that has not answered a delta for this long is worth an alarm.
+pub(super) const SLOW: Duration = Duration::from_secs(5);
+
 /// A switch that has said hello once.
 #[derive(Debug, Default)]
 pub(super) struct Switch {
@@ -23,7 +30,7 @@ pub(super) struct Switch {
     pub(super) description: String,
     pub(super) generation: u64,
     /// What it holds, as far as it has said; most switches share one.
-    holds: Arc<SwitchState>,
+    pub(super) holds: Arc<SwitchState>,
     /// Of the last delta that is live on it.
     pub(super) stamp: Stamp,
     /// Sequence number of the last delta sent.
@@ -40,17 +47,23 @@ pub(super) struct Switch {
     refusals: u32,
     /// Of the last delta: from being sent to being acknowledged.
     pub(super) last_live: Duration,
-    pub(super) counters: Option<Counters>,
+    pub(super) counters: Option<Arc<Counters>>,
     /// The version that was live when the counters came.
     pub(super) counted: u64,
     /// It has hardly room to remember flows.
     pub(super) full: bool,
+    /// What events up to this one decided is live on it.
+    decided: u64,
+    pub(super) history: History,
+    pub(super) deltas: Deltas,
 }
 
 #[derive(Debug)]
 pub(super) struct Flight {
-    stamp: Stamp,
-    changes: usize,
+    pub(super) stamp: Stamp,
+    pub(super) changes: usize,
+    /// It carries what events up to this one decided.
+    pub(super) decided: u64,
     /// What the switch holds once it has applied the delta.
     target: Arc<SwitchState>,
     version: u64,
@@ -71,9 +84,9 @@ impl Core {
                 if let Some(switch) = self.switches.get_mut(&name) {
                     switch.generation = counters.generation;
                     switch.counted = switch.live;
-                    switch.counters = Some(counters);
-                    self.note_room(&name);
+                    switch.counters = Some(Arc::new(counters));
                     self.note_counters(&name);
+                    self.note_room(&name);
                 }
             }
             // A second hello is a full read again.
@@ -116,6 +129,7 @@ impl Core {
         switch.flight = None;
         switch.live = 0;
         switch.counted = 0;
+        switch.history = History::default();
         switch.refused = None;
         switch.held_back = None;
         switch.refusals = 0;
@@ -166,12 +180,17 @@ impl Core {
         switch.stamp = stamp;
         switch.generation = generation;
         switch.live = flight.version;
-        switch.last_live = self.now - flight.sent_at;
+        let took = self.now - flight.sent_at;
+        switch.last_live = took;
+        switch.deltas.note(took, flight.changes);
+        switch.history.note(flight.version, self.now, (stamp, generation), Some(took));
+        let before = std::mem::replace(&mut switch.decided, flight.decided);
         switch.refused = None;
         switch.held_back = None;
         let recovered = std::mem::take(&mut switch.refusals) > 0;
-        switch.holds = flight.target;
+        switch.holds = Arc::clone(&flight.target);
         self.clock.cancel(&Timer::Retry(name.clone()));
+        self.tell_live(name, &flight, before, generation);
         if recovered {
             self.tell_switch("switch.accepted", name, "it takes changes again".to_owned());
         }
@@ -188,12 +207,23 @@ impl Core {
         let again = switch.refused.as_ref().is_some_and(|(of, _)| *of == flight.version);
         switch.refusals = if again { switch.refusals.saturating_add(1) } else { 1 };
         let pause = RETRY.0.saturating_mul(1 << (switch.refusals - 1).min(10)).min(RETRY.1);
+        switch.deltas.refused += 1;
         switch.held_back = Some(flight.version);
         switch.refused = Some((flight.version, reason.clone()));
         self.clock.set(Timer::Retry(name.clone()), self.now + pause);
         let changes = flight.changes;
-        let message = format!("refused {changes} change(s), asked again in {pause:?}: {reason}");
-        self.tell_switch("switch.refused", name, message);
+        let message = format!(
+            "refused delta {stamp} with {changes} change(s), asked again in {pause:?}: {reason}"
+        );
+        let delta =
+            Some(Carried { stamp, events: (switch.decided, flight.decided), live_after: None });
+        self.publish(Event {
+            kind: "switch.refused",
+            switch: Some(name.clone()),
+            message,
+            delta,
+            ..Event::default()
+        });
     }
 
     /// The pause after a refusal is over.
@@ -224,14 +254,16 @@ impl Core {
         // once, and copied once.
         let mut target = None;
         let mut last: Option<(Arc<SwitchState>, Vec<Change>)> = None;
+        let decided = self.trail.decided();
         for switch in self.switches.values_mut() {
             let Some(session) = switch.session else {
                 continue;
             };
-            if switch.flight.is_some()
-                || switch.live == self.version
-                || switch.held_back == Some(self.version)
-            {
+            if switch.flight.is_some() || switch.held_back == Some(self.version) {
+                continue;
+            }
+            if switch.live == self.version {
+                switch.decided = decided;
                 continue;
             }
             let changes = match &last {
@@ -241,16 +273,26 @@ impl Core {
             last = Some((Arc::clone(&switch.holds), changes.clone()));
             if changes.is_empty() {
                 switch.live = self.version;
+                switch.decided = decided;
+                let what = (switch.stamp, switch.generation);
+                switch.history.note(self.version, self.now, what, None);
                 switch.refused = None;
                 switch.refusals = 0;
                 continue;
             }
             switch.sent += 1;
+            switch.deltas.sent += 1;
             let stamp = Stamp { term: self.intent.term, sequence: switch.sent };
             let target = Arc::clone(target.get_or_insert_with(|| Arc::new(self.desired.clone())));
             let version = self.version;
-            let flight =
-                Flight { stamp, changes: changes.len(), target, version, sent_at: self.now };
+            let flight = Flight {
+                stamp,
+                changes: changes.len(),
+                decided,
+                target,
+                version,
+                sent_at: self.now,
+            };
             switch.flight = Some(flight);
             self.out.push(Output::ToSwitch {
                 session,

@@ -6,15 +6,12 @@ use super::{
     Core,
     bindings::{Record, State},
     counters,
-    switches::full_message,
+    switches::{SLOW, full_message},
 };
 use crate::model::{
     BindingKey, ClassSpec, Counters, DEFAULT_CLASS, Name, Policy, ServerId, ServiceSpec, Stamp,
     Weight,
 };
-
-/// A switch that has not answered a delta for this long is worth an alarm.
-const SLOW: Duration = Duration::from_secs(5);
 
 /// The manager at a glance.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,6 +132,14 @@ impl Core {
         self.desired.services.values().map(view).collect()
     }
 
+    /// One binding, as of `now`.
+    pub(super) fn view_of(&self, key: &BindingKey, record: &Record, now: Duration) -> BackendView {
+        let counts = self.all_counters().flat_map(|counters| &counters.backends);
+        let flows = counts.filter(|count| count.key == *key).map(|c| c.remembered_flows).sum();
+        let unreachable = self.out_of_reach().remove(key);
+        BackendView { unreachable, ..self.backend(key, record, flows, now) }
+    }
+
     /// One service's bindings, or all. Ages are as of `now`.
     pub fn backends(&self, service: Option<&Name>, now: Duration) -> Vec<BackendView> {
         let mut flows = BTreeMap::new();
@@ -238,7 +243,7 @@ impl Core {
                 Self::list(self.switches.keys())
             )
         })?;
-        Ok(switch.counters.clone().unwrap_or_default())
+        Ok(switch.counters.as_deref().cloned().unwrap_or_default())
     }
 
     /// Whether a service exists.
@@ -260,7 +265,7 @@ impl Core {
     }
 
     fn all_counters(&self) -> impl Iterator<Item = &Counters> {
-        self.switches.values().filter_map(|switch| switch.counters.as_ref())
+        self.switches.values().filter_map(|switch| switch.counters.as_deref())
     }
 
     fn alarms(&self) -> Vec<String> {
@@ -301,7 +306,7 @@ impl Core {
                     key.backend, key.service
                 ))
             };
-            alarms.extend(switch.counters.as_ref().and_then(unreachable));
+            alarms.extend(switch.counters.as_deref().and_then(unreachable));
             if let Some(counters) = switch.counters.as_ref().filter(|_| switch.full) {
                 let (flows, room) = (counters.remembered_flows, counters.remembered_capacity);
                 alarms.push(format!("switch `{name}`: {}", full_message(flows, room)));

@@ -10,6 +10,7 @@
 //! | `hops` | next hops, from the kernel's tables |
 //! | `counters` | per-CPU counters, by name |
 //! | `session`, `remote` | one manager's session, in this process or over the network |
+//! | `monitor` | `/metrics`, `/healthz`, `/readyz` |
 //! | `alone` | probing its backends while no manager is there |
 //! | `survey` | what an edge has in the kernel, for somebody who only looks |
 //! | `trace` | what the program does with a packet, told by itself |
@@ -27,6 +28,7 @@ mod hops;
 mod layout;
 mod mapping;
 mod memory;
+mod monitor;
 mod object;
 mod open;
 mod pins;
@@ -114,6 +116,14 @@ impl Edge {
         from_manager: mpsc::Receiver<ToSwitch>,
     ) -> anyhow::Result<()> {
         session::run(Arc::clone(&self.0), to_manager, from_manager).await
+    }
+
+    /// Answers monitors where the settings say so, until `shutdown`.
+    ///
+    /// # Errors
+    /// The address cannot be had.
+    pub async fn monitor(&self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        monitor::run(Arc::clone(&self.0), shutdown).await
     }
 
     /// For people, such as `xdp native eth0`.

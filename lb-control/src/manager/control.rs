@@ -6,10 +6,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{engine::Handle, sessions::Door};
+use super::{engine::Handle, select::Selection, sessions::Door};
 use crate::{
     core::{Command, Refusal, RefusalKind},
-    model::Name,
+    model::{BindingKey, Name},
     proto::{WireError, v1},
 };
 
@@ -124,6 +124,16 @@ impl v1::control_server::Control for Control {
         Ok(Response::new(v1::ClassList { classes: classes.into_iter().map(Into::into).collect() }))
     }
 
+    async fn describe_backend(
+        &self,
+        request: Request<v1::BackendRequest>,
+    ) -> Reply<v1::BackendDescription> {
+        self.may_look(&request).await?;
+        let key = BindingKey::try_from(request.into_inner())?;
+        let seen = self.handle.query(move |core, now| core.inspect(&key, now)).await?;
+        Ok(Response::new(seen.map_err(Status::not_found)?.into()))
+    }
+
     async fn add(&self, request: Request<v1::AddRequest>) -> Reply<v1::ChangeReply> {
         self.change(request).await
     }
@@ -159,7 +169,7 @@ impl v1::control_server::Control for Control {
     ) -> Reply<Self::WatchEventsStream> {
         self.may_look(&request).await?;
         let request = request.into_inner();
-        let service = request.wanted()?.map(String::from);
+        let mut selection = Selection::new(&request)?;
         let place = Arc::clone(&self.room)
             .try_acquire_owned()
             .map_err(|_| Status::resource_exhausted("too many follow the events already"))?;
@@ -175,12 +185,7 @@ impl v1::control_server::Control for Control {
                 if batch.is_empty() && !(request.follow && reader.more().await) {
                     return;
                 }
-                let wanted = |event: &v1::Event| {
-                    service.as_ref().is_none_or(|service| {
-                        event.service == *service || event.kind == "events.missed"
-                    })
-                };
-                for event in batch.into_iter().filter(wanted) {
+                for event in selection.take(batch, &log) {
                     if to.send(Ok(event)).await.is_err() {
                         return;
                     }

@@ -7,9 +7,11 @@
 //! | `sessions` | gRPC sessions of agents and switches |
 //! | `control` | gRPC of the command line |
 //! | `events` | the last events, and those who follow them |
+//! | `select` | which of them somebody asks for |
 //! | `probe` | TCP probes |
 //! | `intent` | the intent file |
 //! | `listen` | sockets |
+//! | `monitor` | `/metrics`, `/healthz`, `/readyz` |
 //! | `rate` | how much a session may send |
 
 mod control;
@@ -17,9 +19,11 @@ mod engine;
 mod events;
 mod intent;
 mod listen;
+mod monitor;
 mod outbox;
 mod probe;
 mod rate;
+mod select;
 mod sessions;
 
 use std::time::Duration;
@@ -32,7 +36,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{engine::Engine, intent::IntentFile, listen::Listeners};
+use self::{engine::Engine, intent::IntentFile, listen::Listeners, monitor::Monitor};
 use crate::{
     config::Settings,
     core::{Core, CoreSettings},
@@ -58,6 +62,7 @@ pub async fn run(
     let core_settings =
         CoreSettings::try_from(&settings).context("the configuration cannot be used")?;
     let listeners = Listeners::open(&settings).await?;
+    let monitor = Monitor::open(&settings).await?;
     let file = IntentFile::open(&settings.manager.intent)?;
     let mut intent = file.load()?;
     intent.term += 1;
@@ -76,6 +81,9 @@ pub async fn run(
         );
     }
     listeners.serve(&handle, &settings, &stop, &mut tasks)?;
+    if let Some(monitor) = monitor {
+        tasks.spawn(monitor.serve(handle.clone(), stop.clone()));
+    }
     if let Some(local) = local {
         tokio::spawn(sessions::local(handle.clone(), local));
     }

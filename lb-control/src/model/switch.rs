@@ -2,7 +2,7 @@
 //! process uses these over channels; over the network they travel as
 //! `sluice.v1.Edges`.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::{Change, Counters, Name, SwitchState};
 
@@ -13,6 +13,13 @@ pub struct Stamp {
     pub term: u64,
     /// Grows by one with each delta of a term to one switch.
     pub sequence: u64,
+}
+
+impl fmt::Display for Stamp {
+    /// `term/sequence`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.term, self.sequence)
+    }
 }
 
 /// Changes that become live as one commit, or not at all.

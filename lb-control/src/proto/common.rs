@@ -198,7 +198,7 @@ impl TryFrom<v1::Service> for ServiceSpec {
     }
 }
 
-fn binding_to(key: &BindingKey, binding: Binding) -> v1::Binding {
+pub(super) fn binding_to(key: &BindingKey, binding: Binding) -> v1::Binding {
     v1::Binding {
         service: key.service.to_string(),
         backend: key.backend.to_string(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     common::{policy_to, scope, verdict},
     v1,
-    wire::{WireError, key, name, nanos, server_id, server_id_text, share, weight},
+    wire::{WireError, address, key, name, nanos, server_id, server_id_text, share, weight},
 };
 use crate::{
     core::{
@@ -100,12 +100,19 @@ impl v1::CountersRequest {
 }
 
 impl v1::EventsRequest {
-    /// The service whose events are asked for; None: all events.
+    /// The service, backend and switch whose events are asked for, as events
+    /// write them; empty: all.
     ///
     /// # Errors
-    /// It is no name.
-    pub fn wanted(&self) -> Result<Option<Name>, WireError> {
-        optional("service", &self.service)
+    /// One of them is none.
+    pub fn wanted(&self) -> Result<(String, String, String), WireError> {
+        let text = |name: Option<Name>| name.map(String::from).unwrap_or_default();
+        let backend = match self.backend.as_str() {
+            "" => String::new(),
+            backend => address("backend", backend)?.to_string(),
+        };
+        let service = text(optional("service", &self.service)?);
+        Ok((service, backend, text(optional("switch_name", &self.switch_name)?)))
     }
 }
 

@@ -6,6 +6,7 @@
 mod agent;
 mod common;
 mod control;
+mod describe;
 mod edge;
 mod wire;
 

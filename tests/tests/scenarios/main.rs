@@ -18,6 +18,7 @@ mod errors;
 mod forwarding;
 mod frozen;
 mod lab_itself;
+mod monitoring;
 mod next_hops;
 mod not_ours;
 mod odd_sessions;

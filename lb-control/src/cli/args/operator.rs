@@ -158,9 +158,16 @@ pub struct EventsArgs {
     /// Go on with new events as they happen
     #[arg(short, long)]
     pub follow: bool,
-    /// Only events of this service
+    /// Only events of this service, with what led to them and the deltas that
+    /// carried them
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub service: Option<Name>,
+    /// The same of this backend
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub backend: Option<SocketAddr>,
+    /// Leave out what happened on other switches
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub switch: Option<Name>,
     /// Only events after the one of this number
     #[arg(long, value_name = "SEQUENCE", default_value_t = 0)]
     pub after: u64,

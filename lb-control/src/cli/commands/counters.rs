@@ -100,7 +100,7 @@ fn render(view: &CountersView, seconds: Option<f64>, wide: bool) -> String {
     sections.join("\n") + "\n" + &remembered
 }
 
-fn services(view: &CountersView, count: impl Fn(u64) -> String) -> Table {
+pub(super) fn services(view: &CountersView, count: impl Fn(u64) -> String) -> Table {
     let mut table = Table::numeric(&[
         "SERVICE",
         "NEW",
@@ -126,7 +126,7 @@ fn services(view: &CountersView, count: impl Fn(u64) -> String) -> Table {
     table
 }
 
-fn backends(
+pub(super) fn backends(
     view: &CountersView,
     count: impl Fn(u64) -> String,
     bytes: impl Fn(u64) -> String,
@@ -172,7 +172,7 @@ fn classes(view: &CountersView, count: impl Fn(u64) -> String) -> Table {
     table
 }
 
-fn reasons(view: &CountersView, count: impl Fn(u64) -> String, zeros: bool) -> Table {
+pub(super) fn reasons(view: &CountersView, count: impl Fn(u64) -> String, zeros: bool) -> Table {
     let mut table = Table::numeric(&["PACKETS", "FATE", "COUNT"]);
     for reason in view.reasons.iter().filter(|r| zeros || r.packets > 0) {
         table.row([reason.reason.clone(), reason.fate.clone(), count(reason.packets)]);

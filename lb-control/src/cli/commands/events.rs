@@ -1,5 +1,7 @@
 //! `sluice events`
 
+use std::collections::VecDeque;
+
 use crate::{
     cli::{
         Failure,
@@ -16,7 +18,8 @@ use crate::{
 use super::names::Named;
 
 pub async fn events(client: &Client, args: &EventsArgs, out: &mut Output) -> Result<(), Failure> {
-    let named = Named { service: args.service.as_ref(), ..Named::default() };
+    let named =
+        Named { service: args.service.as_ref(), switch: args.switch.as_ref(), ..Named::default() };
     if let Some(failure) = named.look(client).await {
         return Err(failure);
     }
@@ -24,6 +27,8 @@ pub async fn events(client: &Client, args: &EventsArgs, out: &mut Output) -> Res
         follow: args.follow,
         after_sequence: args.after,
         service: args.service.as_ref().map(Name::to_string).unwrap_or_default(),
+        backend: args.backend.map(|address| address.to_string()).unwrap_or_default(),
+        switch_name: args.switch.as_ref().map(Name::to_string).unwrap_or_default(),
     };
     let call = async |mut control: Control| control.watch_events(request).await;
     let mut stream = client.call(call).await?;
@@ -45,11 +50,37 @@ pub async fn events(client: &Client, args: &EventsArgs, out: &mut Output) -> Res
     if out.is_json() {
         return out.document(&past);
     }
-    let mut table = Table::new(&["TIME", "KIND", "SERVICE", "BACKEND", "SWITCH", "MESSAGE"]);
-    for view in &past {
-        table.row(cells(view));
+    out.table(&events_table(&past))
+}
+
+pub(super) fn events_table(views: &[EventView]) -> Table {
+    let mut table = Table::new(&[
+        "+NUMBER", "+FOLLOWS", "TIME", "KIND", "SERVICE", "BACKEND", "SWITCH", "MESSAGE",
+    ]);
+    for view in views {
+        let numbers = [Some(view.sequence), view.cause];
+        let numbers = numbers.map(|number| number.map(|n| n.to_string()).unwrap_or_default());
+        table.row(numbers.into_iter().chain(cells(view)));
     }
-    out.table(&table)
+    table
+}
+
+/// The last events that are kept of what a request names.
+pub(super) async fn last(
+    client: &Client,
+    request: EventsRequest,
+    count: usize,
+) -> Result<Vec<EventView>, Failure> {
+    let call = async |mut control: Control| control.watch_events(request).await;
+    let mut stream = client.call(call).await?;
+    let mut last = VecDeque::new();
+    while let Some(event) = stream.message().await.map_err(|status| client.failure(status))? {
+        last.push_back(EventView::from(event));
+        if last.len() > count {
+            last.pop_front();
+        }
+    }
+    Ok(last.into())
 }
 
 fn cells(view: &EventView) -> [String; 6] {
@@ -74,6 +105,26 @@ fn line(cells: &[&str; 6]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_from_what_is_in_the_wide_table() {
+        let event = crate::proto::v1::Event {
+            sequence: 6,
+            kind: "binding.down".to_owned(),
+            cause: 5,
+            message: "gone".to_owned(),
+            ..Default::default()
+        };
+        let views = [EventView::from(event)];
+        assert_eq!(
+            events_table(&views).render(true),
+            "\
+NUMBER  FOLLOWS  TIME                      KIND          SERVICE  BACKEND  SWITCH  MESSAGE
+6       5        1970-01-01T00:00:00.000Z  binding.down  -        -        -       gone
+"
+        );
+        assert!(events_table(&views).render(false).starts_with("TIME "));
+    }
 
     #[test]
     fn columns_hold() {

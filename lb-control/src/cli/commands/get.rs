@@ -117,13 +117,13 @@ fn services_table(views: &[ServiceView]) -> Table {
 }
 
 /// `gold 10% reset`, with `by client` where whole clients are refused.
-fn policy(view: &PolicyView) -> String {
+pub(super) fn policy(view: &PolicyView) -> String {
     let by = if view.by == "client" { " by client" } else { "" };
     let share = human::percent(view.refuse_percent);
     format!("{} {share} {}{by}", view.class, view.verdict)
 }
 
-fn backends_table(views: &[BackendView]) -> Table {
+pub(super) fn backends_table(views: &[BackendView]) -> Table {
     let mut table = Table::new(&[
         "SERVICE",
         "ADDRESS",
@@ -137,27 +137,13 @@ fn backends_table(views: &[BackendView]) -> Table {
         "+SERVER ID",
         "+REASON",
     ]);
-    let age = |seconds: f64| human::age(Duration::from_secs_f64(seconds));
     for view in views {
-        let state = match view.deadline_left_seconds {
-            _ if view.removable => format!("{}, removable", view.state),
-            Some(left) => format!("{}, {} left", view.state, age(left)),
-            None => view.state.clone(),
-        };
-        let state = match &view.unreachable {
-            Some(_) => format!("{state}, unreachable"),
-            None => state,
-        };
-        let state = match view.hold_left_seconds {
-            Some(left) => format!("{state}, held out for {}", age(left)),
-            None => state,
-        };
         let reasons: Vec<_> = view.unreachable.iter().chain(&view.reason).cloned().collect();
         table.row([
             view.service.clone(),
             view.address.clone(),
             view.weight.to_string(),
-            state,
+            backend_state(view),
             age(view.since_seconds),
             view.connections.to_string(),
             view.agent.clone().unwrap_or_default(),
@@ -168,6 +154,26 @@ fn backends_table(views: &[BackendView]) -> Table {
         ]);
     }
     table
+}
+
+/// `draining, 48s left`
+pub(super) fn backend_state(view: &BackendView) -> String {
+    let mut state = match view.deadline_left_seconds {
+        _ if view.removable => format!("{}, removable", view.state),
+        Some(left) => format!("{}, {} left", view.state, age(left)),
+        None => view.state.clone(),
+    };
+    if view.unreachable.is_some() {
+        state += ", unreachable";
+    }
+    if let Some(left) = view.hold_left_seconds {
+        state += &format!(", held out for {}", age(left));
+    }
+    state
+}
+
+fn age(seconds: f64) -> String {
+    human::age(Duration::from_secs_f64(seconds))
 }
 
 fn switches_table(views: &[SwitchView]) -> Table {

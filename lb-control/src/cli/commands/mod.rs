@@ -4,6 +4,7 @@ mod certs;
 mod change;
 mod check;
 mod counters;
+mod describe;
 mod doctor;
 mod events;
 mod get;
@@ -17,6 +18,7 @@ pub use self::{
     change::{add, drop, remove, thaw, weight},
     check::check,
     counters::counters,
+    describe::describe,
     doctor::doctor,
     events::events,
     get::get,

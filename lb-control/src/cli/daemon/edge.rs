@@ -82,6 +82,9 @@ async fn work(
     parts.spawn(async move { edge.maintain(token).await });
     let edge = attached.edge.clone();
     let token = shutdown.clone();
+    parts.spawn(async move { edge.monitor(token).await });
+    let edge = attached.edge.clone();
+    let token = shutdown.clone();
     parts.spawn(async move {
         let session = move |to_manager, from_manager| {
             let edge = edge.clone();

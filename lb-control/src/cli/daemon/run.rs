@@ -24,6 +24,9 @@ pub fn run(global: &Global, args: &EdgeArgs) -> Result<(), Failure> {
         let edge = attached.edge.clone();
         let token = shutdown.clone();
         parts.spawn(async move { edge.maintain(token).await });
+        let edge = attached.edge.clone();
+        let token = shutdown.clone();
+        parts.spawn(async move { edge.monitor(token).await });
         // Ends when the manager drops its side.
         let edge = attached.edge.clone();
         parts.spawn(async move { edge.session(to_manager, from_manager).await });

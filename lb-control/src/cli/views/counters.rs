@@ -97,18 +97,6 @@ impl From<v1::Counters> for CountersView {
             not_remembered: count.not_remembered,
             moving: count.moving,
         };
-        let backend = |count: v1::BackendCount| BackendCountView {
-            service: count.service,
-            backend: count.backend,
-            new_connections: count.new_connections,
-            packets: count.packets,
-            bytes: count.bytes,
-            reply_packets: count.reply_packets,
-            reply_bytes: count.reply_bytes,
-            remembered_flows: count.remembered_flows,
-            reachable: count.reachable,
-            unreachable: optional(count.unreachable),
-        };
         let class = |count: v1::ClassCount| ClassCountView {
             class: count.class,
             admitted: count.admitted,
@@ -124,14 +112,40 @@ impl From<v1::Counters> for CountersView {
             remembered_flows: counters.remembered_flows,
             remembered_capacity: counters.remembered_capacity,
             services: counters.services.into_iter().map(service).collect(),
-            backends: counters.backends.into_iter().map(backend).collect(),
+            backends: counters.backends.into_iter().map(Into::into).collect(),
             classes: counters.classes.into_iter().map(class).collect(),
             reasons: counters.reasons.into_iter().map(reason).collect(),
         }
     }
 }
 
+impl From<v1::BackendCount> for BackendCountView {
+    fn from(count: v1::BackendCount) -> Self {
+        Self {
+            service: count.service,
+            backend: count.backend,
+            new_connections: count.new_connections,
+            packets: count.packets,
+            bytes: count.bytes,
+            reply_packets: count.reply_packets,
+            reply_bytes: count.reply_bytes,
+            remembered_flows: count.remembered_flows,
+            reachable: count.reachable,
+            unreachable: optional(count.unreachable),
+        }
+    }
+}
+
 impl CountersView {
+    /// What was counted of one service.
+    pub fn of_service(mut self, service: &str) -> Self {
+        self.services.retain(|count| count.service == service);
+        self.backends.retain(|count| count.service == service);
+        self.classes.clear();
+        self.reasons.clear();
+        self
+    }
+
     /// What was added since `before`. A counter that went back began anew,
     /// and counts in full. What is a state (flows remembered, reachable,
     /// moving) stays as it is now.

@@ -30,6 +30,17 @@ fn manager(manager: &ManagerSettings, tls: bool, faults: &mut Faults) {
             ),
         );
     }
+    if let Some(metrics) = manager.metrics.filter(|metrics| metrics.port() == manager.listen.port())
+        && (metrics.ip() == manager.listen.ip()
+            || metrics.ip().is_unspecified()
+            || manager.listen.ip().is_unspecified())
+        && metrics.port() != 0
+    {
+        faults.push(
+            place.key("metrics"),
+            format!("{metrics} is taken by `listen`: give monitors a port of their own"),
+        );
+    }
     if !manager.socket.is_absolute() {
         faults.push(place.key("socket"), "`socket` must be an absolute path");
     }

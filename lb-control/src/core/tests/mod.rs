@@ -16,6 +16,7 @@ mod server_ids;
 mod steadiness;
 mod switching;
 mod vouching;
+mod why;
 mod world;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};

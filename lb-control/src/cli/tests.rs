@@ -89,6 +89,7 @@ fn statuses_are_a_contract() {
         (Failure::Unreachable(text()), 3),
         (Failure::NotLive(text()), 4),
         (Failure::Sick, 5),
+        (Failure::Differs, 1),
     ];
     for (failure, status) in statuses {
         assert_eq!(failure.status(), status, "{failure:?}");

@@ -4,6 +4,7 @@
 
 mod change;
 mod counters;
+mod declare;
 mod doctor;
 mod events;
 mod lists;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use self::{
     change::{ChangeView, OutcomeView},
     counters::{CountersView, WatchView},
+    declare::{AlterationView, ApplyView},
     doctor::DoctorView,
     events::EventView,
     lists::{BackendView, ClassView, PolicyView, ServiceView, SwitchView},

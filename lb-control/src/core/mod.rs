@@ -20,6 +20,7 @@
 //! | `slow_start` | bindings that have just begun to serve |
 //! | `closing` | the server's side of connections that are broken |
 //! | `operator` | commands; `requests` waits until they are live and answers |
+//! | `declare` | the whole intent at once: export, diff and apply |
 //! | `switches` | what each switch holds, and the delta that brings it to desired |
 //! | `clock` | what falls due when |
 
@@ -33,6 +34,7 @@ mod closing;
 mod counters;
 mod crowd;
 mod damping;
+mod declare;
 mod drain;
 mod freeze;
 mod health;
@@ -51,6 +53,7 @@ mod view;
 
 use std::{collections::BTreeMap, mem, time::Duration};
 
+pub use declare::{Action, Alteration, Declared, Withdrawal};
 pub use input::{Command, Input, ProbeId, RequestId, SessionId};
 pub use intent::{Intent, Removal};
 pub use output::{Done, Event, Output, Refusal, RefusalKind, SwitchOutcome};
@@ -74,9 +77,12 @@ use crate::model::{BindingKey, Name, SwitchState};
 const SAVE_RETRY: Duration = Duration::from_secs(5);
 
 /// The state of the connection manager.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Core {
+    /// Services as they are now.
     settings: CoreSettings,
+    /// Services of the configuration file.
+    filed: BTreeMap<Name, ServicePlan>,
     intent: Intent,
     saving: Saving,
     now: Duration,
@@ -116,7 +122,7 @@ enum Peer {
 }
 
 /// How far the intent is on disk.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Saving {
     /// There is something newer than `asked`.
     dirty: bool,

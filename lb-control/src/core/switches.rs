@@ -14,7 +14,7 @@ use crate::{
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// A switch that has said hello once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Switch {
     /// None while it is out of reach.
     pub(super) session: Option<SessionId>,
@@ -44,7 +44,7 @@ pub(super) struct Switch {
     pub(super) full: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Flight {
     stamp: Stamp,
     changes: usize,

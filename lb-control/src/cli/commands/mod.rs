@@ -4,6 +4,7 @@ mod certs;
 mod change;
 mod check;
 mod counters;
+mod declare;
 mod doctor;
 mod events;
 mod get;
@@ -17,6 +18,7 @@ pub use self::{
     change::{add, drop, remove, thaw, weight},
     check::check,
     counters::counters,
+    declare::{apply, diff, export},
     doctor::doctor,
     events::events,
     get::get,

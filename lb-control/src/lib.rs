@@ -31,5 +31,7 @@ pub mod manager;
 pub mod model;
 pub mod privilege;
 pub mod proto;
+#[cfg(test)]
+mod testing;
 pub mod transport;
 pub mod xdp;

@@ -6,6 +6,8 @@ mod application;
 mod binding;
 mod class;
 mod counters;
+#[cfg(test)]
+mod fuzzed;
 mod name;
 mod origin;
 mod pattern;

@@ -260,4 +260,23 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn fuzzed_notify() {
+        crate::testing::Fuzz::new("notify")
+            .words(&["ready", "drain ", "leave ", "failed ", "weight ", "load ", "@www", "/", "%"])
+            .run(|bytes| {
+                let Ok(line) = std::str::from_utf8(bytes) else { return };
+                match line.parse::<Request>() {
+                    Ok(request) => {
+                        let again = request.to_string();
+                        assert_eq!(again.parse(), Ok(request), "{again:?}");
+                    }
+                    Err(error) => {
+                        assert!(error.chars().count() < 300, "{error}");
+                        assert!(!error.contains(char::is_control), "{error:?}");
+                    }
+                }
+            });
+    }
 }

@@ -101,3 +101,20 @@ fn a_save_that_fails_leaves_the_old_file() {
     assert!(error.starts_with("cannot write the intent file"), "{error}");
     assert!(path.is_dir());
 }
+
+#[test]
+fn fuzzed_intent() {
+    let good = encode(&full()).unwrap();
+    crate::testing::Fuzz::new("intent")
+        .with(good)
+        .words(&["\"version\": 1", "\"www\"", "null", "\"192.0.2.1:80\"", "[]", "{}", "\\u0000"])
+        .run(|bytes| {
+            if let Ok(intent) = decode(bytes) {
+                assert_eq!(decode(&encode(&intent).unwrap()).unwrap(), intent);
+            }
+            // As if the checksum were right.
+            let Ok(document) = serde_json::from_slice::<Document>(bytes) else { return };
+            let Ok(intent) = Intent::try_from(document.intent) else { return };
+            assert_eq!(decode(&encode(&intent).unwrap()).unwrap(), intent);
+        });
+}

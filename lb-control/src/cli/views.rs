@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use self::{
     change::{ChangeView, OutcomeView},
     counters::{CountersView, WatchView},
-    declare::{AlterationView, ApplyView},
+    declare::ApplyView,
     doctor::DoctorView,
     events::EventView,
     lists::{BackendView, ClassView, PolicyView, ServiceView, SwitchView},

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 pub use self::compare::{Action, Alteration};
 use super::{
-    Core, CoreSettings, Done, Event, Output, Refusal, RefusalKind, RequestId, ServicePlan,
+    Core, Done, Event, Output, Refusal, RefusalKind, RequestId, ServicePlan,
     SetupError, requests::Goal,
 };
 use crate::{

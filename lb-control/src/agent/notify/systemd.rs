@@ -256,7 +256,7 @@ pub(super) mod tests {
                 let Ok(message) = parse(bytes) else { return };
                 assert!(!message.status.contains(char::is_control), "{message:?}");
                 // Also what is done with it.
-                let (words, _) = watch::channel(vec![Word::default()]);
+                let (words, _) = tokio::sync::watch::channel(Vec::new());
                 let notes = Notes::new(&[], words, std::sync::Arc::default());
                 hear(&message, &mut Watchdog::default(), &notes, Instant::now());
             });

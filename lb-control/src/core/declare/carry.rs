@@ -75,7 +75,7 @@ impl Core {
             self.forget(&key, reason);
         }
         for state in [&mut self.known, &mut self.desired] {
-            // It is not there when a declaration replaces it.
+            // Both have had it.
             let _ = state.apply(&Change::DeleteService(name.clone()));
         }
         self.version += 1;
@@ -154,21 +154,23 @@ impl Core {
         self.intent.server_ids.remove(key);
         self.intent.weights.remove(key);
         let record = self.bindings.get(key);
-        let (agent, boot) =
-            record.map_or((None, None), |record| (record.agent.clone(), record.boot));
-        if of_file {
-            let removal = Removal { boot, force: how.force, deadline };
-            self.intent.removals.insert(key.clone(), removal);
-        } else if let Some(agent) = agent {
-            // Its agent still wants it.
+        let boot = record.and_then(|record| record.boot);
+        let agent = record.and_then(|record| record.agent.clone()).filter(|_| !of_file);
+        if let Some(agent) = agent {
+            // Its agent still wants it, and knew it by that id before.
             let id = self.given_server_id(key, &agent);
-            // It had that one before the operator gave it another.
-            let _ = self.identify(key, id);
+            drop(self.identify(key, id));
             self.refresh(key);
             return;
         }
+        // While it stands, that the binding goes is no loss.
+        self.intent.removals.insert(key.clone(), Removal { boot, force: how.force, deadline });
         self.sync_probe(key);
         self.send_away(key, how.force, deadline, "no longer declared by the operator");
+        if !of_file {
+            // Nothing brings it back but an agent, which then may.
+            self.intent.removals.remove(key);
+        }
     }
 
     /// An agent's binding that is to stay out.

@@ -57,6 +57,7 @@ pub(super) enum Step {
 #[derive(Default)]
 struct Plan {
     alterations: Vec<Alteration>,
+    deleted: Vec<Step>,
     services: Vec<Step>,
     going: Vec<Step>,
     coming: Vec<Step>,
@@ -76,7 +77,7 @@ pub(super) fn compare(
             (Some(before), None) => {
                 let what = place(before);
                 plan.note("service", name, String::new(), Some(what), None);
-                plan.services.push(Step::DeleteService(name.clone()));
+                plan.deleted.push(Step::DeleteService(name.clone()));
             }
             (before, Some(after)) => {
                 plan.service(name, before, after);
@@ -87,8 +88,8 @@ pub(super) fn compare(
             (None, None) => {}
         }
     }
-    let Plan { alterations, services, going, coming } = plan;
-    (alterations, services.into_iter().chain(going).chain(coming).collect())
+    let Plan { alterations, deleted, services, going, coming } = plan;
+    (alterations, [deleted, services, going, coming].concat())
 }
 
 impl Plan {

@@ -256,7 +256,8 @@ fn fuzzed_route_messages() {
         message.serialize(&mut bytes);
         bytes
     };
-    let hop = RouteNextHop { interface_index: 5, ..RouteNextHop::default() };
+    let mut hop = RouteNextHop::default();
+    hop.interface_index = 5;
     let several = with(plain("192.0.2.0/24"), &[RouteAttribute::MultiPath(vec![hop])]);
     let mut neighbor = NeighbourMessage::default();
     neighbor.header.family = AddressFamily::Inet;

@@ -11,8 +11,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 pub use self::compare::{Action, Alteration};
 use super::{
-    Core, Done, Event, Output, Refusal, RefusalKind, RequestId, ServicePlan,
-    SetupError, requests::Goal,
+    Core, Done, Event, Output, Refusal, RefusalKind, RequestId, ServicePlan, SetupError,
+    requests::Goal,
 };
 use crate::{
     config::{ClassSettings, Declaration, DeclaredRemoval, DeclaredWeight},
@@ -122,6 +122,7 @@ impl Core {
             // would bring back is forgotten when it has drained.
             let record = self.bindings.get(key);
             let nobodys = removal.boot.is_none() && record.is_some_and(|r| r.agent.is_none());
+            let nobodys = nobodys && !removal.declared;
             known(key) && self.of_file(key).is_none() && !nobodys
         });
         let declared = Declared {
@@ -215,9 +216,8 @@ impl Core {
             );
             return Err(Refusal { kind: RefusalKind::Precondition, message });
         }
-        let (alterations, steps) = compare::compare(&current, &wanted, |key| {
-            (self.of_file(key).is_some(), self.intent.removals.contains_key(key))
-        });
+        let of_file = |key: &BindingKey| self.of_file(key).is_some();
+        let (alterations, steps) = compare::compare(&current, &wanted, of_file);
         let changes = match alterations.len() {
             0 => return Ok(("nothing to change".to_owned(), alterations)),
             1 => "1 change".to_owned(),

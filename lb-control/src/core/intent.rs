@@ -36,4 +36,6 @@ pub struct Removal {
     pub force: bool,
     /// How long connections may go on.
     pub deadline: Duration,
+    /// It was declared, and stands also while nothing would bring the binding back.
+    pub declared: bool,
 }

@@ -169,7 +169,9 @@ impl Core {
         self.intent.adds.remove(key);
         self.intent.server_ids.remove(key);
         self.intent.weights.remove(key);
-        self.intent.removals.insert(key.clone(), Removal { boot, force, deadline });
+        self.intent
+            .removals
+            .insert(key.clone(), Removal { boot, force, deadline, declared: false });
         self.saving.dirty = true;
         self.sync_probe(key);
         self.send_away(key, force, deadline, "removed by the operator");

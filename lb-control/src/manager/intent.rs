@@ -74,6 +74,8 @@ struct Removed {
     boot: Option<u64>,
     force: bool,
     deadline: Duration,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    declared: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -193,8 +195,8 @@ impl From<&Intent> for Entries {
         let weighted =
             |(key, weight): (&BindingKey, &Weight)| Weighted { key: key.clone(), weight: *weight };
         let removed = |(key, removal): (&BindingKey, &Removal)| {
-            let Removal { boot, force, deadline } = *removal;
-            Removed { key: key.clone(), boot, force, deadline }
+            let Removal { boot, force, deadline, declared } = *removal;
+            Removed { key: key.clone(), boot, force, deadline, declared }
         };
         let dropped = |((service, class), policy): (&(Name, Name), &Policy)| Dropped {
             service: service.clone(),
@@ -228,8 +230,9 @@ impl TryFrom<Entries> for Intent {
 
     fn try_from(entries: Entries) -> anyhow::Result<Self> {
         let weighted = |Weighted { key, weight }| (key, weight);
-        let removed =
-            |Removed { key, boot, force, deadline }| (key, Removal { boot, force, deadline });
+        let removed = |Removed { key, boot, force, deadline, declared }| {
+            (key, Removal { boot, force, deadline, declared })
+        };
         let dropped = |Dropped { service, class, policy }| ((service, class), policy);
         let mut services = BTreeMap::new();
         for name in entries.removed_services {

@@ -15,7 +15,11 @@ where
 {
     match text.parse::<T>() {
         Ok(value) => assert_eq!(value.to_string().parse::<T>().unwrap(), value, "{text:?}"),
-        Err(error) => assert!(error.to_string().chars().count() < 400, "{error}"),
+        Err(error) => {
+            let error = error.to_string();
+            assert!(error.chars().count() < 400, "{error}");
+            assert!(!error.contains(char::is_control), "{error:?}");
+        }
     }
 }
 

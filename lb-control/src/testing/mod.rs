@@ -150,7 +150,8 @@ fn hash(bytes: &[u8]) -> u64 {
 
 #[test]
 fn what_is_wrong_with_a_parser_is_found() {
-    let planted: [(&str, fn(&[u8])); 3] = [
+    type Planted = (&'static str, fn(&[u8]));
+    let planted: [Planted; 3] = [
         ("panics", |bytes| {
             assert!(!bytes.windows(3).any(|w| w == b"\xff%0"), "planted");
         }),

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::Ipv6Addr, path::PathBuf, str::FromStr};
 
+use crate::model::shown;
+
 /// `HOST:PORT`, where an IPv6 address stands in brackets, or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -25,7 +27,7 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(s: &str) -> Result<Self, TargetError> {
-        let error = || TargetError(s.to_owned());
+        let error = || TargetError(shown(s));
         if let Some(path) = s.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             let path = PathBuf::from(path);

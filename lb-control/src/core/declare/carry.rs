@@ -126,7 +126,8 @@ impl Core {
             let deadline = self.settings.drain_deadline;
             for &backend in plan.backends.keys() {
                 let key = BindingKey { service: name.clone(), backend };
-                self.intent.removals.insert(key, Removal { boot: None, force: false, deadline });
+                let removal = Removal { boot: None, force: false, deadline, declared: false };
+                self.intent.removals.insert(key, removal);
             }
             for class in plan.policies.keys() {
                 self.put_policy(name, class, Policy::default());
@@ -164,7 +165,8 @@ impl Core {
             return;
         }
         // While it stands, that the binding goes is no loss.
-        self.intent.removals.insert(key.clone(), Removal { boot, force: how.force, deadline });
+        let removal = Removal { boot, force: how.force, deadline, declared: false };
+        self.intent.removals.insert(key.clone(), removal);
         self.sync_probe(key);
         self.send_away(key, how.force, deadline, "no longer declared by the operator");
         if !of_file {
@@ -181,7 +183,8 @@ impl Core {
         self.intent.adds.remove(key);
         self.intent.server_ids.remove(key);
         self.intent.weights.remove(key);
-        self.intent.removals.insert(key.clone(), Removal { boot, force: how.force, deadline });
+        let removal = Removal { boot, force: how.force, deadline, declared: true };
+        self.intent.removals.insert(key.clone(), removal);
         self.sync_probe(key);
         self.send_away(key, how.force, deadline, "removed by the operator");
     }

@@ -63,12 +63,12 @@ struct Plan {
     coming: Vec<Step>,
 }
 
-/// The way from one declaration to another. `standing` says of a binding whether
-/// the configuration file has it as a static backend, and whether it is removed.
+/// The way from one declaration to another. `of_file` says of a binding whether
+/// the configuration file has it as a static backend.
 pub(super) fn compare(
     current: &Declared,
     wanted: &Declared,
-    standing: impl Fn(&BindingKey) -> (bool, bool),
+    of_file: impl Fn(&BindingKey) -> bool,
 ) -> (Vec<Alteration>, Vec<Step>) {
     let mut plan = Plan::default();
     let names: BTreeSet<&Name> = current.services.keys().chain(wanted.services.keys()).collect();
@@ -81,9 +81,9 @@ pub(super) fn compare(
             }
             (before, Some(after)) => {
                 plan.service(name, before, after);
-                plan.backends(name, before, after, wanted, &standing);
+                plan.backends(name, before, after, wanted, &of_file);
                 plan.policies(name, before, after);
-                plan.bindings(name, current, wanted, &standing);
+                plan.bindings(name, current, wanted, &of_file);
             }
             (None, None) => {}
         }
@@ -136,7 +136,7 @@ impl Plan {
         before: Option<&ServicePlan>,
         after: &ServicePlan,
         wanted: &Declared,
-        standing: &impl Fn(&BindingKey) -> (bool, bool),
+        of_file: &impl Fn(&BindingKey) -> bool,
     ) {
         let none = BTreeMap::new();
         let old = before.map_or(&none, |plan| &plan.backends);
@@ -145,7 +145,7 @@ impl Plan {
             let key = key(backend);
             let removal = wanted.removals.get(&key).copied();
             self.note("backend", service, backend.to_string(), Some(said(given)), None);
-            if removal.is_none() || standing(&key).0 {
+            if removal.is_none() || of_file(&key) {
                 self.going.push(Step::Withdraw(key, removal.unwrap_or_default()));
             }
         }
@@ -190,15 +190,14 @@ impl Plan {
         service: &Name,
         current: &Declared,
         wanted: &Declared,
-        standing: &impl Fn(&BindingKey) -> (bool, bool),
+        of_file: &impl Fn(&BindingKey) -> bool,
     ) {
         let of = |key: &&BindingKey| key.service == *service;
         let is_static = |key: &BindingKey| {
             wanted.services.get(service).is_some_and(|s| s.backends.contains_key(&key.backend))
         };
         for (key, withdrawal) in wanted.removals.iter().filter(|(key, _)| of(key)) {
-            let (of_file, removed) = standing(key);
-            if !of_file && !removed {
+            if !of_file(key) && !current.removals.contains_key(key) {
                 let how = Some(leave(withdrawal));
                 self.note("removal", service, key.backend.to_string(), None, how);
                 self.going.push(Step::Remove(key.clone(), *withdrawal));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Scope, Share, Verdict};
+use crate::model::{Mode, Scope, ServiceSpec, Share, Verdict, Vip};
 
 fn key(backend: &str) -> BindingKey {
     BindingKey { service: "www".parse().unwrap(), backend: backend.parse().unwrap() }
@@ -12,15 +12,31 @@ fn full() -> Intent {
     intent.server_ids.insert(key("192.0.2.1:80"), "0a1b2c".parse().unwrap());
     intent.weights.insert(key("[2001:db8::1]:80"), 65_535);
     let deadline = Duration::from_millis(1500);
+    intent.removals.insert(
+        key("192.0.2.2:80"),
+        Removal { boot: Some(u64::MAX), force: false, deadline, declared: false },
+    );
     intent
         .removals
-        .insert(key("192.0.2.2:80"), Removal { boot: Some(u64::MAX), force: false, deadline });
-    intent.removals.insert(key("192.0.2.3:80"), Removal { boot: None, force: true, deadline });
+        .insert(key("192.0.2.3:80"), Removal { boot: None, force: true, deadline, declared: true });
     let policy = Policy {
         refuse: Share::from_ppm(1).unwrap(),
         verdict: Verdict::Silent,
         scope: Scope::Client,
     };
+    let shop = crate::core::ServicePlan {
+        spec: ServiceSpec::tcp(
+            "shop".parse().unwrap(),
+            "203.0.113.40:80".parse::<Vip>().unwrap(),
+            Mode::L2,
+        ),
+        health: Default::default(),
+        slow_start: Default::default(),
+        backends: BTreeMap::new(),
+        policies: BTreeMap::new(),
+    };
+    intent.services.insert("shop".parse().unwrap(), Some(shop));
+    intent.services.insert("api".parse().unwrap(), None);
     intent.drops.insert(("www".parse().unwrap(), "default".parse().unwrap()), policy);
     intent
 }

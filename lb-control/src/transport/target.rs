@@ -1,6 +1,11 @@
 //! Where a peer listens.
 
-use std::{fmt, net::Ipv6Addr, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    net::Ipv6Addr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use crate::model::shown;
 
@@ -30,7 +35,8 @@ impl FromStr for Target {
         let error = || TargetError(shown(s));
         if let Some(path) = s.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            let path = PathBuf::from(path);
+            // Without slashes twice, so that it is written as it is read.
+            let path: PathBuf = Path::new(path).components().collect();
             return if path.is_absolute() { Ok(Self::Unix(path)) } else { Err(error()) };
         }
         let (host, port) = s.rsplit_once(':').ok_or_else(error)?;

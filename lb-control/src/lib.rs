@@ -33,5 +33,7 @@ pub mod metrics;
 pub mod model;
 pub mod privilege;
 pub mod proto;
+#[cfg(test)]
+mod testing;
 pub mod transport;
 pub mod xdp;

@@ -27,6 +27,8 @@ fn done(live: bool) -> v1::ChangeReply {
     v1::ChangeReply { message: "done".to_owned(), switches: vec![switch] }
 }
 
+const INTENT: &str = "[[service]]\nname = \"www\"\n[[service.backend]]\nweight = 100\n";
+
 type Reply<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
@@ -96,6 +98,38 @@ impl Control for Manager {
 
     async fn thaw(&self, _: Request<v1::ThawRequest>) -> Reply<v1::ChangeReply> {
         Err(Status::failed_precondition("service `www` is not frozen"))
+    }
+
+    async fn export(&self, _: Request<v1::ExportRequest>) -> Reply<v1::ExportReply> {
+        Ok(Response::new(v1::ExportReply { toml: INTENT.to_owned() }))
+    }
+
+    /// The weight in the file is the only thing that differs, and 7 is refused.
+    async fn apply(&self, request: Request<v1::ApplyRequest>) -> Reply<v1::ApplyReply> {
+        let v1::ApplyRequest { toml, file, dry_run, prune } = request.into_inner();
+        if toml == INTENT {
+            let change = v1::ChangeReply { message: "nothing to change".to_owned(), ..done(true) };
+            let change = Some(change).filter(|_| !dry_run).or_else(|| Some(Default::default()));
+            return Ok(Response::new(v1::ApplyReply { alterations: Vec::new(), change }));
+        }
+        if toml.contains("weight = 7") || !(dry_run || prune) {
+            return Err(Status::invalid_argument(format!("{file}:5:10: no")));
+        }
+        let alteration = v1::Alteration {
+            action: "change".to_owned(),
+            what: "backend".to_owned(),
+            service: "www".to_owned(),
+            name: "10.0.0.11:80".to_owned(),
+            before: "weight 100".to_owned(),
+            after: "weight 5".to_owned(),
+        };
+        let change = if dry_run {
+            v1::ChangeReply { message: "1 change to make".to_owned(), switches: Vec::new() }
+        } else {
+            v1::ChangeReply { message: "1 change made".to_owned(), ..done(true) }
+        };
+        let reply = v1::ApplyReply { alterations: vec![alteration], change: Some(change) };
+        Ok(Response::new(reply))
     }
 
     async fn get_counters(&self, _: Request<v1::CountersRequest>) -> Reply<v1::Counters> {
@@ -225,6 +259,56 @@ async fn what_goes_to_stdout() {
         stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     // The stream is not meant to end.
     assert_eq!((lines.len(), status), (2, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_intent() {
+    let site = Site::new().await;
+    let (status, stdout, _) = site.run("export").await;
+    assert_eq!((status, stdout.as_str()), (0, INTENT));
+    let (_, stdout, _) = site.run("export -o json").await;
+    let exported: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(exported["service"][0]["backend"][0]["weight"], 100);
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, weight: u32| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, INTENT.replace("100", &weight.to_string())).unwrap();
+        path.display().to_string()
+    };
+    let (same, other, bad) = (file("same", 100), file("other", 5), file("bad", 7));
+    let line = "~ www backend 10.0.0.11:80: weight 100 -> weight 5\n";
+    let wrong = format!("sluice: {bad}:5:10: no\n");
+    let table = [
+        (format!("diff {same}"), 0, String::new(), String::new()),
+        (format!("diff {other}"), 1, format!("{line}1 change to make\n"), String::new()),
+        (format!("diff {bad}"), 2, String::new(), wrong.clone()),
+        (format!("apply {bad}"), 1, String::new(), wrong),
+        (format!("apply {other} --dry-run"), 0, format!("{line}1 change to make\n"), String::new()),
+        (
+            format!("apply {other} --prune"),
+            0,
+            format!("{line}1 change made (live on edge1 after 180 µs)\n"),
+            String::new(),
+        ),
+        (
+            format!("apply {same}"),
+            0,
+            "nothing to change (live on edge1 after 180 µs)\n".to_owned(),
+            String::new(),
+        ),
+    ];
+    for (words, status, stdout, stderr) in table {
+        assert_eq!(site.run(&words).await, (status, stdout, stderr), "sluice {words}");
+    }
+    let (status, stdout, _) = site.run(&format!("diff {other} -o json")).await;
+    let seen: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((status, &seen["alterations"][0]["after"]), (1, &"weight 5".into()));
+    let (status, _, stderr) = site.run("diff /nonexistent").await;
+    assert_eq!(status, 2);
+    assert!(stderr.starts_with("sluice: cannot read /nonexistent: No such file"), "{stderr}");
+    let (status, _, _) = sluice("diff x --manager unix:/nonexistent/sluice.sock").await;
+    assert_eq!(status, 3);
 }
 
 #[tokio::test]

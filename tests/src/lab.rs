@@ -106,6 +106,11 @@ impl Lab {
         &self.site.dir
     }
 
+    /// The manager's file of the operator's commands.
+    pub fn intent(&self) -> std::path::PathBuf {
+        crate::settings::manager_dir(&self.site).join("intent.json")
+    }
+
     /// Directory that the edge pins its maps and programs under.
     pub fn bpffs(&self) -> std::path::PathBuf {
         self.site.bpffs()

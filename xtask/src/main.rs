@@ -49,9 +49,13 @@ enum Command {
                       # cargo xtask bench packets/established/ipip\n\n\
                       What is measured is called GROUP/NAME; the groups are `packets` and `commits`.")]
     Bench(BenchArgs),
-    /// Send random packets through the XDP program and a model of it, as root
+    /// Send random packets through the XDP program and a model of it, as root, or
+    /// random bytes through every other parser
     #[command(
-        after_help = "Examples:\n  # cargo xtask fuzz\n  # cargo xtask fuzz --seed 7 --packets 1000000"
+        after_help = "Examples:\n  # cargo xtask fuzz\n  # cargo xtask fuzz --seed 7 --packets 1000000\n  \
+                      $ cargo xtask fuzz --parsers\n  \
+                      $ cargo xtask fuzz --parsers=wire --inputs 5000000\n\n\
+                      An input that a parser fails at is kept in lb-control/tests/corpus."
     )]
     Fuzz(FuzzArgs),
     /// Run the decision core through simulated faults, and judge every history
@@ -97,12 +101,19 @@ struct BenchArgs {
 
 #[derive(Args)]
 struct FuzzArgs {
-    /// Decides every packet [default: the time]
+    /// Decides every packet or input [default: the time]
     #[arg(long)]
     seed: Option<u64>,
     /// How many
-    #[arg(long, default_value_t = 10_000_000)]
+    #[arg(long, default_value_t = 10_000_000, conflicts_with = "parsers")]
     packets: u64,
+    /// Fuzz what reads bytes in user space, or only what has this in its name; needs no root
+    #[arg(long, value_name = "FILTER", num_args = 0..=1, require_equals = true,
+          default_missing_value = "")]
+    parsers: Option<String>,
+    /// How many, for each parser
+    #[arg(long, default_value_t = 1_000_000, requires = "parsers")]
+    inputs: u64,
 }
 
 #[derive(Args)]
@@ -159,8 +170,11 @@ fn main() -> ExitCode {
         Command::Test(args) => test::command(args.step, args.filter.as_deref()),
         Command::Demo(args) => demo::command(args.keep),
         Command::Bench(args) => bench::command(args.filter.as_deref()),
-        Command::Fuzz(args) => fuzz::command(args.seed, args.packets),
         Command::Simulate(args) => simulate::command(args.seed, args.seeds),
+        Command::Fuzz(args) => match &args.parsers {
+            Some(filter) => fuzz::parsers(args.seed, args.inputs, filter),
+            None => fuzz::packets(args.seed, args.packets),
+        },
         Command::Experiment(ExperimentCommand::Consistency(args)) => experiment::consistency(&args),
         Command::Lab(LabCommand::Up { servers, mode }) => labs::up(servers, mode),
         Command::Lab(LabCommand::Down) => labs::down(),

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::watch,
     time::{MissedTickBehavior, interval, timeout},
@@ -157,11 +158,20 @@ const MOST_BODY: usize = 64 * 1024;
 
 /// `GET path` over HTTP/1.1 (RFC 9112), wants status 2xx or 3xx.
 async fn get(address: SocketAddr, path: &str, limit: Duration) -> Result<(), String> {
+    let stream = connect(address).await?;
+    converse(stream, address, path, limit).await
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    address: SocketAddr,
+    path: &str,
+    limit: Duration,
+) -> Result<(), String> {
     let failed = |error: &dyn std::error::Error| {
         let cause = transport::cause(error);
         format!("GET {path} of {address}: {cause}")
     };
-    let stream = connect(address).await?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
     // Ends with the answer, or when the request is given up; its errors come

@@ -219,28 +219,35 @@ fn send<M: NetlinkSerializable>(
 
 /// Reads until a dump is done or a request acknowledged.
 fn answers(socket: &Socket, mut each: impl FnMut(&InetResponseHeader)) -> io::Result<()> {
-    let malformed = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     loop {
         let (datagram, _) = socket.recv_from_full()?;
-        let mut rest = &datagram[..];
-        while !rest.is_empty() {
-            let message =
-                NetlinkMessage::<SockDiagMessage>::deserialize(rest).map_err(malformed)?;
-            match message.payload {
-                NetlinkPayload::Done(_) => return Ok(()),
-                // An error that is none acknowledges.
-                NetlinkPayload::Error(error) if error.code.is_none() => return Ok(()),
-                NetlinkPayload::Error(error) => return Err(error.to_io()),
-                NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(found)) => {
-                    each(&found.header);
-                }
-                _ => {}
-            }
-            // Messages are aligned to four bytes (netlink(7)).
-            let length = (message.header.length as usize).next_multiple_of(4);
-            rest = rest.get(length.max(4)..).unwrap_or_default();
+        if read(&datagram, &mut each)? {
+            return Ok(());
         }
     }
+}
+
+/// Reads one datagram of answers; whether the last one was among them.
+fn read(datagram: &[u8], each: &mut impl FnMut(&InetResponseHeader)) -> io::Result<bool> {
+    let malformed = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let mut rest = datagram;
+    while !rest.is_empty() {
+        let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest).map_err(malformed)?;
+        match message.payload {
+            NetlinkPayload::Done(_) => return Ok(true),
+            // An error that is none acknowledges.
+            NetlinkPayload::Error(error) if error.code.is_none() => return Ok(true),
+            NetlinkPayload::Error(error) => return Err(error.to_io()),
+            NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(found)) => {
+                each(&found.header);
+            }
+            _ => {}
+        }
+        // Messages are aligned to four bytes (netlink(7)).
+        let length = (message.header.length as usize).next_multiple_of(4);
+        rest = rest.get(length.max(4)..).unwrap_or_default();
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

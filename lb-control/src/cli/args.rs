@@ -21,8 +21,8 @@ pub use self::{
     doctor::DoctorArgs,
     notify::NotifyArgs,
     operator::{
-        AddArgs, CountersArgs, DropArgs, EventsArgs, GetArgs, RemoveArgs, Resource, ThawArgs,
-        WeightArgs,
+        AddArgs, ApplyArgs, CountersArgs, DiffArgs, DropArgs, EventsArgs, GetArgs, RemoveArgs,
+        Resource, ThawArgs, WeightArgs,
     },
     trace::TraceArgs,
     values::Bind,
@@ -40,6 +40,7 @@ pub use self::{
     after_help = "\
 Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 the manager cannot
 be reached, 4 not live on every switch in time, 5 doctor has found a problem.
+`sluice diff` has its own.
 
 Examples:
   sluice run --config /etc/sluice/sluice.toml
@@ -248,6 +249,38 @@ backends`; if they really are gone, thaw it: their new connections go elsewhere.
 Example:
   sluice thaw www")]
     Thaw(ThawArgs),
+    /// Write the operator's whole intent to standard output
+    #[command(after_help = "\
+Services with their static backends and policies, as the configuration file
+writes them, and what was said of backends that agents bind: [[weight]] and
+[[removal]]. Whoever may look may export.
+
+Examples:
+  sluice export
+  sluice export -o json")]
+    Export,
+    /// Make the operator's intent what a file says, all of it or nothing
+    #[command(after_help = "\
+The file is the whole intent: a static backend, policy, weight or removal that
+it does not have goes, backends as by `sluice remove`. Services that it does not
+have go only with --prune, their connections with them. Everything is checked
+first, and switches get it as one change. Applied again it changes nothing.
+
+Examples:
+  sluice apply intent.toml
+  sluice apply intent.toml --dry-run
+  sluice apply intent.toml --prune -o json")]
+    Apply(ApplyArgs),
+    /// Show what applying a file would change
+    #[command(after_help = "\
++ comes, - goes, ~ changes. Whoever may look may ask. A service that the file
+does not have is shown as going, as with `sluice apply --prune`.
+Exit status: 0 no difference, 1 differences, 2 the file is not taken or another
+failure, 3 the manager cannot be reached.
+
+Example:
+  sluice diff intent.toml")]
+    Diff(DiffArgs),
     /// Show what the switches have counted
     #[command(after_help = "\
 With --watch: rates per second, until interrupted.

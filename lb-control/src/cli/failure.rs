@@ -28,13 +28,16 @@ pub enum Failure {
     /// Doctor has found a problem, and has told of it.
     #[error("problems were found")]
     Sick,
+    /// Diff has found differences, and has shown them.
+    #[error("there are differences")]
+    Differs,
 }
 
 impl Failure {
     pub fn status(&self) -> u8 {
         match self {
             Self::Closed => 0,
-            Self::Failed(_) | Self::Config(_) => 1,
+            Self::Failed(_) | Self::Config(_) | Self::Differs => 1,
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
             Self::NotLive(_) => 4,
@@ -46,7 +49,7 @@ impl Failure {
     /// with the file's own name, as compilers and editors have it.
     pub fn message(&self) -> Option<String> {
         match self {
-            Self::Closed | Self::Sick => None,
+            Self::Closed | Self::Sick | Self::Differs => None,
             Self::Config(error) => Some(error.to_string()),
             _ => Some(format!("sluice: {self}")),
         }

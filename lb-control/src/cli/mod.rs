@@ -66,6 +66,11 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Drop(args) => ask(global, async |client| commands::drop(client, args, out).await),
         Command::Thaw(args) => ask(global, async |client| commands::thaw(client, args, out).await),
+        Command::Export => ask(global, async |client| commands::export(client, out).await),
+        Command::Apply(args) => {
+            ask(global, async |client| commands::apply(client, args, out).await)
+        }
+        Command::Diff(args) => ask(global, async |client| commands::diff(client, args, out).await),
         Command::Counters(args) => {
             ask(global, async |client| commands::counters(client, args, out).await)
         }

@@ -89,10 +89,28 @@ fn statuses_are_a_contract() {
         (Failure::Unreachable(text()), 3),
         (Failure::NotLive(text()), 4),
         (Failure::Sick, 5),
+        (Failure::Differs, 1),
     ];
     for (failure, status) in statuses {
         assert_eq!(failure.status(), status, "{failure:?}");
     }
     let closed = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
     assert!(matches!(closed.into(), Failure::Closed));
+}
+
+#[test]
+fn fuzzed_command_line() {
+    let mut examples = Vec::new();
+    every(&Cli::command(), "sluice", &mut |_, command| {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines = help.lines().map(str::trim).filter(|line| line.starts_with("sluice "));
+        examples.extend(lines.map(str::to_owned));
+    });
+    let fuzz = crate::testing::Fuzz::new("command-line");
+    let fuzz = examples.into_iter().fold(fuzz, |fuzz, example| fuzz.with(example));
+    fuzz.words(&[" --", " -o json", "=", ",weight=", ",server-id=", "%", " --timeout ", " -- "])
+        .run(|bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            drop(Cli::try_parse_from(text.split(' ')));
+        });
 }

@@ -4,6 +4,7 @@
 
 mod change;
 mod counters;
+mod declare;
 mod describe;
 mod doctor;
 mod events;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use self::{
     change::{ChangeView, OutcomeView},
     counters::{BackendCountView, CountersView, WatchView},
+    declare::ApplyView,
     describe::{BackendDescription, HeldView, ServiceDescription, SwitchDescription, WordView},
     doctor::DoctorView,
     events::EventView,

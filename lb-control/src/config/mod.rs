@@ -4,6 +4,7 @@
 
 mod applications;
 mod authority;
+mod declaration;
 mod duration;
 mod nearest;
 mod parse;
@@ -16,6 +17,7 @@ mod wording;
 
 pub use applications::{AgentPoll, FileMode, NotifySettings};
 pub use authority::{AllowSettings, LimitSettings, Role};
+pub use declaration::{Declaration, DeclaredRemoval, DeclaredWeight};
 pub(crate) use nearest::nearest;
 pub use parse::{load, parse};
 pub use problem::{ConfigError, Problem};

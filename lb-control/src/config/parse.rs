@@ -2,7 +2,7 @@
 
 use std::{fs, ops::Range, path::Path};
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -10,7 +10,7 @@ use toml::{
 
 use super::{
     ConfigError, Problem, Settings,
-    validate::{self, Place, Step},
+    validate::{self, Fault, Place, Step},
     wording,
 };
 
@@ -31,6 +31,18 @@ pub fn load(path: &Path) -> Result<Settings, ConfigError> {
 /// [`ConfigError::Invalid`]: the first thing that is wrong with its form, or
 /// everything that is wrong with its meaning.
 pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
+    read(text, path, validate::faults)
+}
+
+/// Reads a document of some form; `faults` says what is wrong with its meaning.
+///
+/// # Errors
+/// As of [`parse`].
+pub(super) fn read<T: DeserializeOwned>(
+    text: &str,
+    path: &Path,
+    faults: impl FnOnce(&T) -> Vec<Fault>,
+) -> Result<T, ConfigError> {
     let form = |error: toml::de::Error| {
         let (message, help) = wording::explain(error.message());
         let span = error.span().unwrap_or_default();
@@ -38,11 +50,10 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
         ConfigError::Invalid(vec![Problem { help, ..problem }])
     };
     let document = DeTable::parse(text).map_err(form)?;
-    let settings =
-        Settings::deserialize(toml::Deserializer::from(document.clone())).map_err(form)?;
-    let faults = validate::faults(&settings);
+    let read = T::deserialize(toml::Deserializer::from(document.clone())).map_err(form)?;
+    let faults = faults(&read);
     if faults.is_empty() {
-        return Ok(settings);
+        return Ok(read);
     }
     let mut problems: Vec<_> = faults
         .into_iter()

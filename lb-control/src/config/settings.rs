@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     AgentPoll, AllowSettings, FlapDamping, LimitSettings, NotifySettings, SlowStart, duration,
@@ -364,7 +364,7 @@ pub struct TlsSettings {
 }
 
 /// `[[service]]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSettings {
     pub name: Name,
@@ -408,10 +408,10 @@ pub struct ServiceSettings {
     #[serde(default)]
     pub slow_start: SlowStart,
     /// Backends without an agent; the manager's probes vouch for them.
-    #[serde(default, rename = "backend")]
+    #[serde(default, rename = "backend", skip_serializing_if = "Vec::is_empty")]
     pub backends: Vec<StaticBackend>,
     /// Shares of new connections that are refused from the start.
-    #[serde(default, rename = "policy")]
+    #[serde(default, rename = "policy", skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<PolicySettings>,
 }
 
@@ -423,7 +423,7 @@ fn udp_idle() -> Duration {
 }
 
 /// What becomes of echo requests to a service's address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Echo {
     /// The edge's kernel gets them.
@@ -434,7 +434,7 @@ pub enum Echo {
 }
 
 /// How the manager probes a backend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeKind {
     /// A TCP connection to the backend's address.
@@ -445,7 +445,7 @@ pub enum ProbeKind {
 }
 
 /// `[service.health]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthSettings {
     /// Default `tcp`.
@@ -478,7 +478,7 @@ impl Default for HealthSettings {
 }
 
 /// `[[service.backend]]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StaticBackend {
     pub address: SocketAddr,
@@ -490,7 +490,7 @@ pub struct StaticBackend {
 }
 
 /// `[[service.policy]]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySettings {
     /// Class, or `default`.

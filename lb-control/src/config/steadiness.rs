@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::duration;
 
@@ -36,7 +36,7 @@ impl Default for FlapDamping {
 }
 
 /// `[service.slow_start]`: a backend that has just come gets less at first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SlowStart {
     /// How long it takes to its full weight. Default 0 s: it has it at once.

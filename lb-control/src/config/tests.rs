@@ -1,5 +1,7 @@
 //! Bad files and the exact text that each is answered with.
 
+mod fuzzed;
+
 use std::path::Path;
 
 use super::*;

@@ -28,12 +28,12 @@ impl Place {
     }
 
     /// The value `key` of the table here.
-    fn key(&self, key: &'static str) -> Self {
+    pub(super) fn key(&self, key: &'static str) -> Self {
         self.and(Step::Key(key))
     }
 
     /// The element `index` of the array `key` here.
-    fn element(&self, key: &'static str, index: usize) -> Self {
+    pub(super) fn element(&self, key: &'static str, index: usize) -> Self {
         self.key(key).and(Step::Index(index))
     }
 
@@ -65,6 +65,13 @@ pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
     let mut faults = Faults::default();
     roles::check(settings, &mut faults);
     authority::check(settings, &mut faults);
+    services::check(settings, &mut faults);
+    faults.0
+}
+
+/// What is wrong with services and classes.
+pub(super) fn service_faults(settings: &Settings) -> Vec<Fault> {
+    let mut faults = Faults::default();
     services::check(settings, &mut faults);
     faults.0
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// An agent with a session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Agent {
     pub(super) session: SessionId,
     pub(super) boot: u64,
@@ -38,7 +38,7 @@ pub(super) struct Agent {
 }
 
 /// What an agent asked for, and says of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Claim {
     pub(super) weight: Weight,
     pub(super) server_id: Option<ServerId>,

@@ -22,7 +22,7 @@ const PENALTY: Duration = Duration::from_secs(10);
 const PENALTIES: usize = 1024;
 
 /// Rules, and those they are for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Authority {
     /// None: peers prove nothing, so that everybody who is there may do everything.
     rules: Option<Vec<AllowSettings>>,
@@ -288,7 +288,7 @@ impl Core {
     /// For him, and published: what is missing in the rules.
     pub(super) fn may_command(&mut self, by: &Origin, command: &Command) -> Result<(), Refusal> {
         let (role, what) = match command {
-            Command::Look => (Role::Viewer, "look"),
+            Command::Look | Command::Apply { dry_run: true, .. } => (Role::Viewer, "look"),
             _ => (Role::Operator, "change anything"),
         };
         let want = Want { role, name: None, bind: None };

@@ -243,7 +243,7 @@ impl Core {
         }
         self.tell("binding.removed", key, reason.to_owned());
         // A removal need not be remembered where nothing brings the binding back.
-        if self.intent.removals.get(key).is_some_and(|removal| removal.boot.is_none())
+        if self.intent.removals.get(key).is_some_and(|r| r.boot.is_none() && !r.declared)
             && !self.in_file(key)
         {
             self.intent.removals.remove(key);

@@ -36,7 +36,7 @@ pub(super) enum Timer {
 }
 
 /// An ordered set of moments, each counted from the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Clock {
     at: BTreeMap<Timer, Duration>,
     order: BTreeSet<(Duration, Timer)>,

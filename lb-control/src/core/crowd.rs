@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use super::SessionId;
 use crate::model::{Identity, Origin};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Crowd {
     origins: BTreeMap<SessionId, Origin>,
     identities: BTreeMap<Identity, usize>,

@@ -20,7 +20,7 @@ use super::{
 use crate::model::{Binding, BindingKey, Name, Phase};
 
 /// A service's losses.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Losses {
     /// Bindings that were lost lately: where, when, and the state that this
     /// was answered with.
@@ -28,7 +28,7 @@ pub(super) struct Losses {
     frozen: Option<Frozen>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Frozen {
     /// For people.
     why: String,

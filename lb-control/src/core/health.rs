@@ -139,6 +139,15 @@ impl Core {
         }
     }
 
+    /// Its service is probed otherwise from now on.
+    pub(super) fn probe_anew(&mut self, key: &BindingKey) {
+        let old = self.bindings.get_mut(key).and_then(|record| record.probe.take());
+        if let Some(old) = old {
+            self.stop_probe(old.id);
+        }
+        self.sync_probe(key);
+    }
+
     pub(super) fn stop_probe(&mut self, probe: ProbeId) {
         self.probes.remove(&probe);
         self.out.push(Output::StopProbe { probe });

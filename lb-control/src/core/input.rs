@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use super::Declared;
 use crate::model::{BindingKey, FromAgent, FromSwitch, Name, Origin, Policy, ServerId, Weight};
 
 /// One connection of an agent or a switch, as the surroundings number them.
@@ -100,5 +101,13 @@ pub enum Command {
         /// None: every class.
         class: Option<Name>,
         policy: Policy,
+    },
+    /// Make the whole intent what is declared: all of it, or nothing.
+    Apply {
+        declared: Box<Declared>,
+        /// Only say what would be done.
+        dry_run: bool,
+        /// Remove services that are not declared; without it they are a fault.
+        prune: bool,
     },
 }

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::ServicePlan;
 use crate::model::{BindingKey, Name, Policy, ServerId, Weight};
 
 /// Operator's commands that outlive the manager.
@@ -10,6 +11,9 @@ use crate::model::{BindingKey, Name, Policy, ServerId, Weight};
 pub struct Intent {
     /// Fencing number of the last leadership; the next one is higher.
     pub term: u64,
+    /// Services in place of the file's, or beside them, without backends and
+    /// policies; None: the file's is removed.
+    pub services: BTreeMap<Name, Option<ServicePlan>>,
     /// Bindings added by command; the manager's probes vouch for them.
     pub adds: BTreeMap<BindingKey, Weight>,
     /// Server ids of those.
@@ -32,4 +36,6 @@ pub struct Removal {
     pub force: bool,
     /// How long connections may go on.
     pub deadline: Duration,
+    /// It was declared, and stands also while nothing would bring the binding back.
+    pub declared: bool,
 }

@@ -37,7 +37,7 @@ pub(super) struct Moment {
 }
 
 /// The last moments of one switch's session.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct History {
     moments: VecDeque<Moment>,
     /// Earlier ones are forgotten.

@@ -20,6 +20,7 @@
 //! | `slow_start` | bindings that have just begun to serve |
 //! | `closing` | the server's side of connections that are broken |
 //! | `operator` | commands; `requests` waits until they are live and answers |
+//! | `declare` | the whole intent at once: export, diff and apply |
 //! | `switches` | what each switch holds, and the delta that brings it to desired |
 //! | `why` | events: their numbers, and what follows from what |
 //! | `live` | since when a switch has had what live |
@@ -36,6 +37,7 @@ mod closing;
 mod counters;
 mod crowd;
 mod damping;
+mod declare;
 mod drain;
 mod freeze;
 mod health;
@@ -57,6 +59,7 @@ mod why;
 
 use std::{collections::BTreeMap, mem, time::Duration};
 
+pub use declare::{Action, Alteration, Declared, Withdrawal};
 pub use input::{Command, Input, ProbeId, RequestId, SessionId};
 pub use inspect::{AgentView, Held, Inspection, Live, ProbeView, SwitchTotals, Totals};
 pub use intent::{Intent, Removal};
@@ -83,9 +86,12 @@ use crate::model::{BindingKey, Name, SwitchState};
 const SAVE_RETRY: Duration = Duration::from_secs(5);
 
 /// The state of the connection manager.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Core {
+    /// Services as they are now.
     settings: CoreSettings,
+    /// Services of the configuration file.
+    filed: BTreeMap<Name, ServicePlan>,
     intent: Intent,
     saving: Saving,
     now: Duration,
@@ -128,7 +134,7 @@ enum Peer {
 }
 
 /// How far the intent is on disk.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Saving {
     /// There is something newer than `asked`.
     dirty: bool,

@@ -15,10 +15,10 @@ const FAULTS: usize = 16;
 /// Peers that are remembered.
 const PEERS: usize = 1024;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Notices(BTreeMap<(Origin, &'static str), Told>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Told {
     since: Duration,
     messages: BTreeSet<String>,

@@ -27,9 +27,11 @@ impl Core {
         }
         let accepted = match command {
             Command::Look => {
-                let done = Done { message: String::new(), switches: Vec::new() };
-                self.out.push(Output::Reply { request, reply: Ok(done) });
+                self.out.push(Output::Reply { request, reply: Ok(Done::default()) });
                 return;
+            }
+            Command::Apply { declared, dry_run, prune } => {
+                return self.apply(request, *declared, dry_run, prune);
             }
             Command::Add { key, weight, server_id } => self.add(key, weight, server_id),
             Command::Remove { key, force, deadline, wait } => {
@@ -91,14 +93,44 @@ impl Core {
         }
         self.saving.dirty = true;
         self.tell("binding.added", &key, format!("added by the operator with weight {weight}"));
-        if is_new {
-            self.enter(&key, State::Pending, "waiting for its health to be verified");
-        }
-        self.sync_probe(&key);
-        self.refresh(&key);
-        self.evaluate(&key);
+        self.take_in(&key, is_new);
         let message = format!("added {key} with weight {weight}");
         Ok((Goal::Active(key), message))
+    }
+
+    /// Makes a binding that is vouched for known, and has it serve once it is well.
+    ///
+    /// # Errors
+    /// Says why the service cannot have it.
+    pub(super) fn bring_in(
+        &mut self,
+        key: &BindingKey,
+        server_id: Option<ServerId>,
+    ) -> Result<(), String> {
+        let is_new = !self.bindings.contains_key(key);
+        if is_new {
+            self.admit(key, server_id)?;
+        } else {
+            self.identify(key, server_id)?;
+        }
+        let claimant = self.claimant(key);
+        if let (Some((agent, boot)), Some(record)) = (claimant, self.bindings.get_mut(key))
+            && record.agent.is_none()
+        {
+            record.agent = Some(agent);
+            record.boot = Some(boot);
+        }
+        self.take_in(key, is_new);
+        Ok(())
+    }
+
+    fn take_in(&mut self, key: &BindingKey, is_new: bool) {
+        if is_new {
+            self.enter(key, State::Pending, "waiting for its health to be verified");
+        }
+        self.sync_probe(key);
+        self.refresh(key);
+        self.evaluate(key);
     }
 
     /// The server id that an agent or the file gives: a command gives no other.
@@ -133,42 +165,54 @@ impl Core {
         self.check_service(&key.service)?;
         let record = self.check_binding(key)?;
         let deadline = deadline.unwrap_or(self.settings.drain_deadline);
-        let state = record.state.clone();
         // One that a switch has brought back was removed from somebody before.
         let before = || self.intent.removals.get(key).and_then(|removal| removal.boot);
         let boot = record.boot.or_else(before);
         self.intent.adds.remove(key);
         self.intent.server_ids.remove(key);
         self.intent.weights.remove(key);
-        self.intent.removals.insert(key.clone(), Removal { boot, force, deadline });
+        self.intent
+            .removals
+            .insert(key.clone(), Removal { boot, force, deadline, declared: false });
         self.saving.dirty = true;
         self.sync_probe(key);
-        let reason = "removed by the operator";
-        let now = self.now;
-        let left = |until: Duration| until.saturating_sub(now);
-        match state {
+        self.send_away(key, force, deadline, "removed by the operator");
+        let message = match self.bindings.get(key).map(|record| &record.state) {
+            None => format!("removed {key}"),
+            Some(State::Draining { until }) => {
+                let left = until.saturating_sub(self.now);
+                format!("{key} drains: no new connections, the others have {left:?}")
+            }
+            Some(_) => format!("{key} is broken: its connections are reset"),
+        };
+        let goal = if wait { Goal::Removable(key.clone()) } else { Goal::Live(self.version) };
+        Ok((goal, message))
+    }
+
+    /// What a binding that is to go does first.
+    pub(super) fn send_away(
+        &mut self,
+        key: &BindingKey,
+        force: bool,
+        deadline: Duration,
+        reason: &str,
+    ) {
+        let Some(record) = self.bindings.get(key) else { return };
+        match record.state.clone() {
             State::Pending | State::Down(Stage::Off) => self.forget(key, reason),
             State::Active | State::Paused | State::Unknown(_) | State::Draining { .. } => {
                 let state = self.leaving(force, deadline);
                 self.enter(key, state, reason);
             }
             State::Down(Stage::Grace { until }) => {
-                let state = self.leaving(force, deadline.min(left(until)));
+                let left = until.saturating_sub(self.now);
+                let state = self.leaving(force, deadline.min(left));
                 self.enter(key, state, reason);
             }
             State::Down(Stage::Breaking { until }) | State::Broken { until } => {
                 self.enter(key, State::Broken { until }, reason);
             }
         }
-        let message = match self.bindings.get(key).map(|record| &record.state) {
-            None => format!("removed {key}"),
-            Some(State::Draining { until }) => {
-                format!("{key} drains: no new connections, the others have {:?}", left(*until))
-            }
-            Some(_) => format!("{key} is broken: its connections are reset"),
-        };
-        let goal = if wait { Goal::Removable(key.clone()) } else { Goal::Live(self.version) };
-        Ok((goal, message))
     }
 
     fn set_weight(&mut self, key: &BindingKey, weight: Weight) -> Accepted {
@@ -204,7 +248,7 @@ impl Core {
         self.check_service(service)?;
         let classes: Vec<Name> = match class {
             Some(class) => {
-                if !self.classes().any(|known| known == class) {
+                if !self.has_class(&class) {
                     let known: Vec<_> = self.classes().collect();
                     let message = format!(
                         "there is no class `{class}`; this manager has: {}",
@@ -238,7 +282,7 @@ impl Core {
         Ok((Goal::Live(self.version), message))
     }
 
-    fn put_policy(&mut self, service: &Name, class: &Name, policy: Policy) {
+    pub(super) fn put_policy(&mut self, service: &Name, class: &Name, policy: Policy) {
         let key = (service.clone(), class.clone());
         let plan = self.settings.services.get(service);
         let base = plan.and_then(|plan| plan.policies.get(class)).copied().unwrap_or_default();
@@ -254,6 +298,10 @@ impl Core {
         if before != policy && self.desired.apply(&change).is_ok() {
             self.version += 1;
         }
+    }
+
+    pub(super) fn has_class(&self, class: &Name) -> bool {
+        self.classes().any(|known| known == *class)
     }
 
     /// Every class, the default class last.
@@ -292,7 +340,7 @@ impl Core {
     }
 
     /// The agent that asks for a binding, honoured or not, and its boot.
-    fn claimant(&self, key: &BindingKey) -> Option<(Name, u64)> {
+    pub(super) fn claimant(&self, key: &BindingKey) -> Option<(Name, u64)> {
         let asks =
             |(_, agent): &(&Name, &super::Agent)| !agent.leaving && agent.binds.contains_key(key);
         self.agents.iter().find(asks).map(|(name, agent)| (name.clone(), agent.boot))

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{Intent, ProbeId, RequestId, SessionId};
+use super::{Alteration, Intent, ProbeId, RequestId, SessionId};
 use crate::{
     config::HealthSettings,
     model::{Name, Stamp, ToAgent, ToSwitch},
@@ -76,12 +76,14 @@ pub struct Carried {
 }
 
 /// A command that was carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Done {
     /// What was done, for people.
     pub message: String,
     /// Every switch that the manager knows.
     pub switches: Vec<SwitchOutcome>,
+    /// What a declaration changed, or would change.
+    pub alterations: Vec<Alteration>,
 }
 
 /// What became of a command on one switch.

@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Core, Done, Output, RequestId, SwitchOutcome, bindings::State, clock::Timer, health::Verdict,
+    Alteration, Core, Done, Output, RequestId, SwitchOutcome, bindings::State, clock::Timer,
+    health::Verdict,
 };
 use crate::model::{BindingKey, Name};
 
@@ -24,7 +25,7 @@ pub(super) enum Goal {
     Removable(BindingKey),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
     goal: Goal,
     message: String,
@@ -33,6 +34,8 @@ pub(super) struct Waiting {
     save: u64,
     /// What the switches have said; for those that have not, nothing.
     outcomes: BTreeMap<Name, Result<Duration, String>>,
+    /// What a declaration changed.
+    pub(super) alterations: Vec<Alteration>,
 }
 
 impl Core {
@@ -46,6 +49,7 @@ impl Core {
             decided: self.now,
             save: self.save_number(),
             outcomes: BTreeMap::new(),
+            alterations: Vec::new(),
         };
         self.requests.insert(request, waiting);
     }
@@ -159,7 +163,11 @@ impl Core {
         let switches = self.switches.iter().map(outcome).collect();
         self.out.push(Output::Reply {
             request,
-            reply: Ok(Done { message: waiting.message, switches }),
+            reply: Ok(Done {
+                message: waiting.message,
+                switches,
+                alterations: waiting.alterations,
+            }),
         });
     }
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use crate::{
     config::{
-        AllowSettings, ClassSettings, FlapDamping, HealthSettings, LimitSettings, ProbeKind,
-        ServiceSettings, Settings, SlowStart,
+        AllowSettings, ClassSettings, Echo, FlapDamping, HealthSettings, LimitSettings,
+        PolicySettings, ProbeKind, ServiceSettings, Settings, SlowStart, StaticBackend,
     },
     model::{ClassSpec, Name, Policy, ServerId, ServiceSpec, StateError, Weight},
 };
@@ -35,8 +35,8 @@ pub struct CoreSettings {
     pub limits: LimitSettings,
 }
 
-/// One service, as the file has it.
-#[derive(Clone, Debug, PartialEq)]
+/// One service, as the file or a declaration has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicePlan {
     pub spec: ServiceSpec,
     pub health: HealthSettings,
@@ -51,6 +51,53 @@ impl ServicePlan {
     /// Whether the manager itself verifies this service's backends.
     pub(super) fn is_probed(&self) -> bool {
         self.health.probe != ProbeKind::None
+    }
+
+    /// The service itself, with the backends and policies of another.
+    pub(super) fn over(&self, other: Option<&Self>) -> Self {
+        Self {
+            backends: other.map(|other| other.backends.clone()).unwrap_or_default(),
+            policies: other.map(|other| other.policies.clone()).unwrap_or_default(),
+            ..self.clone()
+        }
+    }
+
+    /// What makes such a plan.
+    pub fn settings(&self) -> ServiceSettings {
+        let (plan, spec) = (self, &self.spec);
+        ServiceSettings {
+            name: spec.name.clone(),
+            address: spec.address,
+            protocol: spec.protocol,
+            mode: spec.mode,
+            affinity: spec.affinity,
+            udp: spec.udp,
+            udp_idle: Duration::from_secs(spec.udp_idle.into()),
+            server_id_bytes: spec.server_id_bytes,
+            echo: if spec.echo { Echo::Answer } else { Echo::Pass },
+            ring_size: spec.ring_size,
+            health: plan.health,
+            slow_start: plan.slow_start,
+            backends: plan
+                .backends
+                .iter()
+                .map(|(&address, &(weight, server_id))| StaticBackend {
+                    address,
+                    weight,
+                    server_id,
+                })
+                .collect(),
+            policies: plan
+                .policies
+                .iter()
+                .map(|(class, policy)| PolicySettings {
+                    class: class.clone(),
+                    refuse_percent: policy.refuse.percent(),
+                    verdict: policy.verdict,
+                    scope: policy.scope,
+                })
+                .collect(),
+        }
     }
 }
 
@@ -74,7 +121,7 @@ impl TryFrom<&Settings> for CoreSettings {
         let manager = &settings.manager;
         let mut services = BTreeMap::new();
         for service in &settings.services {
-            if services.insert(service.name.clone(), plan(service)?).is_some() {
+            if services.insert(service.name.clone(), service.try_into()?).is_some() {
                 return Err(SetupError::Twice(service.name.clone()));
             }
         }
@@ -95,24 +142,32 @@ impl TryFrom<&Settings> for CoreSettings {
     }
 }
 
-fn plan(service: &ServiceSettings) -> Result<ServicePlan, SetupError> {
-    let mut policies = BTreeMap::new();
-    for policy in &service.policies {
-        let percent = policy.refuse_percent;
-        let checked = policy
-            .policy()
-            .ok_or_else(|| SetupError::Percent { service: service.name.clone(), percent })?;
-        policies.insert(policy.class.clone(), checked);
+impl TryFrom<&ServiceSettings> for ServicePlan {
+    type Error = SetupError;
+
+    fn try_from(service: &ServiceSettings) -> Result<Self, SetupError> {
+        let mut policies = BTreeMap::new();
+        for policy in &service.policies {
+            let percent = policy.refuse_percent;
+            let checked = policy
+                .policy()
+                .ok_or_else(|| SetupError::Percent { service: service.name.clone(), percent })?;
+            policies.insert(policy.class.clone(), checked);
+        }
+        let plan = ServicePlan {
+            spec: service.spec(),
+            health: service.health,
+            slow_start: service.slow_start,
+            backends: service
+                .backends
+                .iter()
+                .map(|b| (b.address, (b.weight, b.server_id)))
+                .collect(),
+            policies,
+        };
+        if !plan.is_probed() && !plan.backends.is_empty() {
+            return Err(SetupError::Unprobed(service.name.clone()));
+        }
+        Ok(plan)
     }
-    let plan = ServicePlan {
-        spec: service.spec(),
-        health: service.health,
-        slow_start: service.slow_start,
-        backends: service.backends.iter().map(|b| (b.address, (b.weight, b.server_id))).collect(),
-        policies,
-    };
-    if !plan.is_probed() && !plan.backends.is_empty() {
-        return Err(SetupError::Unprobed(service.name.clone()));
-    }
-    Ok(plan)
 }

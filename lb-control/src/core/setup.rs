@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Core, CoreSettings, Event, Intent, Saving, SetupError,
+    Core, CoreSettings, Event, Intent, Saving, ServicePlan, SetupError,
     authority::Authority,
     bindings::{Record, State},
     clock::{Clock, Timer},
     why::Trail,
 };
 use crate::model::{
-    Binding, BindingKey, CLOSE_WITHIN, Change, Phase, ServerId, StateError, SwitchState,
+    Binding, BindingKey, CLOSE_WITHIN, Change, Name, Phase, ServerId, StateError, SwitchState,
 };
 
 impl Core {
@@ -22,27 +22,27 @@ impl Core {
     /// The configuration file contradicts itself. What of the intent does not
     /// fit the file is kept, has no effect, and is shown as an alarm.
     pub fn new(settings: CoreSettings, intent: Intent) -> Result<Self, SetupError> {
-        let mut known = SwitchState::default();
-        known.apply(&Change::PutClasses(settings.classes.clone()))?;
-        for plan in settings.services.values() {
-            known.apply(&Change::PutService(plan.spec.clone()))?;
-        }
-        for (service, plan) in &settings.services {
-            for (&backend, &(_, server_id)) in &plan.backends {
-                known.apply(&put(&BindingKey { service: service.clone(), backend }, server_id))?;
+        let filed = settings.services.clone();
+        let mut settings = settings;
+        let mut known = lay(&settings)?;
+        let mut misfits = Vec::new();
+        if !intent.services.is_empty() {
+            let declared = CoreSettings { services: declared(&filed, &intent), ..settings.clone() };
+            match lay(&declared) {
+                Ok(state) => (known, settings) = (state, declared),
+                Err(error) => {
+                    misfits.push(format!("the declared services have no effect: {error}"));
+                }
             }
-            for (class, &policy) in &plan.policies {
-                let (service, class) = (service.clone(), class.clone());
-                known.apply(&Change::PutPolicy { service, class, policy })?;
-            }
         }
-        let misfits = overlay(&mut known, &intent, &settings);
+        misfits.extend(overlay(&mut known, &intent, &settings));
         let keys: Vec<_> = known.bindings.keys().cloned().collect();
         let authority = Authority::new(settings.allow.clone(), settings.limits.clone());
         let mut core = Self {
             desired: SwitchState { bindings: BTreeMap::new(), ..known.clone() },
             known,
             settings,
+            filed,
             intent,
             saving: Saving::default(),
             now: Duration::ZERO,
@@ -87,6 +87,39 @@ impl Core {
         }
         Ok(core)
     }
+}
+
+/// The services that there are: the file's, and the operator's in their place.
+fn declared(filed: &BTreeMap<Name, ServicePlan>, intent: &Intent) -> BTreeMap<Name, ServicePlan> {
+    let mut services = filed.clone();
+    for (name, service) in &intent.services {
+        match service {
+            Some(plan) => {
+                services.insert(name.clone(), plan.over(filed.get(name)));
+            }
+            None => drop(services.remove(name)),
+        }
+    }
+    services
+}
+
+/// What a switch holds of services, with every static backend.
+fn lay(settings: &CoreSettings) -> Result<SwitchState, StateError> {
+    let mut known = SwitchState::default();
+    known.apply(&Change::PutClasses(settings.classes.clone()))?;
+    for plan in settings.services.values() {
+        known.apply(&Change::PutService(plan.spec.clone()))?;
+    }
+    for (service, plan) in &settings.services {
+        for (&backend, &(_, server_id)) in &plan.backends {
+            known.apply(&put(&BindingKey { service: service.clone(), backend }, server_id))?;
+        }
+        for (class, &policy) in &plan.policies {
+            let (service, class) = (service.clone(), class.clone());
+            known.apply(&Change::PutPolicy { service, class, policy })?;
+        }
+    }
+    Ok(known)
 }
 
 /// A binding's place in the table of known bindings; its weight and phase say nothing there.

@@ -23,7 +23,7 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 pub(super) const SLOW: Duration = Duration::from_secs(5);
 
 /// A switch that has said hello once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Switch {
     /// None while it is out of reach.
     pub(super) session: Option<SessionId>,
@@ -58,7 +58,7 @@ pub(super) struct Switch {
     pub(super) deltas: Deltas,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Flight {
     pub(super) stamp: Stamp,
     pub(super) changes: usize,

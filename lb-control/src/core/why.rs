@@ -10,7 +10,7 @@ use super::{Carried, Core, Event, Output, switches::Flight};
 use crate::model::Name;
 
 /// The numbers of events, and what the next one follows from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Trail {
     last: u64,
     /// Of the last event that is not itself the outcome of a delta.
@@ -22,7 +22,7 @@ pub(super) struct Trail {
 /// The last events of what is being handled: of anybody, of a service, of a
 /// binding. An event follows from the last of those that speak of the same, or
 /// of more.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Causes {
     any: Option<u64>,
     service: Option<(Name, u64)>,

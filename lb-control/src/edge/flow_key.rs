@@ -129,4 +129,13 @@ mod tests {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }
+
+    #[test]
+    fn fuzzed_flow_key() {
+        crate::testing::Fuzz::new("flow-key").run(|bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            let Some(key) = parse(text.trim()) else { return };
+            assert_eq!(parse(&format!("{:016x}{:016x}", key[0], key[1])), Some(key));
+        });
+    }
 }

@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{engine::Handle, select::Selection, sessions::Door};
+use super::{declaration, engine::Handle, select::Selection, sessions::Door};
 use crate::{
     core::{Command, Refusal, RefusalKind},
     model::{BindingKey, Name},
@@ -152,6 +152,27 @@ impl v1::control_server::Control for Control {
 
     async fn drop(&self, request: Request<v1::DropRequest>) -> Reply<v1::ChangeReply> {
         self.change(request).await
+    }
+
+    async fn export(&self, request: Request<v1::ExportRequest>) -> Reply<v1::ExportReply> {
+        self.may_look(&request).await?;
+        let declared = self.handle.query(|core, _| core.declared()).await?;
+        let toml = declaration::write(&declared)
+            .map_err(|error| Status::internal(format!("the intent cannot be written: {error}")))?;
+        Ok(Response::new(v1::ExportReply { toml }))
+    }
+
+    async fn apply(&self, request: Request<v1::ApplyRequest>) -> Reply<v1::ApplyReply> {
+        // Nothing is parsed for who may not even look.
+        self.may_look(&request).await?;
+        let by = self.door.origin(&request);
+        let v1::ApplyRequest { toml, file, dry_run, prune } = request.into_inner();
+        let classes = self.handle.query(|core, _| core.class_settings()).await?;
+        let declared =
+            declaration::read(&toml, &file, &classes).map_err(Status::invalid_argument)?;
+        let command = Command::Apply { declared: Box::new(declared), dry_run, prune };
+        let done = self.handle.command(by, command).await?.map_err(status)?;
+        Ok(Response::new(done.into()))
     }
 
     async fn get_counters(&self, request: Request<v1::CountersRequest>) -> Reply<v1::Counters> {

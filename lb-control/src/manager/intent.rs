@@ -1,6 +1,7 @@
 //! The intent file: written whole, checked whole, never silently replaced.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, TryLockError},
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -11,7 +12,8 @@ use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    core::{Intent, Removal},
+    config::ServiceSettings,
+    core::{Intent, Removal, ServicePlan},
     model::{BindingKey, Name, Policy, ServerId, Weight},
 };
 
@@ -38,6 +40,11 @@ struct Document {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Entries {
     term: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    services: Vec<ServiceSettings>,
+    /// Of the configuration file's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    removed_services: Vec<Name>,
     adds: Vec<Weighted>,
     removals: Vec<Removed>,
     weights: Vec<Weighted>,
@@ -67,6 +74,8 @@ struct Removed {
     boot: Option<u64>,
     force: bool,
     deadline: Duration,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    declared: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -171,7 +180,7 @@ fn decode(bytes: &[u8]) -> anyhow::Result<Intent> {
         "it is damaged or was edited: its checksum is {checksum}, not {}",
         document.checksum
     );
-    Ok(document.intent.into())
+    document.intent.try_into()
 }
 
 /// FNV-1a, 64 bits (draft-eastlake-fnv, section 2), of the compact JSON.
@@ -186,8 +195,8 @@ impl From<&Intent> for Entries {
         let weighted =
             |(key, weight): (&BindingKey, &Weight)| Weighted { key: key.clone(), weight: *weight };
         let removed = |(key, removal): (&BindingKey, &Removal)| {
-            let Removal { boot, force, deadline } = *removal;
-            Removed { key: key.clone(), boot, force, deadline }
+            let Removal { boot, force, deadline, declared } = *removal;
+            Removed { key: key.clone(), boot, force, deadline, declared }
         };
         let dropped = |((service, class), policy): (&(Name, Name), &Policy)| Dropped {
             service: service.clone(),
@@ -196,6 +205,13 @@ impl From<&Intent> for Entries {
         };
         Self {
             term: intent.term,
+            services: intent.services.values().flatten().map(ServicePlan::settings).collect(),
+            removed_services: intent
+                .services
+                .iter()
+                .filter(|(_, service)| service.is_none())
+                .map(|(name, _)| name.clone())
+                .collect(),
             adds: intent.adds.iter().map(weighted).collect(),
             removals: intent.removals.iter().map(removed).collect(),
             weights: intent.weights.iter().map(weighted).collect(),
@@ -209,14 +225,26 @@ impl From<&Intent> for Entries {
     }
 }
 
-impl From<Entries> for Intent {
-    fn from(entries: Entries) -> Self {
+impl TryFrom<Entries> for Intent {
+    type Error = anyhow::Error;
+
+    fn try_from(entries: Entries) -> anyhow::Result<Self> {
         let weighted = |Weighted { key, weight }| (key, weight);
-        let removed =
-            |Removed { key, boot, force, deadline }| (key, Removal { boot, force, deadline });
+        let removed = |Removed { key, boot, force, deadline, declared }| {
+            (key, Removal { boot, force, deadline, declared })
+        };
         let dropped = |Dropped { service, class, policy }| ((service, class), policy);
-        Self {
+        let mut services = BTreeMap::new();
+        for name in entries.removed_services {
+            services.insert(name, None);
+        }
+        for service in &entries.services {
+            let plan = ServicePlan::try_from(service).context("it is damaged")?;
+            services.insert(service.name.clone(), Some(plan));
+        }
+        Ok(Self {
             term: entries.term,
+            services,
             adds: entries.adds.into_iter().map(weighted).collect(),
             removals: entries.removals.into_iter().map(removed).collect(),
             weights: entries.weights.into_iter().map(weighted).collect(),
@@ -226,7 +254,7 @@ impl From<Entries> for Intent {
                 .into_iter()
                 .map(|Identified { key, server_id }| (key, server_id))
                 .collect(),
-        }
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     config::Settings,
     core::Input,
     proto::{
-        MAX_SWITCH_MESSAGE,
+        MAX_DECLARATION, MAX_SWITCH_MESSAGE,
         v1::{
             agents_server::AgentsServer, control_server::ControlServer, edges_server::EdgesServer,
         },
@@ -28,8 +28,10 @@ use crate::{
     transport::{self, unix},
 };
 
-/// The largest message of an agent or a command line, in bytes.
+/// The largest message of an agent, in bytes.
 const MESSAGE: usize = 1 << 20;
+/// The largest message of a command line, in bytes: a declaration.
+const COMMAND: usize = MAX_DECLARATION + 4096;
 /// A peer that is silent for this long is asked whether it is there, and is
 /// gone when it does not answer for as long again.
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -88,7 +90,7 @@ impl Listeners {
         };
         let control = |door| {
             ControlServer::new(Control::new(handle.clone(), door))
-                .max_decoding_message_size(MESSAGE)
+                .max_decoding_message_size(COMMAND)
         };
         let edges = EdgesServer::new(Edges::new(handle.clone(), rate))
             .max_decoding_message_size(MAX_SWITCH_MESSAGE)

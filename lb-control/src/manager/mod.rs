@@ -6,6 +6,7 @@
 //! | `outbox` | what goes out to a peer: bounded, and never waited for |
 //! | `sessions` | gRPC sessions of agents and switches |
 //! | `control` | gRPC of the command line |
+//! | `declaration` | the intent as text: what `sluice export` and `apply` carry |
 //! | `events` | the last events, and those who follow them |
 //! | `select` | which of them somebody asks for |
 //! | `probe` | TCP probes |
@@ -15,6 +16,7 @@
 //! | `rate` | how much a session may send |
 
 mod control;
+mod declaration;
 mod engine;
 mod events;
 mod intent;

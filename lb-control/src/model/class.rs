@@ -85,7 +85,7 @@ impl FromStr for Prefix {
     type Err = PrefixError;
 
     fn from_str(s: &str) -> Result<Self, PrefixError> {
-        let form = || PrefixError::Form(s.chars().take(80).collect());
+        let form = || PrefixError::Form(super::shown(s));
         let (addr, len) = match s.split_once('/') {
             Some((addr, len)) => (addr, Some(len.parse::<u8>().map_err(|_| form())?)),
             None => (s, None),
@@ -106,7 +106,11 @@ impl FromStr for Prefix {
             )),
         };
         let prefix = Self { addr: network, len };
-        if network == addr { Ok(prefix) } else { Err(PrefixError::HostBits(s.to_owned(), prefix)) }
+        if network == addr {
+            Ok(prefix)
+        } else {
+            Err(PrefixError::HostBits(super::shown(s), prefix))
+        }
     }
 }
 

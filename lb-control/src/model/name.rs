@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::shown;
+
 /// 1 to 63 bytes of `a-z`, `0-9`, `-`, `.` and `_`, beginning with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -31,7 +33,7 @@ impl FromStr for Name {
         if (1..=63).contains(&s.len()) && s.bytes().all(inner) && first(s.as_bytes()[0]) {
             Ok(Self(s.to_owned()))
         } else {
-            Err(NameError(s.chars().take(80).collect()))
+            Err(NameError(shown(s)))
         }
     }
 }

@@ -60,7 +60,7 @@ impl FromStr for Pattern {
         };
         let (Self::Exact(rest) | Self::Begins(rest) | Self::Ends(rest)) = &pattern;
         if text.is_empty() || rest.contains('*') {
-            return Err(PatternError(text.chars().take(80).collect()));
+            return Err(PatternError(super::shown(&text)));
         }
         Ok(pattern)
     }

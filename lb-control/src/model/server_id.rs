@@ -54,7 +54,7 @@ impl FromStr for ServerId {
             let number = u64::from_str_radix(text, 16).ok()?;
             Self::of((number << (64 - 8 * u32::from(len))).to_be_bytes(), len)
         };
-        parse().ok_or_else(|| ServerIdError(text.chars().take(80).collect()))
+        parse().ok_or_else(|| ServerIdError(super::shown(text)))
     }
 }
 

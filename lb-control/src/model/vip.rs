@@ -99,7 +99,7 @@ impl FromStr for Vip {
     type Err = VipError;
 
     fn from_str(s: &str) -> Result<Self, VipError> {
-        let form = || VipError::Form(s.chars().take(80).collect());
+        let form = || VipError::Form(super::shown(s));
         let (host, port) = s.rsplit_once(':').ok_or_else(form)?;
         let port = match port {
             "*" => 0,

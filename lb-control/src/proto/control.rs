@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     core::{
-        BackendView, ClassView, Command, Done, ServiceView, StatusView, SwitchOutcome, SwitchView,
+        Action, Alteration, BackendView, ClassView, Command, Done, ServiceView, StatusView,
+        SwitchOutcome, SwitchView,
     },
     model::{Name, Policy},
 };
@@ -121,6 +122,34 @@ impl From<Done> for v1::ChangeReply {
         Self {
             message: done.message,
             switches: done.switches.into_iter().map(v1::SwitchOutcome::from).collect(),
+        }
+    }
+}
+
+impl From<Done> for v1::ApplyReply {
+    fn from(mut done: Done) -> Self {
+        let alterations = std::mem::take(&mut done.alterations);
+        Self {
+            alterations: alterations.into_iter().map(v1::Alteration::from).collect(),
+            change: Some(done.into()),
+        }
+    }
+}
+
+impl From<Alteration> for v1::Alteration {
+    fn from(alteration: Alteration) -> Self {
+        let action = match alteration.action {
+            Action::Add => "add",
+            Action::Change => "change",
+            Action::Remove => "remove",
+        };
+        Self {
+            action: action.to_owned(),
+            what: alteration.what.to_owned(),
+            service: alteration.service.into(),
+            name: alteration.name,
+            before: alteration.before,
+            after: alteration.after,
         }
     }
 }

@@ -16,6 +16,9 @@ pub use wire::WireError;
 /// of all that a switch can hold.
 pub const MAX_SWITCH_MESSAGE: usize = 32 << 20;
 
+/// The largest declaration of an operator, in bytes.
+pub const MAX_DECLARATION: usize = 4 << 20;
+
 /// Generated from `proto/sluice/v1/*.proto`.
 #[expect(
     clippy::allow_attributes,

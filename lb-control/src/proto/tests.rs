@@ -1,3 +1,5 @@
+mod fuzzed;
+
 use std::{fmt::Debug, time::Duration};
 
 use super::*;

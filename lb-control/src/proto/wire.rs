@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, net::SocketAddr, str::FromStr, time::Duration};
 
-use crate::model::{BindingKey, Name, ServerId, Share, Weight};
+use crate::model::{BindingKey, Name, ServerId, Share, Weight, shown};
 
 /// A field that cannot be taken as it came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +41,7 @@ pub(super) fn name(field: &str, text: &str) -> Result<Name, WireError> {
 
 pub(super) fn address(field: &str, text: &str) -> Result<SocketAddr, WireError> {
     text.parse().map_err(|_| {
-        let text: String = text.chars().take(80).collect();
+        let text = shown(text);
         WireError::new(
             field,
             format!("`{text}` is not ADDRESS:PORT, such as 192.0.2.1:80 or [2001:db8::1]:80"),

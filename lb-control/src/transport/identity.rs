@@ -84,4 +84,13 @@ mod tests {
             drop(identities(&broken));
         }
     }
+
+    #[test]
+    fn fuzzed_certificate() {
+        crate::testing::Fuzz::new("certificate").run(|bytes| {
+            let names = identities(bytes);
+            assert!(names.len() <= NAMES && names.iter().all(|name| name.len() <= LENGTH));
+            assert!(!names.iter().any(|name| name.contains(|c: char| !c.is_ascii_graphic())));
+        });
+    }
 }

@@ -1,6 +1,13 @@
 //! Where a peer listens.
 
-use std::{fmt, net::Ipv6Addr, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    net::Ipv6Addr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use crate::model::shown;
 
 /// `HOST:PORT`, where an IPv6 address stands in brackets, or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +32,11 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(s: &str) -> Result<Self, TargetError> {
-        let error = || TargetError(s.to_owned());
+        let error = || TargetError(shown(s));
         if let Some(path) = s.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            let path = PathBuf::from(path);
+            // Without slashes twice, so that it is written as it is read.
+            let path: PathBuf = Path::new(path).components().collect();
             return if path.is_absolute() { Ok(Self::Unix(path)) } else { Err(error()) };
         }
         let (host, port) = s.rsplit_once(':').ok_or_else(error)?;

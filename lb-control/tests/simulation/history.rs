@@ -122,6 +122,7 @@ fn operator(command: &Command) -> String {
         }
         Command::Thaw { service } => format!("thaw {service}"),
         Command::Look => "look".to_owned(),
+        Command::Apply { .. } => "apply".to_owned(),
     }
 }
 

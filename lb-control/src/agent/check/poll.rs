@@ -251,4 +251,22 @@ mod tests {
         });
         assert_eq!(ask(address, "up ").await.unwrap().len(), LONGEST);
     }
+
+    #[test]
+    fn fuzzed_agent_check() {
+        crate::testing::Fuzz::new("agent-check")
+            .words(&[
+                "up", "down", "failed", "stopped", "ready", "drain", "maint", "75%", "maxconn:",
+                " #",
+            ])
+            .run(|bytes| {
+                let answer = parse(bytes);
+                assert!(answer.cause.chars().count() <= MOST_CAUSE);
+                assert!(!answer.cause.contains(char::is_control), "{answer:?}");
+                assert!(answer.percent.is_none_or(|share| share <= Application::MOST_PERCENT));
+                let mut state = State::default();
+                state.take(answer);
+                drop(state.said());
+            });
+    }
 }

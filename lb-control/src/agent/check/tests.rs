@@ -91,3 +91,38 @@ async fn silence_and_refusal() {
         format!("cannot connect to {address}: Connection refused (os error 111)")
     );
 }
+
+#[test]
+fn fuzzed_http_answer() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let address = SocketAddr::from(([192, 0, 2, 1], 80));
+    crate::testing::Fuzz::new("http-answer")
+        .words(&[
+            "HTTP/1.1 ",
+            "HTTP/1.0 ",
+            "200",
+            "\r\n",
+            "\r\n\r\n",
+            "content-length: ",
+            "transfer-encoding: chunked\r\n",
+            "100 continue\r\n\r\n",
+            "location: ",
+        ])
+        .run(|bytes| {
+            let (ours, mut theirs) = tokio::io::duplex(1 << 16);
+            let limit = Duration::from_secs(5);
+            runtime.block_on(async {
+                let answer = async {
+                    // It may have heard enough before all is said.
+                    drop(theirs.write_all(bytes).await);
+                    drop(theirs.shutdown().await);
+                    theirs
+                };
+                let (result, _theirs) = tokio::join!(converse(ours, address, "/", limit), answer);
+                if let Err(error) = result {
+                    assert!(error.starts_with("GET / of 192.0.2.1:80: "), "{error}");
+                    assert!(error.len() < 1000, "{error}");
+                }
+            });
+        });
+}

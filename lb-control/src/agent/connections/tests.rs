@@ -137,3 +137,34 @@ fn a_prefix_does_not_hold_the_hosts_own_addresses() {
     assert!(!holds(&everything, "10.0.0.5:22"), "how the host is managed");
     assert!(holds(&end("10.0.0.5:8080", &[]), "10.0.0.5:8080"), "mode nat");
 }
+
+#[test]
+fn fuzzed_sock_diag() {
+    use netlink_packet_sock_diag::inet::{InetResponse, InetResponseHeader};
+
+    let header = InetResponseHeader {
+        family: AF_INET,
+        state: 1,
+        timer: None,
+        socket_id: SocketId::new_v4(),
+        recv_queue: 0,
+        send_queue: 0,
+        uid: 0,
+        inode: 7,
+    };
+    let found = InetResponse { header, nlas: Default::default() };
+    let message = SockDiagMessage::InetResponse(Box::new(found));
+    let mut message = NetlinkMessage::new(NetlinkHeader::default(), message.into());
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    let mut seen = 0;
+    read(&bytes, &mut |_| seen += 1).unwrap();
+    assert_eq!(seen, 1, "the message is one");
+    crate::testing::Fuzz::new("sock-diag").with(bytes.repeat(3)).run(|bytes| {
+        // Whatever it is of.
+        drop(read(bytes, &mut |found| {
+            local(&found.socket_id);
+        }));
+    });
+}

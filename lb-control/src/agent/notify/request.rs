@@ -68,10 +68,12 @@ impl FromStr for Request {
             "ready" => return Err(format!("`ready` stands alone, without `{}`", shown(rest))),
             "drain" => Event::Drain { cause: cause(rest) },
             "leave" => Event::Leave { cause: cause(rest) },
-            "failed" if rest.is_empty() => {
-                return Err("say why, such as: failed the disk is full".to_owned());
-            }
-            "failed" => Event::Failed { cause: cause(rest) },
+            "failed" => match cause(rest) {
+                cause if cause.is_empty() => {
+                    return Err("say why, such as: failed the disk is full".to_owned());
+                }
+                cause => Event::Failed { cause },
+            },
             "weight" => Event::Weight(rest.parse()?),
             "load" => Event::Load(parse_load(rest)?),
             "" => return Err("an empty line: send an event, such as: ready".to_owned()),
@@ -136,7 +138,11 @@ pub(crate) fn parse_load(text: &str) -> Result<f64, String> {
 
 /// Text for people, bounded, and without characters that a terminal obeys.
 pub(super) fn cause(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(MOST_CAUSE).collect()
+    let plain: String = text.chars().filter(|c| !c.is_control()).collect();
+    // Written at the beginning, it would be taken for a target.
+    let begun = plain.trim_start_matches(|c: char| c.is_whitespace() || c == '@');
+    let cut: String = begun.chars().take(MOST_CAUSE).collect();
+    cut.trim_end().to_owned()
 }
 
 /// What somebody sent, short enough to be repeated to them.
@@ -259,5 +265,24 @@ mod tests {
                 prop_assert_eq!(request.to_string().parse(), Ok(request));
             }
         }
+    }
+
+    #[test]
+    fn fuzzed_notify() {
+        crate::testing::Fuzz::new("notify")
+            .words(&["ready", "drain ", "leave ", "failed ", "weight ", "load ", "@www", "/", "%"])
+            .run(|bytes| {
+                let Ok(line) = std::str::from_utf8(bytes) else { return };
+                match line.parse::<Request>() {
+                    Ok(request) => {
+                        let again = request.to_string();
+                        assert_eq!(again.parse(), Ok(request), "{again:?}");
+                    }
+                    Err(error) => {
+                        assert!(error.chars().count() < 300, "{error}");
+                        assert!(!error.contains(char::is_control), "{error:?}");
+                    }
+                }
+            });
     }
 }

@@ -77,6 +77,7 @@ impl Listener {
 }
 
 /// The last sign of life that a program owes.
+#[derive(Default)]
 struct Watchdog {
     /// None: it owes none.
     period: Option<Duration>,
@@ -238,5 +239,26 @@ pub(super) mod tests {
         fn any_bytes_are_taken_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse(&bytes);
         }
+    }
+
+    #[test]
+    fn fuzzed_sd_notify() {
+        crate::testing::Fuzz::new("sd-notify")
+            .words(&[
+                "READY=1\n",
+                "STOPPING=1\n",
+                "STATUS=",
+                "ERRNO=",
+                "WATCHDOG=",
+                "WATCHDOG_USEC=",
+            ])
+            .run(|bytes| {
+                let Ok(message) = parse(bytes) else { return };
+                assert!(!message.status.contains(char::is_control), "{message:?}");
+                // Also what is done with it.
+                let (words, _) = tokio::sync::watch::channel(Vec::new());
+                let notes = Notes::new(&[], words, std::sync::Arc::default());
+                hear(&message, &mut Watchdog::default(), &notes, Instant::now());
+            });
     }
 }

@@ -1,6 +1,6 @@
 //! Arguments of the operator's commands.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
@@ -138,6 +138,24 @@ impl From<ScopeArg> for Scope {
             ScopeArg::Client => Self::Client,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// What `sluice export` wrote; - reads standard input
+    pub file: PathBuf,
+    /// Only say what would be done, as `sluice diff` does
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Remove services that the file does not have
+    #[arg(long)]
+    pub prune: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// What `sluice export` wrote; - reads standard input
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]

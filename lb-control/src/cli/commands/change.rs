@@ -137,7 +137,7 @@ async fn finish(
 }
 
 /// `www: ... (live on edge1 after 180 µs)`
-fn sentence(view: &ChangeView) -> String {
+pub(super) fn sentence(view: &ChangeView) -> String {
     let live = view.switches.iter().filter(|switch| switch.live);
     let live: Vec<String> = live.map(latency).collect();
     if live.is_empty() {
@@ -154,7 +154,7 @@ fn latency(outcome: &OutcomeView) -> String {
 }
 
 /// Where it is not live, and why.
-fn not_live(view: &ChangeView) -> Option<String> {
+pub(super) fn not_live(view: &ChangeView) -> Option<String> {
     if view.live {
         return None;
     }

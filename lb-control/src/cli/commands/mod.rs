@@ -4,6 +4,7 @@ mod certs;
 mod change;
 mod check;
 mod counters;
+mod declare;
 mod describe;
 mod doctor;
 mod events;
@@ -18,6 +19,7 @@ pub use self::{
     change::{add, drop, remove, thaw, weight},
     check::check,
     counters::counters,
+    declare::{apply, diff, export},
     describe::describe,
     doctor::doctor,
     events::events,

@@ -4,6 +4,7 @@
 mod applications;
 mod authority;
 mod closing;
+mod declaring;
 mod draining;
 mod freezing;
 mod leaving;

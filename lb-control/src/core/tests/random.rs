@@ -3,11 +3,15 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::{Mode, ServiceSpec, Share};
 
 const BINDINGS: [&str; 4] =
     ["www/192.0.2.1:80", "www/192.0.2.2:80", "api/192.0.2.50:8443", "trusting/192.0.2.1:25"];
 const AGENTS: [&str; 2] = ["a", "b"];
 const SWITCHES: [&str; 2] = ["edge", "spare"];
+
+/// What may be declared, as services of the file, without `trusting`.
+const DECLARED: [&str; 4] = ["", "www", "www web removal", "api backend policy shop"];
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -27,6 +31,7 @@ enum Step {
     Remove { binding: usize, force: bool, wait: bool },
     Weight(usize, Weight),
     Drop(bool, u32),
+    Declare(usize),
     Disk(bool),
     Restart,
 }
@@ -60,6 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(binding, force, wait)| Step::Remove { binding, force, wait }),
         1 => (binding, 0_u16..200).prop_map(|(binding, weight)| Step::Weight(binding, weight)),
         1 => (any::<bool>(), 0_u32..100).prop_map(|(all, percent)| Step::Drop(all, percent)),
+        2 => (0..DECLARED.len()).prop_map(Step::Declare),
         1 => any::<bool>().prop_map(Step::Disk),
         1 => Just(Step::Restart),
     ]
@@ -75,7 +81,74 @@ fn availability() -> impl Strategy<Value = Availability> {
     ]
 }
 
+/// A declaration that has what the words say.
+fn declaration(words: &str) -> Declared {
+    let has = |word| words.split(' ').any(|w| w == word);
+    let plan = |of: &str, backends: &[(&str, Weight)], refuse: Option<f64>| {
+        let of = match of {
+            "shop" => ServicePlan {
+                spec: ServiceSpec::tcp(
+                    name("shop"),
+                    "203.0.113.40:80".parse::<std::net::SocketAddr>().unwrap(),
+                    Mode::L2,
+                ),
+                health: config::HealthSettings::default(),
+                slow_start: config::SlowStart::default(),
+                backends: BTreeMap::new(),
+                policies: BTreeMap::new(),
+            },
+            _ => settings(CONFIG).services[&name(of)].clone(),
+        };
+        let refuse = refuse.map(|percent| {
+            (
+                name("bots"),
+                Policy { refuse: Share::from_percent(percent).unwrap(), ..Policy::default() },
+            )
+        });
+        let backends =
+            backends.iter().map(|(backend, weight)| (backend.parse().unwrap(), (*weight, None)));
+        (
+            of.spec.name.clone(),
+            ServicePlan {
+                backends: backends.collect(),
+                policies: refuse.into_iter().collect(),
+                ..of
+            },
+        )
+    };
+    let mut declared = Declared::default();
+    if has("www") {
+        let web: &[_] = if has("web") { &[("192.0.2.1:80", 40)] } else { &[] };
+        declared.services.extend([plan("www", web, Some(5.0))]);
+    }
+    if has("api") {
+        let backend: &[_] = if has("backend") { &[("192.0.2.50:8443", 20)] } else { &[] };
+        declared.services.extend([plan("api", backend, has("policy").then_some(25.0))]);
+    }
+    if has("shop") {
+        declared.services.extend([plan("shop", &[("192.0.2.60:80", 1)], None)]);
+    }
+    if has("removal") {
+        declared.removals.insert(key("www/192.0.2.2:80"), Withdrawal::default());
+        declared.weights.insert(key("www/192.0.2.1:80"), 60);
+    }
+    declared
+}
+
 impl World {
+    /// Applies a declaration: all of it, or nothing.
+    fn declare(&mut self, words: &str) {
+        let before = (self.core.intent.clone(), self.core.desired.clone());
+        let request = self.apply(declaration(words), false, true);
+        let by_then = self.core.clone();
+        if matches!(self.replies.get(&request), Some(Err(_))) {
+            assert_eq!(before, (self.core.intent.clone(), self.core.desired.clone()));
+            return;
+        }
+        let again = self.apply(declaration(words), true, true);
+        assert_eq!(self.reply(again).alterations, [], "{words}: {:#?}", by_then.declared());
+    }
+
     fn step(&mut self, step: Step) {
         match step {
             Step::Pass(millis) => self.pass(Duration::from_millis(millis)),
@@ -149,6 +222,7 @@ impl World {
                 let class = if all { None } else { Some("bots") };
                 self.drop_share("www", class, f64::from(percent));
             }
+            Step::Declare(which) => self.declare(DECLARED[which]),
             Step::Disk(works) => self.disk_error = (!works).then(|| "full".to_owned()),
             Step::Restart => self.restart(),
         }
@@ -220,6 +294,7 @@ proptest! {
             let is_command = matches!(
                 step,
                 Step::Add(..) | Step::Remove { .. } | Step::Weight(..) | Step::Drop(..)
+                    | Step::Declare(..)
             );
             world.step(step);
             world.check();

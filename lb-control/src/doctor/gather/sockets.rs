@@ -78,4 +78,12 @@ mod tests {
         let udp = "head\n 1: 00000000:01BB 00000000:0000 07 0:0\n";
         assert_eq!(parse(udp, true).len(), 1);
     }
+
+    #[test]
+    fn fuzzed_sockets() {
+        crate::testing::Fuzz::new("proc-net").run(|bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            drop((parse(text, false), parse(text, true)));
+        });
+    }
 }

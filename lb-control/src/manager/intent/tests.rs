@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Scope, Share, Verdict};
+use crate::model::{Mode, Scope, ServiceSpec, Share, Verdict, Vip};
 
 fn key(backend: &str) -> BindingKey {
     BindingKey { service: "www".parse().unwrap(), backend: backend.parse().unwrap() }
@@ -12,15 +12,31 @@ fn full() -> Intent {
     intent.server_ids.insert(key("192.0.2.1:80"), "0a1b2c".parse().unwrap());
     intent.weights.insert(key("[2001:db8::1]:80"), 65_535);
     let deadline = Duration::from_millis(1500);
+    intent.removals.insert(
+        key("192.0.2.2:80"),
+        Removal { boot: Some(u64::MAX), force: false, deadline, declared: false },
+    );
     intent
         .removals
-        .insert(key("192.0.2.2:80"), Removal { boot: Some(u64::MAX), force: false, deadline });
-    intent.removals.insert(key("192.0.2.3:80"), Removal { boot: None, force: true, deadline });
+        .insert(key("192.0.2.3:80"), Removal { boot: None, force: true, deadline, declared: true });
     let policy = Policy {
         refuse: Share::from_ppm(1).unwrap(),
         verdict: Verdict::Silent,
         scope: Scope::Client,
     };
+    let shop = crate::core::ServicePlan {
+        spec: ServiceSpec::tcp(
+            "shop".parse().unwrap(),
+            "203.0.113.40:80".parse::<Vip>().unwrap(),
+            Mode::L2,
+        ),
+        health: Default::default(),
+        slow_start: Default::default(),
+        backends: BTreeMap::new(),
+        policies: BTreeMap::new(),
+    };
+    intent.services.insert("shop".parse().unwrap(), Some(shop));
+    intent.services.insert("api".parse().unwrap(), None);
     intent.drops.insert(("www".parse().unwrap(), "default".parse().unwrap()), policy);
     intent
 }
@@ -100,4 +116,21 @@ fn a_save_that_fails_leaves_the_old_file() {
     let error = format!("{:#}", file.save(&full()).unwrap_err());
     assert!(error.starts_with("cannot write the intent file"), "{error}");
     assert!(path.is_dir());
+}
+
+#[test]
+fn fuzzed_intent() {
+    let good = encode(&full()).unwrap();
+    crate::testing::Fuzz::new("intent")
+        .with(good)
+        .words(&["\"version\": 1", "\"www\"", "null", "\"192.0.2.1:80\"", "[]", "{}", "\\u0000"])
+        .run(|bytes| {
+            if let Ok(intent) = decode(bytes) {
+                assert_eq!(decode(&encode(&intent).unwrap()).unwrap(), intent);
+            }
+            // As if the checksum were right.
+            let Ok(document) = serde_json::from_slice::<Document>(bytes) else { return };
+            let Ok(intent) = Intent::try_from(document.intent) else { return };
+            assert_eq!(decode(&encode(&intent).unwrap()).unwrap(), intent);
+        });
 }

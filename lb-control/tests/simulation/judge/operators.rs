@@ -81,7 +81,7 @@ fn key_of(command: &Command) -> Option<&BindingKey> {
         Command::Add { key, .. } | Command::Remove { key, .. } | Command::SetWeight { key, .. } => {
             Some(key)
         }
-        Command::Drop { .. } | Command::Thaw { .. } | Command::Look => None,
+        Command::Drop { .. } | Command::Thaw { .. } | Command::Look | Command::Apply { .. } => None,
     }
 }
 
@@ -138,7 +138,8 @@ impl Judge {
             Command::SetWeight { .. }
             | Command::Drop { .. }
             | Command::Thaw { .. }
-            | Command::Look => {}
+            | Command::Look
+            | Command::Apply { .. } => {}
         }
         match command {
             Command::SetWeight { .. } => drop(self.promises.weights.remove(key)),

@@ -242,3 +242,49 @@ fn neighbours_are_hosts_on_a_link() {
     let group = NeighbourAddress::Inet6("ff02::1".parse().unwrap());
     assert_eq!(neighbor(&entry(AddressFamily::Inet6, group)), None);
 }
+
+#[test]
+fn fuzzed_route_messages() {
+    use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
+    use netlink_packet_route::RouteNetlinkMessage;
+
+    let bytes = |message: RouteNetlinkMessage| {
+        let payload = NetlinkPayload::InnerMessage(message);
+        let mut message = NetlinkMessage::new(NetlinkHeader::default(), payload);
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        bytes
+    };
+    let mut hop = RouteNextHop::default();
+    hop.interface_index = 5;
+    let several = with(plain("192.0.2.0/24"), &[RouteAttribute::MultiPath(vec![hop])]);
+    let mut neighbor = NeighbourMessage::default();
+    neighbor.header.family = AddressFamily::Inet;
+    neighbor.header.ifindex = 4;
+    neighbor.attributes = vec![
+        NeighbourAttribute::Destination(NeighbourAddress::Inet([192, 0, 2, 1].into())),
+        NeighbourAttribute::LinkLayerAddress(vec![2, 0, 0, 0, 0, 1]),
+    ];
+    crate::testing::Fuzz::new("route-messages")
+        .with(bytes(RouteNetlinkMessage::NewRoute(plain("2001:db8::/32"))))
+        .with(bytes(RouteNetlinkMessage::NewRoute(several)))
+        .with(bytes(RouteNetlinkMessage::NewNeighbour(neighbor)))
+        .with(bytes(RouteNetlinkMessage::NewRule(RuleMessage::default())))
+        .with(bytes(RouteNetlinkMessage::NewLink(Default::default())))
+        .run(|bytes| {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes);
+            let Ok(message) = message else { return };
+            let mut kernel = super::super::kernel::Kernel::default();
+            kernel.note(&message.payload);
+            let NetlinkPayload::InnerMessage(message) = &message.payload else { return };
+            match message {
+                RouteNetlinkMessage::NewRoute(message) => {
+                    drop(route(message));
+                    drop(answered(message));
+                }
+                RouteNetlinkMessage::NewRule(rule) => drop(is_plain(rule)),
+                _ => {}
+            }
+        });
+}

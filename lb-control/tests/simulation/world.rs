@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Lines of history that a failure shows.
-const HISTORY: usize = 600;
+const HISTORY: usize = 300;
 /// Between two looks at what must hold at any time.
 const LOOK: Duration = Duration::from_millis(50);
 /// After the last fault all must be well within this time.

@@ -197,21 +197,20 @@ fn probes_that_all_fail_at_once_are_not_believed() {
 
 #[test]
 fn what_does_not_serve_is_not_missed() {
-    // A switch comes back with a binding that was being broken when it was last
-    // heard, and whose agent says that it is not well.
+    // A manager starts, and finds a binding that was being broken.
     let mut world = serving();
-    world.connect("other");
-    world.disconnect("other");
-    let other = world.switches.get_mut("other").unwrap();
-    let mut broken = other.state.bindings[&key(SERVERS[0])];
-    broken.phase = Phase::Break;
-    other.state.bindings.insert(key(SERVERS[0]), broken);
-    world.set_agent("web-1", |agent| agent.health = Err("HTTP 500".to_owned()));
-    world.pass(seconds(60));
-    assert_eq!(world.state(SERVERS[0]), "down");
-    world.set_agent("web-2", |agent| agent.health = Err("HTTP 500".to_owned()));
-    world.connect("other");
-    world.pass(seconds(1));
+    let edge = world.switches.get_mut("edge").unwrap();
+    edge.state.bindings.get_mut(&key(SERVERS[0])).unwrap().phase = Phase::Break;
+    world.restart();
+    for (agent, server) in AGENTS.iter().zip(SERVERS) {
+        world.agent(agent, 1, &[server]);
+    }
+    for agent in ["web-1", "web-2"] {
+        world.set_agent(agent, |agent| agent.health = Err("HTTP 500".to_owned()));
+    }
+    world.pass(millis(500));
+    world.connect("edge");
+    world.pass(seconds(2));
     assert_eq!(world.count("service.frozen"), 0);
     assert_eq!(serve(&world), [false, false, true, true]);
 }

@@ -112,7 +112,7 @@ struct FuzzArgs {
           default_missing_value = "")]
     parsers: Option<String>,
     /// How many, for each parser
-    #[arg(long, default_value_t = 1_000_000, requires = "parsers")]
+    #[arg(long, default_value_t = 100_000, requires = "parsers")]
     inputs: u64,
 }
 

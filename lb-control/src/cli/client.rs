@@ -59,6 +59,8 @@ pub type Control = ControlClient<Channel>;
 pub struct Client {
     control: Control,
     target: String,
+    /// Over the network without TLS.
+    plain: bool,
     timeout: Duration,
 }
 
@@ -75,6 +77,7 @@ impl Client {
             .map_err(|error| unreachable(&reach.target, &format!("{error:#}")))?;
         Ok(Self {
             control: ControlClient::new(channel),
+            plain: reach.tls.is_none() && !reach.target.starts_with("unix:"),
             target: reach.target,
             timeout: global.timeout,
         })
@@ -111,7 +114,14 @@ impl Client {
 
     /// What a call's status means for a script.
     pub fn failure(&self, status: Status) -> CallFailure {
-        let text = transport::call_failure(&status);
+        let mut text = transport::call_failure(&status);
+        // Who wants TLS hangs up, and may be faster than it can say so.
+        let hung_up = ["broken pipe", "connection reset"]
+            .iter()
+            .any(|sign| text.to_ascii_lowercase().contains(sign));
+        if self.plain && hung_up {
+            text += " (if the other side wants TLS with a certificate: add [tls])";
+        }
         let failure = match status.code() {
             Code::DeadlineExceeded => Failure::NotLive(text),
             // Also what a connection that breaks during a call ends with.

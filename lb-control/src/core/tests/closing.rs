@@ -75,40 +75,47 @@ fn what_is_down_for_too_long_is_closed_and_serves_again_only_after_that() {
 /// session is over, and even when the manager has died that asked.
 #[test]
 fn nothing_serves_again_while_a_request_may_still_be_acted_on() {
+    // No probe has to speak first.
+    const MAIL: &str = "trusting/192.0.2.1:25";
     let slow = || {
-        let mut world = serving();
+        let mut world = World::learned();
+        world.agent("web-1", 1, &[MAIL]);
+        world.heartbeat("web-1");
         world.set_agent("web-1", |agent| agent.slow = true);
-        world.force(WEB);
+        world.force(MAIL);
         assert_eq!(closes(&world).len(), 1);
         world
     };
     let mut world = slow();
     world.hang_up("web-1");
-    world.agent("web-1", 2, &[WEB]);
+    world.agent("web-1", 2, &[MAIL]);
     world.pass(millis(900));
-    assert_eq!(world.on("edge", WEB), Some(Phase::Break), "the older session's agent may close");
+    assert_eq!(world.on("edge", MAIL), Some(Phase::Break), "the older session's agent may close");
     world.pass(millis(200));
-    assert_eq!((world.state(WEB), world.on("edge", WEB)), ("active", Some(Phase::Serve)));
+    assert_eq!((world.state(MAIL), world.on("edge", MAIL)), ("active", Some(Phase::Serve)));
 
+    // Asked anew a moment before the binding is forgotten.
     let mut world = slow();
+    world.pass(millis(400));
+    world.close("web-1", MAIL, 3);
     world.pass(seconds(19));
-    assert_eq!(world.state(WEB), "broken");
-    while world.state(WEB) != "gone" {
+    assert_eq!(world.state(MAIL), "broken");
+    while world.state(MAIL) != "gone" {
         world.pass(millis(50));
     }
-    world.add(WEB, 100);
-    assert_eq!(world.on("edge", WEB), None, "asked a moment ago");
+    world.add(MAIL, 100);
+    assert_eq!(world.on("edge", MAIL), None, "asked a moment ago");
     world.pass(millis(1000));
-    assert_eq!(world.on("edge", WEB), Some(Phase::Serve));
+    assert_eq!(world.on("edge", MAIL), Some(Phase::Serve));
 
     let mut world = slow();
     world.restart();
     world.connect("edge");
-    world.agent("web-1", 2, &[WEB]);
+    world.agent("web-1", 2, &[MAIL]);
     world.pass(millis(900));
-    assert_eq!(world.on("edge", WEB), Some(Phase::Break), "its manager before may have asked");
+    assert_eq!(world.on("edge", MAIL), Some(Phase::Break), "its manager before may have asked");
     world.pass(millis(200));
-    assert_eq!((world.state(WEB), world.on("edge", WEB)), ("active", Some(Phase::Serve)));
+    assert_eq!((world.state(MAIL), world.on("edge", MAIL)), ("active", Some(Phase::Serve)));
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! | [`manager`] | the core's surroundings: gRPC, timers, probes, the intent file |
 //! | [`edge`] | the XDP edge: program, maps, commits, next hops |
 //! | [`agent`] | beside an application server |
+//! | [`drop_server`] | a bottomless sink, for switches that cannot refuse connections |
 //! | [`decap`] | the servers' end of tunnels: program, maps, addresses |
 //! | [`doctor`] | why nothing arrives at an edge or a server |
 //! | [`config`] | the TOML file |
@@ -28,6 +29,7 @@ pub mod config;
 pub mod core;
 pub mod decap;
 pub mod doctor;
+pub mod drop_server;
 pub mod edge;
 pub mod manager;
 pub mod metrics;

@@ -16,6 +16,7 @@
 //! | [`config`] | the TOML file |
 //! | [`certs`] | a development authority |
 //! | [`privilege`] | what a daemon gives up |
+//! | `program` | programs of the operator's: checks, and adapters of switches |
 //! | [`cli`] | the command line |
 //! | [`metrics`] | what a monitor asks for over HTTP |
 //! | [`proto`] | the gRPC contracts and their conversion to the model |
@@ -35,6 +36,7 @@ pub mod manager;
 pub mod metrics;
 pub mod model;
 pub mod privilege;
+mod program;
 pub mod proto;
 pub mod switch;
 #[cfg(test)]

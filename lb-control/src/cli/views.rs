@@ -21,7 +21,7 @@ pub use self::{
     describe::{BackendDescription, HeldView, ServiceDescription, SwitchDescription, WordView},
     doctor::DoctorView,
     events::EventView,
-    lists::{BackendView, ClassView, PolicyView, ServiceView, SwitchView},
+    lists::{BackendView, ClassView, DriftView, PolicyView, ServiceView, SwitchView},
     notify::NotifyView,
     status::StatusView,
 };

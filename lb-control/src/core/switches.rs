@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::{
     Carried, Core, Event, Output, Peer, SessionId,
     clock::Timer,
+    drift::Drifts,
     live::{Deltas, History},
 };
 use crate::{
@@ -56,6 +57,7 @@ pub(super) struct Switch {
     decided: u64,
     pub(super) history: History,
     pub(super) deltas: Deltas,
+    pub(super) drifts: Drifts,
 }
 
 #[derive(Clone, Debug)]
@@ -65,9 +67,11 @@ pub(super) struct Flight {
     /// It carries what events up to this one decided.
     pub(super) decided: u64,
     /// What the switch holds once it has applied the delta.
-    target: Arc<SwitchState>,
+    pub(super) target: Arc<SwitchState>,
     version: u64,
     pub(super) sent_at: Duration,
+    /// The switch held something else than the delta was made for.
+    pub(super) crossed: bool,
 }
 
 impl Core {
@@ -89,10 +93,10 @@ impl Core {
                     self.note_room(&name);
                 }
             }
-            // A second hello is a full read again.
             (FromSwitch::Hello(hello), Some(Peer::Switch(name))) if hello.name == name => {
-                self.switch_hello(session, hello);
+                self.read_again(&name, hello);
             }
+            (FromSwitch::Drifted(drift), Some(Peer::Switch(name))) => self.drifted(&name, drift),
             (FromSwitch::Hello(_), Some(Peer::Switch(name))) => {
                 self.close(session, "a switch keeps its name for a session".to_owned());
                 self.switch_closed(&name);
@@ -122,10 +126,7 @@ impl Core {
             return;
         }
         switch.session = Some(session);
-        // A stamp that we did not give was given by another manager, or by
-        // this one before its intent file was lost.
-        let foreign = stamp.term > self.intent.term
-            || (stamp.term == self.intent.term && stamp.sequence > switch.sent);
+        switch.drifts.forget_open();
         switch.flight = None;
         switch.live = 0;
         switch.counted = 0;
@@ -139,7 +140,7 @@ impl Core {
         self.clock.cancel(&Timer::Retry(name.clone()));
         self.sessions.insert(session, Peer::Switch(name.clone()));
         self.tell_switch("switch.connected", &name, description);
-        if foreign {
+        if self.is_foreign(&name, stamp) {
             self.supersede(&name, stamp);
         }
         let strange = |(key, _): &(&BindingKey, _)| !self.desired.bindings.contains_key(*key);
@@ -159,8 +160,15 @@ impl Core {
         }
     }
 
+    /// Whether a stamp was given by another manager, or by this one before its
+    /// intent file was lost.
+    pub(super) fn is_foreign(&self, switch: &Name, stamp: Stamp) -> bool {
+        let sent = self.switches.get(switch).map_or(0, |switch| switch.sent);
+        stamp.term > self.intent.term || (stamp.term == self.intent.term && stamp.sequence > sent)
+    }
+
     /// Takes a term above one that a switch has seen, or it would refuse us.
-    fn supersede(&mut self, switch: &Name, stamp: Stamp) {
+    pub(super) fn supersede(&mut self, switch: &Name, stamp: Stamp) {
         self.intent.term = stamp.term.saturating_add(1);
         self.saving.dirty = true;
         let message = format!(
@@ -179,11 +187,14 @@ impl Core {
         };
         switch.stamp = stamp;
         switch.generation = generation;
-        switch.live = flight.version;
         let took = self.now - flight.sent_at;
+        if !flight.crossed {
+            switch.live = flight.version;
+            switch.drifts.in_step();
+            switch.history.note(flight.version, self.now, (stamp, generation), Some(took));
+        }
         switch.last_live = took;
         switch.deltas.note(took, flight.changes);
-        switch.history.note(flight.version, self.now, (stamp, generation), Some(took));
         let before = std::mem::replace(&mut switch.decided, flight.decided);
         switch.refused = None;
         switch.held_back = None;
@@ -203,11 +214,14 @@ impl Core {
         let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else {
             return;
         };
+        switch.deltas.refused += 1;
+        if flight.crossed {
+            return; // The next one is made for what it holds.
+        }
         // What it has not seen yet is no repetition, however much it refused before.
         let again = switch.refused.as_ref().is_some_and(|(of, _)| *of == flight.version);
         switch.refusals = if again { switch.refusals.saturating_add(1) } else { 1 };
         let pause = RETRY.0.saturating_mul(1 << (switch.refusals - 1).min(10)).min(RETRY.1);
-        switch.deltas.refused += 1;
         switch.held_back = Some(flight.version);
         switch.refused = Some((flight.version, reason.clone()));
         self.clock.set(Timer::Retry(name.clone()), self.now + pause);
@@ -273,6 +287,7 @@ impl Core {
             last = Some((Arc::clone(&switch.holds), changes.clone()));
             if changes.is_empty() {
                 switch.live = self.version;
+                switch.drifts.in_step();
                 switch.decided = decided;
                 let what = (switch.stamp, switch.generation);
                 switch.history.note(self.version, self.now, what, None);
@@ -292,6 +307,7 @@ impl Core {
                 target,
                 version,
                 sent_at: self.now,
+                crossed: false,
             };
             switch.flight = Some(flight);
             self.out.push(Output::ToSwitch {
@@ -323,7 +339,7 @@ impl Core {
         self.tell_switch(kind, name, message);
     }
 
-    fn tell_switch(&mut self, kind: &'static str, name: &Name, message: String) {
+    pub(super) fn tell_switch(&mut self, kind: &'static str, name: &Name, message: String) {
         self.publish(Event { kind, switch: Some(name.clone()), message, ..Event::default() });
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::{
-    Core,
+    Core, DriftView,
     bindings::{Record, State},
     counters,
     switches::{SLOW, full_message},
@@ -80,6 +80,9 @@ pub struct SwitchView {
     pub sequence_sent: u64,
     pub last_live: Duration,
     pub last_error: String,
+    /// How often it was found changed behind the manager's back.
+    pub drifts: u64,
+    pub drift: Option<DriftView>,
 }
 
 /// One class and what became of its new connections.
@@ -197,7 +200,8 @@ impl Core {
         }
     }
 
-    pub fn switches(&self) -> Vec<SwitchView> {
+    /// Every switch, as of `now`.
+    pub fn switches(&self, now: Duration) -> Vec<SwitchView> {
         let view = |(name, switch): (&Name, &super::Switch)| SwitchView {
             name: name.clone(),
             description: switch.description.clone(),
@@ -207,6 +211,8 @@ impl Core {
             sequence_sent: switch.sent,
             last_live: switch.last_live,
             last_error: switch.refused.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
+            drifts: switch.drifts.times,
+            drift: switch.drifts.view(now),
         };
         self.switches.iter().map(view).collect()
     }
@@ -283,6 +289,7 @@ impl Core {
                     "switch `{name}` is not connected; it goes on with what it holds"
                 ));
             }
+            alarms.extend(switch.drifts.alarm(name, self.now));
             if let Some((_, why)) = &switch.refused {
                 alarms.push(format!("switch `{name}` refuses changes: {why}"));
             }

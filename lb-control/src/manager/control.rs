@@ -112,7 +112,7 @@ impl v1::control_server::Control for Control {
 
     async fn list_switches(&self, request: Request<v1::ListRequest>) -> Reply<v1::SwitchList> {
         self.may_look(&request).await?;
-        let switches = self.handle.query(|core, _| core.switches()).await?;
+        let switches = self.handle.query(|core, now| core.switches(now)).await?;
         Ok(Response::new(v1::SwitchList {
             switches: switches.into_iter().map(Into::into).collect(),
         }))

@@ -231,6 +231,13 @@ impl From<SwitchView> for v1::SwitchView {
             sequence_live: view.live.sequence,
             last_live_nanos: nanos(view.last_live),
             last_error: view.last_error,
+            drifts: view.drifts,
+            drift: view.drift.map(|drift| v1::DriftView {
+                age_nanos: nanos(drift.age),
+                changes: drift.changes,
+                what: drift.what,
+                mended: drift.mended,
+            }),
         }
     }
 }

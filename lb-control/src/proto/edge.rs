@@ -7,7 +7,7 @@ use super::{
     wire::{WireError, each, key, name, nanos, required, text},
 };
 use crate::model::{
-    BackendCount, Change, ClassCount, Counters, Delta, FromSwitch, Hello, ReasonCount,
+    BackendCount, Change, ClassCount, Counters, Delta, Drift, FromSwitch, Hello, ReasonCount,
     ServiceCount, Stamp, ToSwitch,
 };
 
@@ -33,6 +33,9 @@ impl From<FromSwitch> for v1::EdgeMessage {
                 Kind::Refused(v1::Refused { term: stamp.term, sequence: stamp.sequence, reason })
             }
             FromSwitch::Counters(counters) => Kind::Counters((&counters).into()),
+            FromSwitch::Drifted(Drift { changes, what, repaired }) => {
+                Kind::Drifted(v1::Drifted { changes, what, repaired })
+            }
         };
         Self { kind: Some(kind) }
     }
@@ -57,6 +60,9 @@ impl TryFrom<v1::EdgeMessage> for FromSwitch {
             },
             Kind::Counters(counters) => {
                 Self::Counters(counters.try_into().map_err(within("counters"))?)
+            }
+            Kind::Drifted(v1::Drifted { changes, what, repaired }) => {
+                Self::Drifted(Drift { changes, what: text(what), repaired })
             }
         })
     }

@@ -95,6 +95,7 @@ pub fn switch(message: &FromSwitch) -> String {
             format!("{}.{} is refused: {reason}", stamp.term, stamp.sequence)
         }
         FromSwitch::Counters(_) => "counters".to_owned(),
+        FromSwitch::Drifted(drift) => format!("drifted: {}", drift.what),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
         human,
         output::Output,
         table::Table,
-        views::{BackendView, ClassView, PolicyView, ServiceView, SwitchView},
+        views::{BackendView, ClassView, DriftView, PolicyView, ServiceView, SwitchView},
     },
     model::Name,
     proto::v1::ListRequest,
@@ -186,6 +186,8 @@ fn switches_table(views: &[SwitchView]) -> Table {
         "LAST LIVE AFTER",
         "+TERM",
         "+SEQUENCE",
+        "LAST DRIFT",
+        "+DRIFTS",
         "ERROR",
     ]);
     for view in views {
@@ -200,10 +202,22 @@ fn switches_table(views: &[SwitchView]) -> Table {
             view.last_live_seconds.map(latency).unwrap_or_default(),
             view.term.to_string(),
             format!("{}/{}", view.sequence_live, view.sequence_sent),
+            view.last_drift.as_ref().map(drift).unwrap_or_default(),
+            view.drifts.to_string(),
             view.last_error.clone().unwrap_or_default(),
         ]);
     }
     table
+}
+
+/// `3 changes 12s ago`, with `not mended` while it still differs.
+pub(super) fn drift(view: &DriftView) -> String {
+    let changes = match view.changes {
+        1 => "1 change".to_owned(),
+        changes => format!("{changes} changes"),
+    };
+    let mended = if view.mended { "" } else { ", not mended" };
+    format!("{changes} {} ago{mended}", age(view.age_seconds))
 }
 
 fn classes_table(views: &[ClassView]) -> Table {

@@ -95,6 +95,22 @@ pub struct SwitchView {
     /// Last delta: from being sent to being acknowledged.
     pub last_live_seconds: Option<f64>,
     pub last_error: Option<String>,
+    /// How often it was found changed behind the manager's back.
+    pub drifts: u64,
+    /// The last time; `null`: never.
+    pub last_drift: Option<DriftView>,
+}
+
+/// What was found changed behind the manager's back.
+#[derive(Debug, Serialize)]
+pub struct DriftView {
+    /// Since it was noticed.
+    pub age_seconds: f64,
+    pub changes: u64,
+    /// The first few of them.
+    pub what: String,
+    /// The switch holds again what it should.
+    pub mended: bool,
 }
 
 /// One class of clients.
@@ -204,6 +220,13 @@ impl From<v1::SwitchView> for SwitchView {
             sequence_live: view.sequence_live,
             last_live_seconds: answered.then(|| seconds(view.last_live_nanos)),
             last_error: optional(view.last_error),
+            drifts: view.drifts,
+            last_drift: view.drift.map(|drift| DriftView {
+                age_seconds: seconds(drift.age_nanos),
+                changes: drift.changes,
+                what: drift.what,
+                mended: drift.mended,
+            }),
         }
     }
 }

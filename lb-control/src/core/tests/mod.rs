@@ -6,6 +6,7 @@ mod authority;
 mod closing;
 mod declaring;
 mod draining;
+mod drifting;
 mod freezing;
 mod leaving;
 mod odd_sessions;

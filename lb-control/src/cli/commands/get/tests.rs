@@ -107,12 +107,19 @@ fn switches_and_classes_in_tables() {
         sequence_live: 8,
         last_live_nanos: 180_000,
         last_error: String::new(),
+        drifts: 2,
+        drift: Some(v1::DriftView {
+            age_nanos: 12_000_000_000,
+            changes: 3,
+            what: "www/10.0.0.11:80 is gone".to_owned(),
+            mended: false,
+        }),
     });
     assert_eq!(
         switches_table(&[switch]).render(true),
         "\
-NAME   STATE      DESCRIPTION      GENERATION  BEHIND  LAST LIVE AFTER  TERM  SEQUENCE  ERROR
-edge1  connected  xdp native eth0  12          1       180 µs           3     8/9       -
+NAME   STATE      DESCRIPTION      GENERATION  BEHIND  LAST LIVE AFTER  TERM  SEQUENCE  LAST DRIFT                     DRIFTS  ERROR
+edge1  connected  xdp native eth0  12          1       180 µs           3     8/9       3 changes 12s ago, not mended  2       -
 "
     );
     let class = ClassView::from(v1::ClassView {

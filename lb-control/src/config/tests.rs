@@ -43,7 +43,7 @@ fn unknown_names() {
         sluice.toml:1:2: unknown field `managr`: did you mean `manager`?
          1 | [managr]
            |  ^^^^^^
-           = valid here: manager, edge, agent, tls, service, class"#,
+           = valid here: manager, edge, agent, tls, service, switch, class"#,
     );
     refused(
         "[[service]]\nname = \"www\"\nmode = \"nit\"\n",

@@ -54,6 +54,12 @@ impl Edge {
         self.state.bindings.get(key).is_some_and(|binding| binding.phase == Phase::Serve)
     }
 
+    /// Whether a delta fits what it holds.
+    fn takes(&self, delta: &Delta) -> bool {
+        let mut state = self.state.clone();
+        delta.changes.iter().all(|change| state.apply(change).is_ok())
+    }
+
     pub fn is_connected(&self) -> bool {
         self.stream.is_some()
     }
@@ -90,7 +96,7 @@ impl World {
         }
     }
 
-    /// Somebody changes what the edge holds while its process is away.
+    /// Somebody changes what the edge holds.
     pub fn tamper(&mut self, edge: usize) {
         let keys = scene::keys();
         let (put, weight) = (self.one_of(keys), self.rng.u16(0..200));
@@ -120,8 +126,15 @@ impl World {
             self.after(delay, Event::Connect { who: Who::Edge(edge), life });
             return Ok(());
         };
-        let of = &mut self.edges[edge];
-        of.stream = Some(stream);
+        self.edges[edge].stream = Some(stream);
+        self.say_hello(edge);
+        Ok(())
+    }
+
+    /// An edge reads what it holds, and says so.
+    fn say_hello(&mut self, edge: usize) {
+        let of = &self.edges[edge];
+        let Some(stream) = of.stream else { return };
         let hello = Hello {
             name: of.name.clone(),
             stamp: of.stamp,
@@ -130,6 +143,32 @@ impl World {
             description: "simulated".to_owned(),
         };
         self.send(stream, true, Message::FromSwitch(FromSwitch::Hello(hello)));
+    }
+
+    /// Somebody changes what a live edge holds, or wipes it: it notices after a
+    /// while, whatever it has been told meanwhile.
+    pub fn tamper_live(&mut self, edge: usize, wiped: bool) {
+        if wiped {
+            self.note(|| format!("edge {edge} is wiped"));
+            let of = &mut self.edges[edge];
+            of.state = SwitchState::default();
+            of.stamp = Stamp::default();
+            of.serves_since.clear();
+            of.tampered = true;
+        } else {
+            self.tamper(edge);
+        }
+        let life = self.edges[edge].life;
+        let delay = self.between(0, 3_000);
+        self.after(delay, Event::Notice { edge, life });
+    }
+
+    /// It looks at what it holds.
+    pub fn notice(&mut self, edge: usize, life: u64) -> Outcome {
+        if self.edges[edge].life == life && self.mutant != Mutant::DriftUnnoticed {
+            self.note(|| format!("edge {edge} notices that it was changed"));
+            self.say_hello(edge);
+        }
         Ok(())
     }
 
@@ -149,6 +188,8 @@ impl World {
         let of = &mut self.edges[edge];
         let answer = if stamp <= of.stamp {
             FromSwitch::Refused { stamp, reason: "stale".to_owned() }
+        } else if of.tampered && !of.takes(&delta) {
+            FromSwitch::Refused { stamp, reason: "it does not fit".to_owned() }
         } else if of.refuses {
             FromSwitch::Refused { stamp, reason: "refuses everything".to_owned() }
         } else {

@@ -217,15 +217,23 @@ impl World {
         let held = self.switches.entry(switch.to_owned()).or_default();
         held.session = Some(session);
         held.unanswered.clear();
-        let hello = Hello {
-            name: name(switch),
-            stamp: held.stamp,
-            generation: held.stamp.sequence,
-            state: held.state.clone(),
-            description: "fake".to_owned(),
-        };
+        let hello = held.read(name(switch));
         self.feed(Input::Opened { session, origin: self.switch_origin.clone() });
         self.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
+    }
+
+    /// A connected switch says what it holds, as it was read.
+    pub(super) fn reads(&mut self, switch: &str, hello: Hello) {
+        let session = self.switches[switch].session.expect("a connected switch");
+        self.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
+    }
+
+    /// Somebody changes what a switch holds; it notices, and reads it again.
+    pub(super) fn tamper(&mut self, switch: &str, change: impl FnOnce(&mut FakeSwitch)) {
+        let held = self.switches.get_mut(switch).expect("a switch");
+        change(held);
+        let hello = held.read(name(switch));
+        self.reads(switch, hello);
     }
 
     /// A connected switch reports counters.

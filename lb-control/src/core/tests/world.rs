@@ -16,7 +16,7 @@ use crate::{
     core::*,
     model::{
         AgentBinding, AgentHello, Application, BackendReport, Binding, BindingKey, Counters, Delta,
-        FromAgent, FromSwitch, Heartbeat, Hello, Origin, Phase, Policy, ServerId, Share, ToAgent,
+        FromAgent, FromSwitch, Heartbeat, Origin, Phase, Policy, ServerId, Share, ToAgent,
         ToSwitch, Weight,
     },
 };

@@ -2,16 +2,16 @@
 //!
 //! A switch, or the adapter in front of it, reads again what it holds and says
 //! hello once more in its session. What then differs from what it was given is
-//! drift: it is told, counted, and undone by the next delta. A hello may cross a
-//! delta that is under way, and its stamp says which of them came first. A switch
-//! that puts things right itself only says so ([`FromSwitch::Drifted`]).
+//! drift: it is told, counted, and undone by the next delta. A switch answers a
+//! delta before it reads anew: a hello that comes while one is under way was read
+//! before that. A switch that puts things right itself only says so ([`FromSwitch::Drifted`]).
 //!
 //! [`FromSwitch::Drifted`]: crate::model::FromSwitch::Drifted
 
 use std::{sync::Arc, time::Duration};
 
 use super::{Core, Event, switches::Switch};
-use crate::model::{Change, Drift, Hello, Name, Stamp, SwitchState, shown};
+use crate::model::{Change, Drift, Hello, Name, Stamp, SwitchState};
 
 /// So many differences are named.
 const NAMED: usize = 3;
@@ -109,20 +109,13 @@ impl Core {
         let Some(switch) = self.switches.get_mut(name) else {
             return;
         };
-        if stamp < switch.stamp && stamp != Stamp::default() {
-            return; // It was read before what has been acknowledged since.
-        }
-        let has_flight = switch.flight.as_ref().is_some_and(|flight| stamp == flight.stamp);
-        let believed = Arc::clone(match &switch.flight {
-            Some(flight) if has_flight => &flight.target,
-            _ => &switch.holds,
-        });
+        let believed = Arc::clone(&switch.holds);
         let drift = believed.diff(&state);
         switch.stamp = stamp;
         switch.generation = generation;
         switch.description = description;
         if foreign || !drift.is_empty() {
-            switch.rebase(&state, has_flight);
+            switch.rebase(&state);
         }
         if foreign {
             self.supersede(name, stamp);
@@ -151,7 +144,6 @@ impl Core {
 
     /// A switch says that it was changed, and whether it has put that right.
     pub(super) fn drifted(&mut self, name: &Name, drift: Drift) {
-        let drift = Drift { what: shown(&drift.what), ..drift };
         let mended = if drift.repaired { Mended::Yes } else { Mended::ByItself };
         self.note_drift(name, drift, mended);
     }
@@ -163,7 +155,8 @@ impl Core {
         };
         let drifts = &mut switch.drifts;
         let Drift { changes, what, .. } = drift;
-        drifts.times += 1;
+        // All is well again: that is no further one.
+        drifts.times += u64::from(changes > 0);
         drifts.changes = drifts.changes.saturating_add(changes);
         let message = match mended {
             Mended::Yes => format!("{changes} change(s), which it has undone itself: {what}"),
@@ -185,9 +178,9 @@ impl Core {
 }
 
 impl Switch {
-    /// It holds something else than was believed. `has_flight`: the delta under
-    /// way is in it; otherwise the switch applies that to it, or refuses it.
-    fn rebase(&mut self, state: &SwitchState, has_flight: bool) {
+    /// It holds something else than was believed. A delta that is under way it
+    /// applies to that, or refuses.
+    fn rebase(&mut self, state: &SwitchState) {
         let before = std::mem::replace(&mut self.holds, Arc::new(state.clone()));
         self.live = 0;
         self.history = Default::default();
@@ -196,11 +189,9 @@ impl Switch {
         };
         flight.crossed = true;
         let mut target = state.clone();
-        if !has_flight {
-            let changes = before.diff(&flight.target);
-            if changes.iter().any(|change| target.apply(change).is_err()) {
-                target = state.clone();
-            }
+        let changes = before.diff(&flight.target);
+        if changes.iter().any(|change| target.apply(change).is_err()) {
+            target = state.clone();
         }
         flight.target = Arc::new(target);
     }

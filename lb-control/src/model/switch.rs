@@ -41,8 +41,8 @@ pub enum ToSwitch {
 pub struct Hello {
     pub name: Name,
     /// Of the last delta that was applied when the state was read; zero on a
-    /// switch that is, or has become, empty. Of the hellos of a session one with
-    /// an older stamp than was acknowledged says nothing.
+    /// switch that is, or has become, empty. A switch answers every delta that it
+    /// has taken before it reads anew.
     pub stamp: Stamp,
     pub generation: u64,
     pub state: SwitchState,

@@ -29,6 +29,8 @@ pub struct Edge {
     runs: bool,
     life: u64,
     stream: Option<usize>,
+    /// It has taken a delta and not answered yet.
+    owes: bool,
     pub refuses: bool,
     /// It takes its time to acknowledge.
     pub slow: bool,
@@ -45,6 +47,7 @@ impl Edge {
             runs: false,
             life: 0,
             stream: None,
+            owes: false,
             refuses: false,
             slow: false,
         }
@@ -126,7 +129,8 @@ impl World {
             self.after(delay, Event::Connect { who: Who::Edge(edge), life });
             return Ok(());
         };
-        self.edges[edge].stream = Some(stream);
+        let of = &mut self.edges[edge];
+        (of.stream, of.owes) = (Some(stream), false);
         self.say_hello(edge);
         Ok(())
     }
@@ -165,7 +169,13 @@ impl World {
 
     /// It looks at what it holds.
     pub fn notice(&mut self, edge: usize, life: u64) -> Outcome {
-        if self.edges[edge].life == life && self.mutant != Mutant::DriftUnnoticed {
+        if self.edges[edge].life != life || self.mutant == Mutant::DriftUnnoticed {
+            return Ok(());
+        }
+        if self.edges[edge].owes {
+            // It answers before it reads anew.
+            self.after(Duration::from_millis(50), Event::Notice { edge, life });
+        } else {
             self.note(|| format!("edge {edge} notices that it was changed"));
             self.say_hello(edge);
         }
@@ -202,6 +212,7 @@ impl World {
         self.note(|| {
             format!("edge {edge} hears {}: {}", history::delta(&delta), history::switch(&answer))
         });
+        self.edges[edge].owes = true;
         let most = if self.edges[edge].slow { 5_000 } else { 2 };
         let delay = self.between(0, most);
         self.after(delay, Event::Answer { stream, answer: Box::new(answer) });
@@ -209,6 +220,9 @@ impl World {
     }
 
     pub fn edge_answers(&mut self, stream: usize, answer: FromSwitch) -> Outcome {
+        if let Some(of) = self.edges.iter_mut().find(|edge| edge.stream == Some(stream)) {
+            of.owes = false;
+        }
         if self.streams[stream].open_at_peer {
             self.send(stream, true, Message::FromSwitch(answer));
         }

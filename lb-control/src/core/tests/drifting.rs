@@ -183,24 +183,6 @@ fn a_binding_that_the_delta_under_way_takes_out_is_not_found_again() {
 }
 
 #[test]
-fn a_hello_after_the_delta_under_way_may_come_before_its_answer() {
-    let mut world = serving();
-    world.switches.get_mut("edge").unwrap().held = true;
-    let request = world.weight(WEB, 5);
-    let edge = world.switches.get_mut("edge").unwrap();
-    let session = edge.session.unwrap();
-    let answer = edge.answer(session);
-    world.tamper("edge", |edge| {
-        edge.state.bindings.remove(&key(OTHER));
-    });
-    assert_eq!(drifts(&world).1.unwrap().changes, 1, "the delta itself is no drift");
-    world.switches.get_mut("edge").unwrap().held = false;
-    world.feed(answer);
-    assert!(converged(&world, "edge"));
-    assert!(world.reply(request).switches.iter().all(|outcome| outcome.live.is_ok()));
-}
-
-#[test]
 fn a_delta_that_no_longer_fits_is_made_anew_at_once() {
     let mut world = serving();
     world.switches.get_mut("edge").unwrap().held = true;
@@ -217,19 +199,6 @@ fn a_delta_that_no_longer_fits_is_made_anew_at_once() {
     assert!(converged(&world, "edge"));
     assert_eq!(world.count("switch.refused"), 0, "it was the drift, and not the change");
     assert_eq!(world.held("edge", WEB).unwrap().weight, 5);
-}
-
-#[test]
-fn a_read_from_before_the_last_delta_is_old_news() {
-    let mut world = serving();
-    let old = world.switches["edge"].read(name("edge"));
-    world.weight(WEB, 5);
-    let sent = world.switches["edge"].deltas.len();
-    world.reads("edge", old);
-    assert_eq!(world.switches["edge"].deltas.len(), sent);
-    assert_eq!(world.count("switch.drifted"), 0);
-    world.drop_share("www", None, 50.0);
-    assert!(converged(&world, "edge"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
     core::*,
     model::{
         AgentBinding, AgentHello, Application, BackendReport, Binding, BindingKey, Counters, Delta,
-        FromAgent, FromSwitch, Heartbeat, Hello, Origin, Phase, Policy, ServerId, Share, ToAgent,
+        FromAgent, FromSwitch, Heartbeat, Origin, Phase, Policy, ServerId, Share, ToAgent,
         ToSwitch, Weight,
     },
 };
@@ -222,18 +222,13 @@ impl World {
         self.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
     }
 
-    /// A connected switch says what it holds, as it was read.
-    pub(super) fn reads(&mut self, switch: &str, hello: Hello) {
-        let session = self.switches[switch].session.expect("a connected switch");
-        self.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
-    }
-
     /// Somebody changes what a switch holds; it notices, and reads it again.
     pub(super) fn tamper(&mut self, switch: &str, change: impl FnOnce(&mut FakeSwitch)) {
         let held = self.switches.get_mut(switch).expect("a switch");
         change(held);
         let hello = held.read(name(switch));
-        self.reads(switch, hello);
+        let session = held.session.expect("a connected switch");
+        self.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
     }
 
     /// A connected switch reports counters.

@@ -55,9 +55,6 @@ impl Judge {
                 return; // It is sent away.
             }
             let again = known.session == Some(session);
-            if again && hello.stamp < known.live && hello.stamp != Stamp::default() {
-                return; // Old news.
-            }
             known.session = Some(session);
             let given =
                 known.decided(hello.stamp).is_some_and(|(_, state, _)| *state == hello.state);

@@ -46,7 +46,7 @@ impl FakeSwitch {
             Some(reason) => FromSwitch::Refused { stamp, reason: reason.clone() },
             None => {
                 assert!(stamp > self.stamp, "{stamp:?} is not newer than {:?}", self.stamp);
-                for change in &delta.changes {
+                for change in delta.changes.iter() {
                     self.state.apply(change).expect("a delta fits the switch");
                 }
                 self.stamp = stamp;

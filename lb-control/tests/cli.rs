@@ -58,6 +58,25 @@ impl Control for Manager {
         Ok(Response::new(v1::SwitchList { switches: vec![view] }))
     }
 
+    async fn compare_switch(
+        &self,
+        request: Request<v1::SwitchRequest>,
+    ) -> Reply<v1::SwitchComparison> {
+        if request.into_inner().name != "edge1" {
+            return Err(Status::not_found("no such switch"));
+        }
+        let alteration = v1::Alteration {
+            action: "add".to_owned(),
+            what: "backend".to_owned(),
+            service: "www".to_owned(),
+            name: "10.0.0.11:80".to_owned(),
+            before: String::new(),
+            after: "serve, weight 100".to_owned(),
+        };
+        let alterations = vec![alteration];
+        Ok(Response::new(v1::SwitchComparison { alterations, connected: false }))
+    }
+
     async fn list_classes(&self, _: Request<v1::ListRequest>) -> Reply<v1::ClassList> {
         Ok(Response::new(v1::ClassList::default()))
     }
@@ -304,6 +323,15 @@ async fn the_whole_intent() {
     let (status, stdout, _) = site.run(&format!("diff {other} -o json")).await;
     let seen: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((status, &seen["alterations"][0]["after"]), (1, &"weight 5".into()));
+    let (status, stdout, _) = site.run("diff --switch edge1").await;
+    assert_eq!(status, 1);
+    assert!(
+        stdout.starts_with("+ www backend 10.0.0.11:80: serve, weight 100\nit is not connected"),
+        "{stdout}"
+    );
+    let (status, _, stderr) = site.run("diff --switch edge2").await;
+    assert_eq!(status, 2);
+    assert!(stderr.contains("did you mean") && stderr.contains("edge1"), "{stderr}");
     let (status, _, stderr) = site.run("diff /nonexistent").await;
     assert_eq!(status, 2);
     assert!(stderr.starts_with("sluice: cannot read /nonexistent: No such file"), "{stderr}");

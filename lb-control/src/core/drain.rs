@@ -101,7 +101,8 @@ impl Core {
         let version = self.bindings.get(key).map_or(u64::MAX, |record| record.version);
         self.switches.values().map(move |switch| {
             let counters = switch.counters.as_ref().filter(|_| switch.counted >= version)?;
-            counters.backends.iter().find(|count| count.key == *key)
+            let place = counters.backends.binary_search_by(|count| count.key.cmp(key)).ok()?;
+            counters.backends.get(place)
         })
     }
 

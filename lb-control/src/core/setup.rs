@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use imbl::OrdMap;
+
 use super::{
     Core, CoreSettings, Event, Intent, Saving, ServicePlan, SetupError,
     authority::Authority,
@@ -39,7 +41,7 @@ impl Core {
         let keys: Vec<_> = known.bindings.keys().cloned().collect();
         let authority = Authority::new(settings.allow.clone(), settings.limits.clone());
         let mut core = Self {
-            desired: SwitchState { bindings: BTreeMap::new(), ..known.clone() },
+            desired: SwitchState { bindings: OrdMap::new(), ..known.clone() },
             known,
             settings,
             filed,

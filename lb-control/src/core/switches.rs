@@ -93,7 +93,9 @@ impl Core {
             (FromSwitch::Refused { stamp, reason }, Some(Peer::Switch(name))) => {
                 self.refused(&name, stamp, reason);
             }
-            (FromSwitch::Counters(counters), Some(Peer::Switch(name))) => {
+            (FromSwitch::Counters(mut counters), Some(Peer::Switch(name))) => {
+                // Draining bindings are looked up here, each on every switch.
+                counters.backends.sort_unstable_by(|a, b| a.key.cmp(&b.key));
                 if let Some(switch) = self.switches.get_mut(&name) {
                     switch.generation = counters.generation;
                     switch.counted = switch.live;
@@ -299,10 +301,9 @@ impl Core {
     /// Sends each switch what brings it to `desired`, one delta at a time:
     /// what changes meanwhile goes together into the next.
     pub(super) fn pump(&mut self) {
-        // Most switches hold the same and lack the same: that is told apart
-        // once, and copied once.
+        // Most switches hold the same and lack the same: that is told apart once.
         let mut target = None;
-        let mut last: Option<(Arc<SwitchState>, Vec<Change>)> = None;
+        let mut last: Option<(Arc<SwitchState>, Arc<[Change]>)> = None;
         let decided = self.trail.decided();
         for switch in self.switches.values_mut() {
             let in_step = switch.session.is_some() && switch.live == self.version;
@@ -317,12 +318,14 @@ impl Core {
                 switch.decided = decided;
                 continue;
             }
+            let target = target.get_or_insert_with(|| Arc::new(self.desired.clone()));
             let changes = match &last {
-                Some((holds, changes)) if Arc::ptr_eq(holds, &switch.holds) => changes.clone(),
-                _ => switch.holds.diff(&self.desired),
+                Some((holds, changes)) if Arc::ptr_eq(holds, &switch.holds) => Arc::clone(changes),
+                _ => switch.holds.diff(target).into(),
             };
-            last = Some((Arc::clone(&switch.holds), changes.clone()));
+            last = Some((Arc::clone(&switch.holds), Arc::clone(&changes)));
             if changes.is_empty() {
+                switch.holds = Arc::clone(target);
                 switch.live = self.version;
                 switch.behind = None;
                 switch.drifts.in_step();
@@ -336,14 +339,12 @@ impl Core {
             switch.sent += 1;
             switch.deltas.sent += 1;
             let stamp = Stamp { term: self.intent.term, sequence: switch.sent };
-            let target = Arc::clone(target.get_or_insert_with(|| Arc::new(self.desired.clone())));
-            let version = self.version;
             let flight = Flight {
                 stamp,
                 changes: changes.len(),
                 decided,
-                target,
-                version,
+                target: Arc::clone(target),
+                version: self.version,
                 sent_at: self.now,
                 crossed: false,
             };

@@ -1,13 +1,11 @@
 //! What goes out to a peer: bounded, and never waited for.
 
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio_stream::{StreamExt as _, adapters::Map, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::{
-    model::{ToAgent, ToSwitch},
-    proto::v1,
-};
+use crate::model::{ToAgent, ToSwitch};
 
 /// Messages that may wait for a peer that reads slowly.
 pub(super) const CAPACITY: usize = 1024;
@@ -22,9 +20,19 @@ pub(super) struct Outbox {
 
 #[derive(Clone, Debug)]
 pub(super) enum Way {
-    Agent(mpsc::Sender<Result<v1::AgentReply, Status>>),
-    Edge(mpsc::Sender<Result<v1::EdgeCommand, Status>>),
+    Agent(mpsc::Sender<Result<ToAgent, Status>>),
+    Edge(mpsc::Sender<Result<ToSwitch, Status>>),
     Local(mpsc::Sender<ToSwitch>),
+}
+
+/// What goes out over the network: a message becomes the wire's when the
+/// connection takes it. Until then all switches share one delta, and the core has
+/// not waited for it.
+pub(super) type Outgoing<M, W> =
+    Map<ReceiverStream<Result<M, Status>>, fn(Result<M, Status>) -> Result<W, Status>>;
+
+pub(super) fn outgoing<M, W: From<M>>(out: mpsc::Receiver<Result<M, Status>>) -> Outgoing<M, W> {
+    ReceiverStream::new(out).map(|message| message.map(W::from))
 }
 
 /// The peer is gone, or reads too slowly.
@@ -48,14 +56,14 @@ impl Outbox {
 
     pub(super) fn agent(&self, message: ToAgent) -> Result<(), Undelivered> {
         match &self.way {
-            Way::Agent(way) => Ok(way.try_send(Ok(message.into()))?),
+            Way::Agent(way) => Ok(way.try_send(Ok(message))?),
             Way::Edge(_) | Way::Local(_) => Err(Undelivered("it is no agent")),
         }
     }
 
     pub(super) fn switch(&self, message: ToSwitch) -> Result<(), Undelivered> {
         match &self.way {
-            Way::Edge(way) => Ok(way.try_send(Ok(message.into()))?),
+            Way::Edge(way) => Ok(way.try_send(Ok(message))?),
             Way::Local(way) => Ok(way.try_send(message)?),
             Way::Agent(_) => Err(Undelivered("it is no switch")),
         }

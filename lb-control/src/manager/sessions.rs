@@ -6,18 +6,17 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{Instant, sleep_until},
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{
     LocalSwitch,
     engine::Handle,
-    outbox::{CAPACITY, Outbox, Way},
+    outbox::{CAPACITY, Outbox, Outgoing, Way, outgoing},
     rate::Bucket,
 };
 use crate::{
     core::{Input, SessionId},
-    model::{FromAgent, FromSwitch, Origin},
+    model::{FromAgent, FromSwitch, Origin, ToAgent, ToSwitch},
     proto::{WireError, v1},
     transport,
 };
@@ -76,7 +75,7 @@ impl Edges {
 
 #[tonic::async_trait]
 impl v1::agents_server::Agents for Agents {
-    type SessionStream = ReceiverStream<Result<v1::AgentReply, Status>>;
+    type SessionStream = Outgoing<ToAgent, v1::AgentReply>;
 
     async fn session(
         &self,
@@ -94,13 +93,13 @@ impl v1::agents_server::Agents for Agents {
             place,
         };
         tokio::spawn(peer.serve(request.into_inner(), input));
-        Ok(Response::new(ReceiverStream::new(out)))
+        Ok(Response::new(outgoing(out)))
     }
 }
 
 #[tonic::async_trait]
 impl v1::edges_server::Edges for Edges {
-    type SessionStream = ReceiverStream<Result<v1::EdgeCommand, Status>>;
+    type SessionStream = Outgoing<ToSwitch, v1::EdgeCommand>;
 
     async fn session(
         &self,
@@ -118,7 +117,7 @@ impl v1::edges_server::Edges for Edges {
             place,
         };
         tokio::spawn(peer.serve(request.into_inner(), input));
-        Ok(Response::new(ReceiverStream::new(out)))
+        Ok(Response::new(outgoing(out)))
     }
 }
 

@@ -31,6 +31,7 @@ pub use pattern::{Pattern, PatternError};
 pub use server_id::{ServerId, ServerIdError};
 pub use service::{Affinity, Mode, Protocol, ServiceSpec, Udp};
 pub(crate) use shown::shown;
+pub(crate) use state::retain;
 pub use state::{Change, StateError, SwitchState};
 pub use switch::{Delta, Drift, FromSwitch, Hello, Stamp, ToSwitch};
 pub use vip::{Vip, VipError};

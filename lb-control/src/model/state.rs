@@ -3,11 +3,9 @@
 
 mod check;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+use std::{collections::BTreeSet, net::SocketAddr};
 
+use imbl::{OrdMap, ordmap::DiffItem};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,12 +14,15 @@ use super::{
 };
 
 /// Everything a switch should hold, or holds.
+///
+/// Copies share what they have in common: a manager keeps what each of many
+/// switches holds, and finds what differs without looking at the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SwitchState {
-    pub services: BTreeMap<Name, ServiceSpec>,
-    pub bindings: BTreeMap<BindingKey, Binding>,
+    pub services: OrdMap<Name, ServiceSpec>,
+    pub bindings: OrdMap<BindingKey, Binding>,
     /// By service and class; an absent policy admits everything.
-    pub policies: BTreeMap<(Name, Name), Policy>,
+    pub policies: OrdMap<(Name, Name), Policy>,
     /// In the order in which they are tried.
     pub classes: Vec<ClassSpec>,
 }
@@ -142,8 +143,8 @@ impl SwitchState {
                 if self.services.remove(name).is_none() {
                     return Err(StateError::UnknownService(name.clone()));
                 }
-                self.bindings.retain(|key, _| key.service != *name);
-                self.policies.retain(|(service, _), _| service != name);
+                retain(&mut self.bindings, |key| key.service != *name);
+                retain(&mut self.policies, |(service, _)| service != name);
             }
             Change::PutBinding(key, binding) => {
                 self.check_binding(key, binding)?;
@@ -168,7 +169,7 @@ impl SwitchState {
             }
             Change::PutClasses(classes) => {
                 Self::check_classes(classes)?;
-                self.policies.retain(|(_, class), _| {
+                retain(&mut self.policies, |(_, class)| {
                     class.as_str() == DEFAULT_CLASS || classes.iter().any(|c| c.name == *class)
                 });
                 self.classes = classes.clone();
@@ -190,41 +191,51 @@ impl SwitchState {
         // What decides where a packet goes: with another, flows change owners.
         let place =
             |spec: &ServiceSpec| (spec.address, spec.protocol, spec.mode, spec.affinity, spec.udp);
-        let stays = |spec: &&ServiceSpec| {
+        let is_kept = |spec: &&ServiceSpec| {
             target.services.get(&spec.name).is_some_and(|other| place(other) == place(spec))
         };
         let deleted: BTreeSet<_> = self
             .services
             .values()
-            .filter(|spec| !stays(spec))
+            .filter(|spec| !is_kept(spec))
             .map(|spec| spec.name.clone())
             .collect();
         changes.extend(deleted.iter().cloned().map(Change::DeleteService));
-        for key in self.bindings.keys() {
-            if !target.bindings.contains_key(key) && !deleted.contains(&key.service) {
-                changes.push(Change::DeleteBinding(key.clone()));
+        let stays = |key: &BindingKey| !deleted.contains(&key.service);
+        let (mut freed, mut put) = (Vec::new(), Vec::new());
+        for item in self.bindings.diff(&target.bindings) {
+            match item {
+                DiffItem::Remove(key, _) if stays(key) => {
+                    changes.push(Change::DeleteBinding(key.clone()));
+                }
+                // Ids change hands, and perhaps length: the old ones go first.
+                DiffItem::Update { old: (key, old), new: (_, new) }
+                    if stays(key) && old.server_id.is_some() && old.server_id != new.server_id =>
+                {
+                    let nameless = Binding { server_id: None, ..*old };
+                    freed.push(Change::PutBinding(key.clone(), nameless));
+                    put.push((key, new));
+                }
+                DiffItem::Update { new: (key, new), .. } | DiffItem::Add(key, new)
+                    if stays(key) =>
+                {
+                    put.push((key, new));
+                }
+                // It goes with its service.
+                DiffItem::Remove(..) | DiffItem::Update { .. } | DiffItem::Add(..) => {}
             }
         }
-        // Ids change hands, and perhaps length: the old ones go first.
-        for (key, binding) in
-            self.bindings.iter().filter(|(key, _)| !deleted.contains(&key.service))
-        {
-            let next = target.bindings.get(key).map(|next| next.server_id);
-            if binding.server_id.is_some() && next.is_some_and(|next| next != binding.server_id) {
-                let nameless = Binding { server_id: None, ..*binding };
-                changes.push(Change::PutBinding(key.clone(), nameless));
-            }
-        }
+        changes.append(&mut freed);
         for (name, spec) in &target.services {
             if self.services.get(name) != Some(spec) {
                 changes.push(Change::PutService(spec.clone()));
             }
         }
-        for (key, binding) in &target.bindings {
-            if self.bindings.get(key) != Some(binding) || deleted.contains(&key.service) {
-                changes.push(Change::PutBinding(key.clone(), *binding));
-            }
+        if !deleted.is_empty() {
+            put.extend(target.bindings.iter().filter(|(key, _)| !stays(key)));
         }
+        let put = put.into_iter().map(|(key, binding)| Change::PutBinding(key.clone(), *binding));
+        changes.extend(put);
         for (key @ (service, class), policy) in &target.policies {
             if self.policies.get(key) != Some(policy) || deleted.contains(service) {
                 changes.push(Change::PutPolicy {
@@ -258,6 +269,14 @@ impl SwitchState {
     /// [`StateError::UnknownService`].
     pub fn service(&self, name: &Name) -> Result<&ServiceSpec, StateError> {
         self.services.get(name).ok_or_else(|| StateError::UnknownService(name.clone()))
+    }
+}
+
+/// Keeps the entries with such keys, without a copy of what others share.
+pub(crate) fn retain<K: Ord + Clone, V: Clone>(map: &mut OrdMap<K, V>, keep: impl Fn(&K) -> bool) {
+    let gone: Vec<K> = map.keys().filter(|key| !keep(key)).cloned().collect();
+    for key in gone {
+        map.remove(&key);
     }
 }
 

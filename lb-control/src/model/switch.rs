@@ -2,7 +2,7 @@
 //! process uses these over channels; over the network they travel as
 //! `sluice.v1.Edges`.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{Change, Counters, Name, SwitchState};
 
@@ -26,7 +26,8 @@ impl fmt::Display for Stamp {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delta {
     pub stamp: Stamp,
-    pub changes: Vec<Change>,
+    /// The same for all switches that hold the same.
+    pub changes: Arc<[Change]>,
 }
 
 /// From the manager to a switch.

@@ -105,7 +105,7 @@ impl TryFrom<v1::Delta> for Delta {
     fn try_from(delta: v1::Delta) -> Result<Self, WireError> {
         Ok(Self {
             stamp: Stamp { term: delta.term, sequence: delta.sequence },
-            changes: each("changes", delta.changes, Change::try_from)?,
+            changes: each("changes", delta.changes, Change::try_from)?.into(),
         })
     }
 }

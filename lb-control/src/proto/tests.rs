@@ -147,7 +147,7 @@ fn every_change_survives_the_wire() {
         .map(|change| format!("{change:?}").split(['(', ' ']).next().unwrap().to_owned())
         .collect();
     assert_eq!(kinds.len(), 6, "{kinds:?}");
-    let delta = Delta { stamp: Stamp { term: 2, sequence: 7 }, changes };
+    let delta = Delta { stamp: Stamp { term: 2, sequence: 7 }, changes: changes.into() };
     let command = v1::EdgeCommand::from(ToSwitch::Apply(delta.clone()));
     let Some(v1::edge_command::Kind::Delta(wire)) = command.kind else { panic!("{command:?}") };
     assert_eq!(Delta::try_from(wire).unwrap(), delta);

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use super::{Plan, PlannedService, Shape};
 use crate::model::{
-    Binding, BindingKey, DEFAULT_CLASS, Mode, Name, Policy, ServiceSpec, Share, SwitchState, Weight,
+    Binding, BindingKey, DEFAULT_CLASS, Mode, Name, Policy, ServiceSpec, Share, SwitchState,
+    Weight, retain,
 };
 
 /// What a device that holds `held` is to the core, which knows it as `known`.
@@ -40,8 +41,8 @@ pub(super) fn lift(held: &Plan, known: &SwitchState, shape: &Shape) -> SwitchSta
 
 /// A service of which the device holds nothing.
 fn forget(name: &Name, state: &mut SwitchState) {
-    state.bindings.retain(|key, _| key.service != *name);
-    state.policies.retain(|(service, _), _| service != name);
+    retain(&mut state.bindings, |key| key.service != *name);
+    retain(&mut state.policies, |(service, _)| service != name);
 }
 
 fn differs(
@@ -52,9 +53,9 @@ fn differs(
     shape: &Shape,
     state: &mut SwitchState,
 ) {
-    state
-        .bindings
-        .retain(|key, _| key.service != *name || !planned.servers.contains_key(&key.backend));
+    retain(&mut state.bindings, |key| {
+        key.service != *name || !planned.servers.contains_key(&key.backend)
+    });
     servers(name, there, Some(planned), known, shape, state);
     let emulated = |service: &PlannedService| {
         let sink = shape.drop_server(service.address);
@@ -63,7 +64,7 @@ fn differs(
     let refuses = |service: &PlannedService| (service.refuse, service.verdict, emulated(service));
     if refuses(there) != refuses(planned) {
         let default = |class: &Name| class.as_str() == DEFAULT_CLASS;
-        state.policies.retain(|(service, class), _| service != name || !default(class));
+        retain(&mut state.policies, |(service, class)| service != name || !default(class));
         if there.refuse != Share::NONE
             && let Ok(class) = DEFAULT_CLASS.parse()
         {

@@ -85,7 +85,7 @@ impl Adapter for Planned {
 
     async fn apply(&mut self, delta: &Delta) -> Result<Live, Failure> {
         let mut target = self.state.clone();
-        for change in &delta.changes {
+        for change in delta.changes.iter() {
             target.apply(change).map_err(|error| Failure::Refused(error.to_string()))?;
         }
         let (plan, lacks) = Plan::of(&target, &self.shape);

@@ -167,7 +167,10 @@ impl World {
             self.mutant != Mutant::None && self.now > Duration::from_secs(4) && self.chance(25);
         match self.mutant {
             Mutant::DeltaLost if planted => return Ok(()),
-            Mutant::ChangeLost if planted => drop(delta.changes.pop()),
+            Mutant::ChangeLost if planted => {
+                let (_, left) = delta.changes.split_last().expect("a delta has changes");
+                delta.changes = left.into();
+            }
             Mutant::EarlyAck if planted => {
                 let stamp = delta.stamp;
                 let live_after = Duration::ZERO;

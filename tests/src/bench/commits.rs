@@ -95,7 +95,7 @@ pub(super) fn with_pins<T>(work: impl FnOnce(EdgeSettings, &Path) -> Result<T>) 
 
 /// Gives every server an Ethernet address: nobody is there to answer for them,
 /// and an edge waits a while for a new server's.
-fn introduce_servers() -> Result<()> {
+pub(super) fn introduce_servers() -> Result<()> {
     let mut batch = "address add 10.9.0.1/16 dev uplink\n".to_owned();
     for ip in (0..SERVERS).map(ip) {
         batch += &format!("neighbour add {ip} lladdr 02:00:00:00:00:02 dev uplink nud permanent\n");
@@ -142,7 +142,7 @@ impl Manager {
         self.sequence += 1;
         let stamp = Stamp { term: 1, sequence: self.sequence };
         let begun = Instant::now();
-        self.commands.send(ToSwitch::Apply(Delta { stamp, changes })).await?;
+        self.commands.send(ToSwitch::Apply(Delta { stamp, changes: changes.into() })).await?;
         loop {
             let answer = timeout(PATIENCE, self.answers.recv()).await;
             match answer.context("the edge does not answer")?.context("the edge is gone")? {
@@ -210,7 +210,7 @@ fn port(service: u16) -> u16 {
     80 + service
 }
 
-fn ip(server: u16) -> Ipv4Addr {
+pub(super) fn ip(server: u16) -> Ipv4Addr {
     let [high, low] = server.to_be_bytes();
     Ipv4Addr::new(10, 9, 1 + high, low)
 }

@@ -71,7 +71,13 @@ impl World {
             remembered_flows,
             unreachable: None,
         };
-        let (services, backends) = (vec![service], vec![backend]);
+        // A switch may send them in any order.
+        let other = |port| BackendCount {
+            key: self::key(&format!("zzz/192.0.2.9:{port}")),
+            unreachable: None,
+            ..backend.clone()
+        };
+        let (services, backends) = (vec![service], vec![other(2), other(1), backend.clone()]);
         let counters = Counters { services, backends, ..Counters::default() };
         self.feed_counters("edge", counters);
     }

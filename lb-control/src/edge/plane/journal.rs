@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use imbl::OrdMap;
+
 use super::bindings_of;
 use crate::model::{
     Binding, BindingKey, Change, ClassSpec, Name, Policy, ServiceSpec, StateError, SwitchState,
@@ -38,7 +40,7 @@ impl Touched {
 
     /// Brings `state` back to what it was.
     pub(super) fn take_back(self, state: &mut SwitchState) {
-        fn restore<K: Ord, V>(map: &mut BTreeMap<K, V>, old: BTreeMap<K, Option<V>>) {
+        fn restore<K: Ord + Clone, V: Clone>(map: &mut OrdMap<K, V>, old: BTreeMap<K, Option<V>>) {
             for (key, value) in old {
                 match value {
                     Some(value) => map.insert(key, value),

@@ -53,7 +53,7 @@ impl FakeSwitch {
             {
                 let mut held = self.held.lock().unwrap();
                 assert!(stamp > held.stamp, "{stamp:?} is not newer than {:?}", held.stamp);
-                for change in &delta.changes {
+                for change in delta.changes.iter() {
                     held.state.apply(change).unwrap();
                 }
                 held.stamp = stamp;

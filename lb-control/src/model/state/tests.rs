@@ -1,4 +1,7 @@
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use proptest::prelude::*;
 
@@ -214,6 +217,40 @@ fn server_ids_change_hands_and_length_in_one_delta() {
     }
 }
 
+/// With so many bindings that copies have something to share.
+fn crowded(count: u16) -> SwitchState {
+    let mut state = state(&[put_service("www", "203.0.113.10:80", Mode::Ipip)]);
+    for number in 0..count {
+        state.apply(&numbered(number, 1)).unwrap();
+    }
+    state
+}
+
+fn numbered(number: u16, weight: u16) -> Change {
+    let [high, low] = number.to_be_bytes();
+    let key = key("www", &format!("192.0.{high}.{low}:80"));
+    Change::PutBinding(key, Binding::new(weight, Phase::Serve))
+}
+
+#[test]
+fn copies_are_told_apart_at_the_cost_of_what_differs() {
+    let before = crowded(8000);
+    let mut after = before.clone();
+    after.apply(&numbered(4000, 7)).unwrap();
+    assert_eq!(before.diff(&after), [numbered(4000, 7)]);
+    let unrelated = crowded(8000);
+    let quickest = |from: &SwitchState| -> Duration {
+        let time = |_| {
+            let begun = Instant::now();
+            assert_eq!(from.diff(&after).len(), 1);
+            begun.elapsed()
+        };
+        (0..20).map(time).min().unwrap()
+    };
+    let (of_copies, of_others) = (quickest(&before), quickest(&unrelated));
+    assert!(of_copies * 10 < of_others, "{of_copies:?}, where nothing is shared {of_others:?}");
+}
+
 fn assert_leads(from: &SwitchState, to: &SwitchState) {
     let mut state = from.clone();
     for change in from.diff(to) {
@@ -263,6 +300,26 @@ fn any_state() -> impl Strategy<Value = SwitchState> {
 }
 
 proptest! {
+    #[test]
+    fn a_diff_leads_from_a_copy_to_what_became_of_another(
+        ours in proptest::collection::vec((0_u16..400, 0_u16..3), 0..40),
+        theirs in proptest::collection::vec((0_u16..400, 0_u16..3), 0..40),
+    ) {
+        let common = crowded(300);
+        let become_of = |changes: Vec<(u16, u16)>| {
+            let mut state = common.clone();
+            for (number, weight) in changes {
+                let change = match numbered(number, weight) {
+                    Change::PutBinding(key, _) if weight == 0 => Change::DeleteBinding(key),
+                    change => change,
+                };
+                state.apply(&change).unwrap();
+            }
+            state
+        };
+        assert_leads(&become_of(ours), &become_of(theirs));
+    }
+
     #[test]
     fn a_diff_leads_from_any_state_to_any_other(from in any_state(), to in any_state()) {
         assert_leads(&from, &to);

@@ -21,7 +21,7 @@ struct World {
 /// Polls and verifies all the time.
 fn planned(fake: &Fake) -> Planned {
     let times = (Duration::from_millis(10), Duration::ZERO);
-    let specs = www(&[]).services.into_values();
+    let specs = www(&[]).services.into_iter().map(|(_, spec)| spec);
     Planned::new(Box::new(fake.clone()), shape(ABLE), times, specs)
 }
 
@@ -50,7 +50,7 @@ impl World {
     async fn apply(&mut self, changes: Vec<Change>) -> FromSwitch {
         self.sequence += 1;
         let stamp = Stamp { term: 1, sequence: self.sequence };
-        self.to.send(ToSwitch::Apply(Delta { stamp, changes })).await.unwrap();
+        self.to.send(ToSwitch::Apply(Delta { stamp, changes: changes.into() })).await.unwrap();
         loop {
             match self.from.recv().await {
                 Some(FromSwitch::Counters(_)) => {}

@@ -116,7 +116,7 @@ impl Judge {
             let what = format!("{stamp:?} is sent after {:?}", known.last_sent);
             return violates(Invariant::InOrder, what);
         }
-        for change in changes {
+        for change in changes.iter() {
             let (Change::PutBinding(key, _) | Change::DeleteBinding(key)) = change else {
                 continue;
             };
@@ -153,7 +153,7 @@ impl Judge {
             let what = format!("edge {} is handed {stamp:?}, which was not decided", edge.name);
             return violates(Invariant::InOrder, what);
         };
-        for change in &delta.changes {
+        for change in delta.changes.iter() {
             if let Err(error) = edge.state.apply(change) {
                 let what = format!("{change:?} does not fit edge {}: {error}", edge.name);
                 return violates(Invariant::EdgesExact, what);

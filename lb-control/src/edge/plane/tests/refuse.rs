@@ -76,7 +76,7 @@ fn only_newer_deltas_count() {
     let mut site = site(1000);
     let apply = |site: &Site, term, sequence| {
         let stamp = Stamp { term, sequence };
-        site.plane().apply(&Delta { stamp, changes: Vec::new() })
+        site.plane().apply(&Delta { stamp, changes: Vec::new().into() })
     };
     apply(&site, 5, 1).unwrap();
     for (term, sequence) in [(5, 1), (5, 0), (4, 9)] {

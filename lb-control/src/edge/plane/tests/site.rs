@@ -200,7 +200,7 @@ impl Site {
     pub(super) fn apply(&mut self, changes: Vec<Change>) -> Result<u64, Refusal> {
         self.sequence += 1;
         let stamp = Stamp { term: 1, sequence: self.sequence };
-        self.plane().apply(&Delta { stamp, changes })
+        self.plane().apply(&Delta { stamp, changes: changes.into() })
     }
 
     /// A new process takes over from one that was killed.

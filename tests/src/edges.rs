@@ -3,11 +3,11 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::{Answers, Client, Crowd, Host, Lab, Process, settings, sluice, web};
+use crate::{Answers, Client, Crowd, Host, Lab, Process, eventually, settings, sluice, web};
 
 /// An edge beside the first one.
 #[derive(Debug)]
@@ -27,9 +27,15 @@ impl Lab {
         if edge == 0 { &mut self.edge_role } else { &mut self.further[edge - 1].process }
     }
 
-    /// Starts `sluice edge`, and waits until all switches are in step.
+    /// Starts `sluice edge`, and waits until it is connected and all switches are
+    /// in step.
     pub fn start_edge_at(&mut self, edge: usize) -> Result<()> {
         self.spawn_edge_at(edge)?;
+        eventually(sluice::START, "the edge to connect", || {
+            ensure!(self.switch(edge)?["connected"] == true);
+            Ok(Some(()))
+        })
+        .with_context(|| self.last_words())?;
         self.wait_switch_in_step()
     }
 

@@ -11,7 +11,7 @@ use crate::{Host, Lab, Outcome, Process, command, eventually, lab::Server, setti
 const STOP: Duration = Duration::from_secs(10);
 /// How long a start may take, the verifier's work included, on a machine that
 /// has other work too.
-const START: Duration = Duration::from_secs(120);
+pub(crate) const START: Duration = Duration::from_secs(120);
 
 /// One line of `sluice get backends`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Lab {
         self.wait_switch_in_step()
     }
 
-    pub(crate) fn wait_answer(&mut self) -> Result<()> {
+    fn wait_answer(&mut self) -> Result<()> {
         eventually(START, "sluice to answer", || {
             if let Some(process) = &mut self.sluice {
                 process.check_alive()?;

@@ -33,8 +33,10 @@ fn events(lab: &Lab, kind: &str, switch: &str) -> Result<usize> {
 fn wait_in_step(lab: &Lab, edge: usize) -> Result<()> {
     eventually(PATIENCE, "the edge to have caught up", || {
         let switch = lab.switch(edge)?;
+        // A new manager may find nothing to change.
+        let sent = &switch["sequence_sent"];
         let in_step = switch["connected"] == true
-            && switch["sequence_live"] == switch["sequence_sent"]
+            && (*sent == 0 || switch["sequence_live"] == *sent)
             && switch["last_error"].is_null();
         ensure!(in_step, "{switch}");
         Ok(Some(()))
@@ -100,6 +102,7 @@ fn a_slow_and_a_dead_edge_delay_no_other() -> Result<()> {
 fn a_wiped_edge_is_refilled() -> Result<()> {
     let mut lab = Lab::build().edges(2).clients(2).service(l2("www")).start()?;
     let crowd = lab.crowd_by(0, "www", 20)?.keep_asking();
+    let before = events(&lab, "switch.refilled", "edge-2")?;
     lab.kill_edge_at(1)?;
     lab.wipe_edge(1)?;
     let lost = lab.get_many_by(1, "www", 5)?;
@@ -107,7 +110,7 @@ fn a_wiped_edge_is_refilled() -> Result<()> {
     lab.get_many_by(0, "www", 50)?.all_answered()?;
     lab.spawn_edge_at(1)?;
     eventually(PATIENCE, "the empty edge to be refilled", || {
-        Ok((events(&lab, "switch.refilled", "edge-2")? == 2).then_some(()))
+        Ok((events(&lab, "switch.refilled", "edge-2")? == before + 1).then_some(()))
     })?;
     wait_in_step(&lab, 1)?;
     let answers = lab.get_many_by(1, "www", 100)?;

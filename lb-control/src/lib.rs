@@ -10,6 +10,7 @@
 //! | [`edge`] | the XDP edge: program, maps, commits, next hops |
 //! | [`agent`] | beside an application server |
 //! | [`decap`] | the servers' end of tunnels: program, maps, addresses |
+//! | [`dfp`] | the Dynamic Feedback Protocol, both roles |
 //! | [`doctor`] | why nothing arrives at an edge or a server |
 //! | [`config`] | the TOML file |
 //! | [`certs`] | a development authority |
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod decap;
+pub mod dfp;
 pub mod doctor;
 pub mod edge;
 pub mod manager;

@@ -1,0 +1,20 @@
+//! DFP, the Dynamic Feedback Protocol: servers tell a balancer how much new work
+//! they want (Cisco's draft-eck-dfp; no RFC came of it). Both roles are here: an
+//! agent listens and tells weights, a manager connects and takes them.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `message` | messages and their bytes |
+//! | `stream` | messages out of a TCP stream |
+//! | `weights` | what an agent tells, cut into messages |
+
+mod message;
+mod stream;
+mod weights;
+
+pub use message::{BindIdTable, Client, DfpError, Load, Message, Preference};
+pub use stream::Messages;
+pub use weights::{Server, Weights};
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //! | room | what is in it |
 //! | --- | --- |
 //! | [`model`] | services, bindings, policies, switch states and their differences: pure data |
+//! | [`switch`] | anything that steers connections: one interface, and the dialects of external switches |
 //! | [`core`] | the manager's decisions: no clock, no socket |
 //! | [`manager`] | the core's surroundings: gRPC, timers, probes, the intent file |
 //! | [`edge`] | the XDP edge: program, maps, commits, next hops |
@@ -35,6 +36,7 @@ pub mod metrics;
 pub mod model;
 pub mod privilege;
 pub mod proto;
+pub mod switch;
 #[cfg(test)]
 mod testing;
 pub mod transport;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use caps::{CapSet, Capability};
 use nix::sys::prctl;
 
-use crate::config::Settings;
+use crate::{config::Settings, switch::dialects};
 
 /// Updates of maps before Linux 5.19, where the kernel keeps bpf(2) from those
 /// without; links that take over from an older version; and, over netlink, the
@@ -21,15 +21,18 @@ pub const AGENT: &[Capability] = &[Capability::CAP_NET_ADMIN];
 pub const AGENT_WITH_DECAP: &[Capability] =
     &[Capability::CAP_NET_ADMIN, Capability::CAP_BPF, Capability::CAP_PERFMON];
 
-/// What a manager needs: nothing, unless it listens on a privileged port.
-pub fn manager(settings: &Settings) -> &'static [Capability] {
+/// What a manager needs: nothing, unless it listens on a privileged port or has a
+/// switch on its own host.
+pub fn manager(settings: &Settings) -> Vec<Capability> {
     let manager = &settings.manager;
     let mut listens = [Some(manager.listen), manager.metrics].into_iter().flatten();
-    if listens.any(|address| (1..1024).contains(&address.port())) {
-        &[Capability::CAP_NET_BIND_SERVICE]
-    } else {
-        &[]
-    }
+    let privileged = listens.any(|address| (1..1024).contains(&address.port()));
+    let dialects = settings.switches.iter().filter_map(|switch| dialects::find(&switch.kind).ok());
+    dialects
+        .flat_map(|dialect| dialect.needs)
+        .copied()
+        .chain(privileged.then_some(Capability::CAP_NET_BIND_SERVICE))
+        .collect()
 }
 
 /// Gives up every capability but these, for this thread and all that it will

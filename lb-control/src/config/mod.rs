@@ -12,6 +12,7 @@ mod problem;
 mod settings;
 mod specs;
 mod steadiness;
+mod switches;
 mod validate;
 mod wording;
 
@@ -27,6 +28,7 @@ pub use settings::{
     StaticBackend, TlsSettings, XdpMode,
 };
 pub use steadiness::{FlapDamping, SlowStart};
+pub use switches::SwitchSettings;
 pub use validate::validate;
 
 #[cfg(test)]

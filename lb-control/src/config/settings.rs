@@ -6,7 +6,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentPoll, AllowSettings, FlapDamping, LimitSettings, NotifySettings, SlowStart, duration,
+    AgentPoll, AllowSettings, FlapDamping, LimitSettings, NotifySettings, SlowStart,
+    SwitchSettings, duration,
 };
 use crate::model::{
     Affinity, Mode, Name, Prefix, Protocol, Scope, ServerId, ServiceSpec, Udp, Verdict, Vip, Weight,
@@ -28,6 +29,9 @@ pub struct Settings {
     /// Virtual servers.
     #[serde(default, rename = "service")]
     pub services: Vec<ServiceSettings>,
+    /// External L4 switches. Read by `sluice run` and `sluice manager`.
+    #[serde(default, rename = "switch")]
+    pub switches: Vec<SwitchSettings>,
     /// Groups of clients, in the order in which they are tried.
     #[serde(default, rename = "class")]
     pub classes: Vec<ClassSettings>,

@@ -4,6 +4,7 @@
 mod authority;
 mod roles;
 mod services;
+mod switches;
 
 use std::time::Duration;
 
@@ -66,6 +67,7 @@ pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
     roles::check(settings, &mut faults);
     authority::check(settings, &mut faults);
     services::check(settings, &mut faults);
+    switches::check(settings, &mut faults);
     faults.0
 }
 

@@ -45,6 +45,11 @@ pub enum Input {
         session: SessionId,
         message: FromSwitch,
     },
+    /// A switch that the manager itself connects to is out of reach, and why.
+    Unreachable {
+        switch: Name,
+        why: String,
+    },
     /// A session's connection ended.
     Closed {
         session: SessionId,

@@ -165,6 +165,7 @@ impl Core {
                 if self.authority.has_ended(session) => {}
             Input::Agent { session, message } => self.agent_message(session, message),
             Input::Switch { session, message } => self.switch_message(session, message),
+            Input::Unreachable { switch, why } => self.unreachable(switch, why),
             Input::Closed { session } => self.closed(session),
             Input::Probed { probe, outcome } => self.probed(probe, outcome),
             Input::Saved { number, outcome } => self.saved(number, outcome),

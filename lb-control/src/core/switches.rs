@@ -50,6 +50,10 @@ pub(super) struct Switch {
     pub(super) counters: Option<Arc<Counters>>,
     /// The version that was live when the counters came.
     pub(super) counted: u64,
+    /// What it should do and has no way to.
+    pub(super) lacks: Vec<String>,
+    /// Why it cannot be reached.
+    pub(super) trouble: Option<String>,
     /// It has hardly room to remember flows.
     pub(super) full: bool,
     /// What events up to this one decided is live on it.
@@ -89,6 +93,7 @@ impl Core {
                     self.note_room(&name);
                 }
             }
+            (FromSwitch::Lacks(lacks), Some(Peer::Switch(name))) => self.lacks(&name, lacks),
             // A second hello is a full read again.
             (FromSwitch::Hello(hello), Some(Peer::Switch(name))) if hello.name == name => {
                 self.switch_hello(session, hello);
@@ -122,6 +127,7 @@ impl Core {
             return;
         }
         switch.session = Some(session);
+        switch.trouble = None;
         // A stamp that we did not give was given by another manager, or by
         // this one before its intent file was lost.
         let foreign = stamp.term > self.intent.term
@@ -224,6 +230,27 @@ impl Core {
             delta,
             ..Event::default()
         });
+    }
+
+    fn lacks(&mut self, name: &Name, lacks: Vec<String>) {
+        let Some(switch) = self.switches.get_mut(name) else {
+            return;
+        };
+        let news: Vec<_> = lacks.iter().filter(|what| !switch.lacks.contains(what)).collect();
+        let message = news.iter().map(|what| what.as_str()).collect::<Vec<_>>().join("; ");
+        switch.lacks = lacks;
+        if !message.is_empty() {
+            self.tell_switch("switch.lacks", name, message);
+        }
+    }
+
+    /// A switch that the manager itself connects to is out of reach.
+    pub(super) fn unreachable(&mut self, name: Name, why: String) {
+        let switch = self.switches.entry(name.clone()).or_default();
+        if switch.session.is_none() && switch.trouble.as_ref() != Some(&why) {
+            switch.trouble = Some(why.clone());
+            self.tell_switch("switch.unreachable", &name, why);
+        }
     }
 
     /// The pause after a refusal is over.

@@ -80,6 +80,8 @@ pub struct SwitchView {
     pub sequence_sent: u64,
     pub last_live: Duration,
     pub last_error: String,
+    /// What it should do and has no way to.
+    pub lacks: Vec<String>,
 }
 
 /// One class and what became of its new connections.
@@ -206,7 +208,13 @@ impl Core {
             live: switch.stamp,
             sequence_sent: switch.sent,
             last_live: switch.last_live,
-            last_error: switch.refused.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
+            last_error: switch
+                .trouble
+                .as_ref()
+                .or(switch.refused.as_ref().map(|(_, why)| why))
+                .cloned()
+                .unwrap_or_default(),
+            lacks: switch.lacks.clone(),
         };
         self.switches.iter().map(view).collect()
     }
@@ -279,10 +287,12 @@ impl Core {
         );
         for (name, switch) in &self.switches {
             if switch.session.is_none() {
+                let why = switch.trouble.iter().map(|why| format!(" ({why})")).collect::<String>();
                 alarms.push(format!(
-                    "switch `{name}` is not connected; it goes on with what it holds"
+                    "switch `{name}` is not connected{why}; it goes on with what it holds"
                 ));
             }
+            alarms.extend(switch.lacks.iter().map(|what| format!("switch `{name}`: {what}")));
             if let Some((_, why)) = &switch.refused {
                 alarms.push(format!("switch `{name}` refuses changes: {why}"));
             }

@@ -13,12 +13,14 @@
 //! | `intent` | the intent file |
 //! | `listen` | sockets |
 //! | `monitor` | `/metrics`, `/healthz`, `/readyz` |
+//! | `external` | external switches, each with a task of its own |
 //! | `rate` | how much a session may send |
 
 mod control;
 mod declaration;
 mod engine;
 mod events;
+mod external;
 mod intent;
 mod listen;
 mod monitor;
@@ -65,6 +67,7 @@ pub async fn run(
         CoreSettings::try_from(&settings).context("the configuration cannot be used")?;
     let listeners = Listeners::open(&settings).await?;
     let monitor = Monitor::open(&settings).await?;
+    let external = external::open(&settings).context("the configuration cannot be used")?;
     let file = IntentFile::open(&settings.manager.intent)?;
     let mut intent = file.load()?;
     intent.term += 1;
@@ -88,6 +91,9 @@ pub async fn run(
     }
     if let Some(local) = local {
         tokio::spawn(sessions::local(handle.clone(), local));
+    }
+    for (switch, adapter) in external {
+        tasks.spawn(external::keep(switch, adapter, handle.clone(), stop.clone()));
     }
     drop(handle);
 

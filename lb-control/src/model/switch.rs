@@ -47,6 +47,11 @@ pub struct Hello {
     pub description: String,
 }
 
+impl FromSwitch {
+    /// The most that are told of at once.
+    pub const MOST_LACKS: usize = 100;
+}
+
 /// From a switch to the manager.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromSwitch {
@@ -63,4 +68,7 @@ pub enum FromSwitch {
     Refused { stamp: Stamp, reason: String },
     /// Once a second.
     Counters(Counters),
+    /// What it should do and has no way to, for people: all of it, whenever it is
+    /// something else than before.
+    Lacks(Vec<String>),
 }

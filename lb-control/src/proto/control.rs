@@ -231,6 +231,7 @@ impl From<SwitchView> for v1::SwitchView {
             sequence_live: view.live.sequence,
             last_live_nanos: nanos(view.last_live),
             last_error: view.last_error,
+            lacks: view.lacks,
         }
     }
 }

@@ -33,6 +33,7 @@ impl From<FromSwitch> for v1::EdgeMessage {
                 Kind::Refused(v1::Refused { term: stamp.term, sequence: stamp.sequence, reason })
             }
             FromSwitch::Counters(counters) => Kind::Counters((&counters).into()),
+            FromSwitch::Lacks(what) => Kind::Lacks(v1::Lacks { what }),
         };
         Self { kind: Some(kind) }
     }
@@ -57,6 +58,9 @@ impl TryFrom<v1::EdgeMessage> for FromSwitch {
             },
             Kind::Counters(counters) => {
                 Self::Counters(counters.try_into().map_err(within("counters"))?)
+            }
+            Kind::Lacks(lacks) => {
+                Self::Lacks(lacks.what.into_iter().take(FromSwitch::MOST_LACKS).map(text).collect())
             }
         })
     }

@@ -317,6 +317,9 @@ fn switch_page(view: &SwitchDescription) -> String {
         &format!("{}/{}, {behind}{}", switch.term, switch.sequence_live, last.unwrap_or_default()),
     );
     page.line("Error", switch.last_error.as_deref().unwrap_or("none"));
+    for what in &switch.lacks {
+        page.line("Lacks", what);
+    }
     page.line(
         "Flows",
         &format!("{} of {} remembered", counters.remembered_flows, counters.remembered_capacity),

@@ -15,7 +15,7 @@ pub fn run(global: &Global, args: &EdgeArgs) -> Result<(), Failure> {
     let (path, settings, edge_settings) = edge_settings(global, "run")?;
     let held = signals::hold()?;
     let attached = Attached::open(edge_settings)?;
-    privilege::keep_only(&[privilege::EDGE, privilege::manager(&settings)].concat());
+    privilege::keep_only(&[privilege::EDGE, &privilege::manager(&settings)].concat());
     go_on(async {
         let shutdown = held.release()?;
         let (to_manager, from_switch) = mpsc::channel(QUEUE);
@@ -38,7 +38,7 @@ pub fn run(global: &Global, args: &EdgeArgs) -> Result<(), Failure> {
 
 pub fn manager(global: &Global) -> Result<(), Failure> {
     let (_, settings) = settings(global, "manager")?;
-    privilege::keep_only(privilege::manager(&settings));
+    privilege::keep_only(&privilege::manager(&settings));
     go_on(async {
         let shutdown = signals::shutdown()?;
         Ok(manager::run(settings, None, shutdown).await?)

@@ -95,6 +95,8 @@ pub struct SwitchView {
     /// Last delta: from being sent to being acknowledged.
     pub last_live_seconds: Option<f64>,
     pub last_error: Option<String>,
+    /// What it should do and has no way to.
+    pub lacks: Vec<String>,
 }
 
 /// One class of clients.
@@ -204,6 +206,7 @@ impl From<v1::SwitchView> for SwitchView {
             sequence_live: view.sequence_live,
             last_live_seconds: answered.then(|| seconds(view.last_live_nanos)),
             last_error: optional(view.last_error),
+            lacks: view.lacks,
         }
     }
 }

@@ -151,6 +151,7 @@ fn a_switch_on_a_page() {
         sequence_live: 8,
         last_live_nanos: 180_000,
         last_error: String::new(),
+        lacks: Vec::new(),
     };
     let lost = v1::BackendCount {
         service: "www".to_owned(),

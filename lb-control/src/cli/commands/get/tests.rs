@@ -107,6 +107,7 @@ fn switches_and_classes_in_tables() {
         sequence_live: 8,
         last_live_nanos: 180_000,
         last_error: String::new(),
+        lacks: Vec::new(),
     });
     assert_eq!(
         switches_table(&[switch]).render(true),

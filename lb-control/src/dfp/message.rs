@@ -13,7 +13,7 @@ pub(super) use self::decode::length;
 /// The only version there is.
 const VERSION: u8 = 1;
 /// Bytes before the TLVs.
-const HEADER: usize = 8;
+pub(super) const HEADER: usize = 8;
 /// Bytes of the longest message that is read: twice what 16,384 servers take, each on
 /// a port of its own.
 const LONGEST: usize = 1 << 20;

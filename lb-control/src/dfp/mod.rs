@@ -7,14 +7,23 @@
 //! | `message` | messages and their bytes |
 //! | `stream` | messages out of a TCP stream |
 //! | `weights` | what an agent tells, cut into messages |
+//! | `agent` | the agent's role |
+//! | `manager` | the manager's role |
+//! | `tcp`, `pace` | what both ask of TCP; how fast messages may come |
 
+mod agent;
+mod manager;
 mod message;
+mod pace;
 mod stream;
+mod tcp;
 mod weights;
 
+pub use agent::{Agent, GONE};
+pub use manager::{Patience, connect, keep};
 pub use message::{BindIdTable, Client, DfpError, Load, Message, Preference};
 pub use stream::Messages;
-pub use weights::{Server, Weights};
+pub use weights::Weights;
 
 #[cfg(test)]
 mod tests;

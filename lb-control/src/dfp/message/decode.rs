@@ -54,7 +54,10 @@ impl Message {
                 }
                 Self::Parameters { keepalive }
             }
-            kind::BIND_ID_REQUEST => Self::BindIdRequest,
+            kind::BIND_ID_REQUEST => {
+                nothing(kind, body)?;
+                Self::BindIdRequest
+            }
             // The draft gives both this number once.
             kind::BIND_ID_REPORT if body.is_empty() => Self::BindIdChange,
             // An agent that real switches know leaves out an empty table's TLV header.
@@ -62,10 +65,18 @@ impl Message {
                 Self::BindIdReport(Vec::new())
             }
             kind::BIND_ID_REPORT => Self::BindIdReport(tables(body)?),
-            kind::BIND_ID_CHANGE => Self::BindIdChange,
+            kind::BIND_ID_CHANGE => {
+                nothing(kind, body)?;
+                Self::BindIdChange
+            }
             kind => Self::Unknown(kind),
         })
     }
+}
+
+/// Of such a message everything is skipped.
+fn nothing(message: u16, body: &[u8]) -> Result<(), DfpError> {
+    Tlvs::of(message, body).try_for_each(|tlv| tlv.map(drop))
 }
 
 fn loads(message: u16, body: &[u8]) -> Result<Vec<Load>, DfpError> {

@@ -4,6 +4,7 @@ use proptest::{collection::vec, prelude::*};
 use tokio_util::{bytes::BytesMut, codec::Decoder as _};
 
 use super::*;
+use crate::model::DfpServer;
 
 /// Messages and their bytes, as a real implementation has them.
 fn vectors() -> Vec<(Message, &'static [u8])> {
@@ -105,7 +106,10 @@ fn each_length_may_lie() {
         (message(0x0301, &[1, 1, 0, 9, 0, 0, 0, 1, 0]), "0x0101 and 9 bytes counts"),
         (message(0x0402, &[3, 1, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0]), "0x0301 and 12 bytes counts"),
         (message(0x0402, &[0, 0, 0, 0, 0, 0, 0, 1]), "0x0000 claims 0 bytes of 8"),
+        (message(0x0401, &[0, 1, 0, 3]), "0x0001 claims 3 bytes of 4"),
+        (message(0x0403, &[9, 9, 0, 5]), "0x0909 claims 5 bytes of 4"),
         (message(0x0301, &[&[0, 1, 0, 28][..], &[0; 24]].concat()), "it signs its messages"),
+        (message(0x0401, &[&[0, 1, 0, 28][..], &[0; 24]].concat()), "it signs its messages"),
     ];
     for (bytes, part) in lies {
         let error = Message::decode(&bytes).unwrap_err().to_string();
@@ -162,9 +166,12 @@ fn what_is_too_much_for_one_tlv_goes_into_several() {
 
 #[test]
 fn all_weights_are_told_and_each_message_fits_a_segment() {
-    assert!(weights::tell(&Weights::new()).is_empty());
+    let nobody = weights::tell(&Weights::new());
+    let Message::PreferenceInformation(loads) = &nobody[0] else { panic!("{nobody:?}") };
+    assert!(loads[0].preferences.is_empty(), "a keepalive that says nothing");
+
     for (servers, ports) in [(1, 1), (170, 1), (172, 1), (1000, 1), (1000, 1000), (3000, 7)] {
-        let server = |n: u16| Server {
+        let server = |n: u16| DfpServer {
             port: n % ports,
             protocol: if n % 2 == 0 { 6 } else { 17 },
             address: Ipv4Addr::from(u32::from(n)),
@@ -178,7 +185,7 @@ fn all_weights_are_told_and_each_message_fits_a_segment() {
             for load in loads {
                 for &Preference { server: address, bind_id, weight } in &load.preferences {
                     assert_eq!(bind_id, 0);
-                    let server = Server { port: load.port, protocol: load.protocol, address };
+                    let server = DfpServer { port: load.port, protocol: load.protocol, address };
                     assert_eq!(told.insert(server, weight), None);
                 }
             }

@@ -132,6 +132,8 @@ impl Session<'_> {
                     pace.count()?;
                     heard = Instant::now();
                     if !std::mem::replace(&mut self.heard, true) {
+                        // The rest of a long list is to come with its beginning.
+                        gathered.due = heard + GATHER;
                         self.tell(FromDfp::State(DfpState::Open, String::new())).await;
                     }
                     match message {
@@ -142,7 +144,7 @@ impl Session<'_> {
                         other => warn!("a DFP agent's {} is discarded", other.name()),
                     }
                 }
-                () = sleep_until(gathered.due), if !gathered.new.is_empty() => {
+                () = sleep_until(gathered.due), if gathered.has_news() && self.heard => {
                     self.tell(gathered.report()).await;
                 }
                 () = sleep_until(heard + silence), if keepalive > 0 => {
@@ -187,10 +189,6 @@ impl Gathered {
         if others > 0 {
             debug!("a DFP agent gives {others} weight(s) for some clients alone: left out");
         }
-        if self.anew && self.known.is_empty() {
-            // The rest of a long list is to come with its beginning.
-            self.due = Instant::now() + GATHER;
-        }
         for (server, weight) in heard {
             if self.known.len() >= SERVERS && !self.known.contains_key(&server) {
                 if !std::mem::replace(&mut self.too_many, true) {
@@ -202,6 +200,11 @@ impl Gathered {
                 self.new.insert(server, weight);
             }
         }
+    }
+
+    /// Also that nothing is said, where something was in an earlier connection.
+    fn has_news(&self) -> bool {
+        self.anew || !self.new.is_empty()
     }
 
     fn report(&mut self) -> FromDfp {

@@ -1,11 +1,13 @@
 //! Scenarios: a core, and a small world of agents, switches, backends and a
 //! disk around it that do what the real ones would.
 
+mod agent_check;
 mod applications;
 mod authority;
 mod closing;
 mod declaring;
 mod draining;
+mod feedback;
 mod freezing;
 mod leaving;
 mod odd_sessions;

@@ -226,7 +226,7 @@ async fn a_connection_ends_for_a_reason() {
             match next(&mut from).await {
                 FromDfp::State(DfpState::Connecting | DfpState::Open, _) => {}
                 FromDfp::State(state, why) => break (state, why),
-                weights => panic!("{weights:?}"),
+                weights => panic!("{weights:?} for {part}"),
             }
         };
         assert_eq!(state, expected, "{why}");

@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::values::duration;
 pub use self::{
     certs::{CertsArgs, CertsCommand},
-    daemons::{AgentArgs, EdgeArgs},
+    daemons::{AgentArgs, DropMode, DropServerArgs, EdgeArgs},
     describe::{DescribeArgs, DescribeWhat},
     doctor::DoctorArgs,
     notify::NotifyArgs,
@@ -159,6 +159,18 @@ Examples:
   sluice notify weight 50% --service www --backend 10.0.0.11:80
   sluice notify load 0.75 -o json")]
     Notify(NotifyArgs),
+    /// Run a bottomless sink, for switches that cannot refuse connections
+    #[command(after_help = "\
+An external switch that has no admission control (`sluice get switches -o wide`)
+is given this server, as `drop_servers` of its [[switch]], with the weight that
+sends it the share that `sluice drop` refuses; without such a policy it gets no
+connection. Each is reset at once, or held: accepted, never read, and reset after
+--hold, so that a client that tries again at once is kept waiting.
+
+Examples:
+  sluice drop-server --listen 10.0.0.99:80
+  sluice drop-server --listen 0.0.0.0:80 --listen [::]:80 --mode hold --hold 30s --most 20000")]
+    DropServer(DropServerArgs),
     /// Remove the XDP program and its maps from the kernel
     #[command(after_help = "\
 Stop `sluice run` or `sluice edge` first. From then on, nothing is steered.

@@ -54,10 +54,13 @@ impl Table {
         self.gone.retain(|_, since| now - *since < GONE);
         self.gone.extend(before.into_keys().map(|server| (server, now)));
         self.gone.retain(|server, _| !self.weights.contains_key(server));
-        while self.gone.len() > MOST_GONE {
-            let first = self.gone.iter().min_by_key(|(_, since)| **since);
-            let Some(first) = first.map(|(server, _)| *server) else { break };
-            self.gone.remove(&first);
+        let surplus = self.gone.len().saturating_sub(MOST_GONE);
+        if surplus > 0 {
+            let mut by_age: Vec<_> = self.gone.iter().map(|(s, since)| (*since, *s)).collect();
+            by_age.sort_unstable();
+            for (_, server) in by_age.into_iter().take(surplus) {
+                self.gone.remove(&server);
+            }
         }
         self.version += 1;
     }

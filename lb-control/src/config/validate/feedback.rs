@@ -1,6 +1,9 @@
 //! `[[manager.dfp]]` and `[manager.agent_check]`
 
-use std::{collections::HashSet, net::IpAddr};
+use std::{
+    collections::HashSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use super::{Faults, Place};
 use crate::{
@@ -26,15 +29,26 @@ pub(super) fn check(settings: &Settings, faults: &mut Faults) {
             faults.push(place.key("backends"), message);
         }
     }
-    if let Some(agent_check) = &settings.manager.agent_check
-        && agent_check.listen.port() != 0
-        && Some(agent_check.listen.port()) == Some(settings.manager.listen.port())
-    {
-        faults.push(
-            Place::default().key("manager").key("agent_check").key("listen"),
-            format!("port {} is taken by `manager.listen`", agent_check.listen.port()),
-        );
+    if let Some(agent_check) = &settings.manager.agent_check {
+        let listen = agent_check.listen;
+        let taken =
+            [("listen", Some(settings.manager.listen)), ("metrics", settings.manager.metrics)];
+        let same = |(_, other): &(_, Option<SocketAddr>)| other.is_some_and(|o| clash(o, listen));
+        if let Some((by, _)) = taken.into_iter().find(same) {
+            faults.push(
+                Place::default().key("manager").key("agent_check").key("listen"),
+                format!("{listen} is taken by `manager.{by}`: give it a port of its own"),
+            );
+        }
     }
+}
+
+/// Whether one host cannot listen on both.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = |address: SocketAddr| address.ip().is_unspecified();
+    one.port() == other.port()
+        && one.port() != 0
+        && (one.ip() == other.ip() || any(one) || any(other))
 }
 
 fn one(agent: &DfpSettings, place: &Place, faults: &mut Faults) {

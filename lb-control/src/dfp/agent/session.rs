@@ -15,7 +15,7 @@ use super::Table;
 use crate::dfp::{DfpError, Message, Messages, Weights, pace::Pace, weights};
 
 /// How long a manager may take to read what it is sent.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Messages that a manager may send in a second.
 const MOST: u32 = 100;
 

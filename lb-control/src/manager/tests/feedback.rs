@@ -1,6 +1,9 @@
 //! DFP agents, and balancers that ask how bindings stand.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -11,7 +14,7 @@ use super::*;
 use crate::{
     config::{AgentCheckSettings, DfpSettings},
     dfp,
-    model::{DfpServer, Weight},
+    model::{DfpServer, FromDfp, Weight},
 };
 
 fn weights(weight: Weight) -> dfp::Weights {
@@ -65,6 +68,109 @@ async fn a_dfp_agents_weights_are_on_the_switch_and_its_death_is_noticed() {
     there.tell(weights(43));
     eventually("it is back", || switch.holds(&web()) == Some((43, Phase::Serve))).await;
     manager.stop().await;
+}
+
+/// A balancer that knows what it was told, until it is dropped.
+struct Balancer {
+    told: Arc<Mutex<dfp::Weights>>,
+    task: JoinHandle<()>,
+}
+
+impl Balancer {
+    fn connect(address: SocketAddr) -> Self {
+        let told = Arc::new(Mutex::new(dfp::Weights::new()));
+        let (to, mut from) = mpsc::channel(4);
+        let patience = dfp::Patience {
+            keepalive: 1,
+            retries: 0,
+            interval: Duration::from_millis(20),
+            connect: Duration::from_secs(1),
+        };
+        let hears = Arc::clone(&told);
+        let task = tokio::spawn(async move {
+            let hear = async {
+                while let Some(message) = from.recv().await {
+                    if let FromDfp::Weights { weights, .. } = message {
+                        hears.lock().unwrap().extend(weights);
+                    }
+                }
+            };
+            tokio::join!(dfp::keep(move || dfp::connect(address), patience, to), hear);
+        });
+        Self { told, task }
+    }
+
+    async fn was_told(&self, weight: Weight) {
+        let expected = weights(weight);
+        eventually("the weight", || *self.told.lock().unwrap() == expected).await;
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_that_takes_weights_is_a_switch_like_others() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let switch = format!(
+        "name = \"cisco\"\nkind = \"dfp\"\npoll = \"20ms\"\ntimeout = \"1s\"\n\
+         options = {{ listen = \"{free}\" }}"
+    );
+    let edge = FakeSwitch::new("edge");
+    let directory = directory();
+    let mut settings = settings(directory.path(), "127.0.0.1:0");
+    settings.switches.push(toml::from_str(&switch).unwrap());
+    let manager = Running::with(directory, settings, Some(&edge)).await;
+    let agent = Agent::start(&manager.target(), "web-1", 1).await;
+    let balancer = Balancer::connect(free);
+    balancer.was_told(100).await;
+    let mut control = manager.control().await;
+    let reply = control.set_weight(weight_of(7)).await.unwrap().into_inner();
+    let live: Vec<_> = reply.switches.iter().map(|s| (s.name.as_str(), s.live)).collect();
+    assert_eq!(live, [("cisco", true), ("edge", true)], "{reply:?}");
+    balancer.was_told(7).await;
+
+    // It starts anew, and hears all of it; meanwhile nobody waits for it.
+    drop(balancer);
+    let mut switches = async || {
+        let list = control.list_switches(v1::ListRequest::default()).await.unwrap();
+        list.into_inner().switches.into_iter().find(|switch| switch.name == "cisco").unwrap()
+    };
+    let begun = Instant::now();
+    while switches().await.connected {
+        assert!(begun.elapsed() < Duration::from_secs(5), "its end is noticed");
+        sleep(Duration::from_millis(10)).await;
+    }
+    let mut control = manager.control().await;
+    control.set_weight(weight_of(8)).await.unwrap();
+    let balancer = Balancer::connect(free);
+    balancer.was_told(8).await;
+    let mut other = Vec::new();
+    for _ in 0..3 {
+        other.push(Balancer::connect(free));
+    }
+    for one in &other {
+        one.was_told(8).await;
+    }
+
+    // What drains gets nothing new.
+    let remove = v1::RemoveRequest {
+        service: "www".to_owned(),
+        backend: WEB.to_owned(),
+        force: false,
+        deadline_nanos: 60_000_000_000,
+        has_deadline: true,
+        wait: false,
+    };
+    control.remove(remove).await.unwrap();
+    for one in other.iter().chain([&balancer]) {
+        one.was_told(0).await;
+    }
+    manager.stop().await;
+    agent.ended().await;
 }
 
 async fn ask(address: SocketAddr, question: &str) -> String {

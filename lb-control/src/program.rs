@@ -169,10 +169,14 @@ impl Tail {
     async fn fill(&mut self, from: &mut pipe::Receiver) {
         let mut buffer = [0; TAIL];
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
-            self.0.extend_from_slice(&buffer[..read]);
-            let too_many = self.0.len().saturating_sub(TAIL);
-            self.0.drain(..too_many);
+            self.add(&buffer[..read]);
         }
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+        let too_many = self.0.len().saturating_sub(TAIL);
+        self.0.drain(..too_many);
     }
 
     /// The last line with something in it, bounded and plain.
@@ -180,5 +184,40 @@ impl Tail {
         let text = String::from_utf8_lossy(&self.0);
         let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         last.trim().chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzzed_words_of_programs() {
+        let input = "one\n\x1b[31mred\r\n\n";
+        crate::testing::Fuzz::new("program").with(input).words(&["\n", "\x1b["]).run(|bytes| {
+            let mut tail = Tail::default();
+            bytes.chunks(100).for_each(|bytes| tail.add(bytes));
+            let line = tail.last_line();
+            assert!(tail.0.len() <= TAIL && line.chars().count() <= SHOWN);
+            assert!(!line.chars().any(char::is_control), "{line:?}");
+        });
+    }
+
+    #[tokio::test]
+    async fn a_program_is_asked_and_answers_with_so_much_at_the_most() {
+        let sh = |script: &str| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", script]);
+            command
+        };
+        let (answer, ended) =
+            ask(&mut sh("tr a-z A-Z; echo well >&2"), b"question", 8).await.unwrap();
+        assert_eq!((answer.as_slice(), ended.last_line.as_str()), (&b"QUESTION"[..], "well"));
+        assert_eq!(ended.judge("sh"), Ok(()));
+        let error = ask(&mut sh("tr a-z A-Z"), b"question", 7).await.unwrap_err();
+        assert_eq!(error.to_string(), "it answers more than 7 bytes");
+        // It reads nothing of a question that fills more than a pipe.
+        let (_, ended) = ask(&mut sh("exit 3"), &[b'x'; 1 << 20], 7).await.unwrap();
+        assert_eq!(ended.judge("sh"), Err("sh exited with 3".to_owned()));
     }
 }

@@ -283,15 +283,17 @@ Examples:
   sluice apply intent.toml --dry-run
   sluice apply intent.toml --prune -o json")]
     Apply(ApplyArgs),
-    /// Show what applying a file would change
+    /// Show what applying a file would change, or what a switch lacks
     #[command(after_help = "\
 + comes, - goes, ~ changes. Whoever may look may ask. A service that the file
-does not have is shown as going, as with `sluice apply --prune`.
+does not have is shown as going, as with `sluice apply --prune`. With --switch:
+from what it holds, as it has last said, to what it should hold.
 Exit status: 0 no difference, 1 differences, 2 the file is not taken or another
 failure, 3 the manager cannot be reached.
 
-Example:
-  sluice diff intent.toml")]
+Examples:
+  sluice diff intent.toml
+  sluice diff --switch lb1")]
     Diff(DiffArgs),
     /// Show what the switches have counted
     #[command(after_help = "\

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
-    BackendView, Core, Deltas, DfpView,
+    BackendView, Core, Deltas, DfpView, Drifts,
     agents::Agent,
     clock::Timer,
     switches::{SLOW, Switch},
@@ -87,6 +87,7 @@ pub struct SwitchTotals {
     pub in_step: bool,
     pub generation: u64,
     pub deltas: Deltas,
+    pub drifts: Drifts,
     pub counters: Option<Arc<Counters>>,
 }
 
@@ -198,6 +199,7 @@ impl Core {
             in_step: self.in_step(switch),
             generation: switch.generation,
             deltas: switch.deltas.clone(),
+            drifts: switch.drifts.clone(),
             counters: switch.counters.clone(),
         };
         Totals {

@@ -24,6 +24,8 @@
 //! | `operator` | commands; `requests` waits until they are live and answers |
 //! | `declare` | the whole intent at once: export, diff and apply |
 //! | `switches` | what each switch holds, and the delta that brings it to desired |
+//! | `drift` | switches that were changed behind the manager's back |
+//! | `beside` | what a switch holds beside what it should |
 //! | `why` | events: their numbers, and what follows from what |
 //! | `live` | since when a switch has had what live |
 //! | `inspect` | everything that is known of one binding; agents |
@@ -34,6 +36,7 @@ mod agent_check;
 mod agents;
 mod applications;
 mod authority;
+mod beside;
 mod bindings;
 mod clock;
 mod closing;
@@ -42,6 +45,7 @@ mod crowd;
 mod damping;
 mod declare;
 mod drain;
+mod drift;
 mod feedback;
 mod freeze;
 mod health;
@@ -64,6 +68,7 @@ mod why;
 use std::{collections::BTreeMap, mem, time::Duration};
 
 pub use declare::{Action, Alteration, Declared, Withdrawal};
+pub use drift::{DriftView, Drifts};
 pub use feedback::DfpView;
 pub use input::{Command, Input, ProbeId, RequestId, SessionId};
 pub use inspect::{AgentView, Held, Inspection, Live, ProbeView, SwitchTotals, Totals};

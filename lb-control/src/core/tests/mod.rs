@@ -7,6 +7,8 @@ mod authority;
 mod closing;
 mod declaring;
 mod draining;
+mod drifting;
+mod external;
 mod feedback;
 mod freezing;
 mod leaving;

@@ -12,6 +12,7 @@
 //! | [`agent`] | beside an application server |
 //! | [`drop_server`] | a bottomless sink, for switches that cannot refuse connections |
 //! | [`decap`] | the servers' end of tunnels: program, maps, addresses |
+//! | [`dfp`] | the Dynamic Feedback Protocol, both roles |
 //! | [`doctor`] | why nothing arrives at an edge or a server |
 //! | [`config`] | the TOML file |
 //! | [`certs`] | a development authority |
@@ -29,6 +30,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod decap;
+pub mod dfp;
 pub mod doctor;
 pub mod drop_server;
 pub mod edge;

@@ -25,7 +25,8 @@ pub const AGENT_WITH_DECAP: &[Capability] =
 /// switch on its own host.
 pub fn manager(settings: &Settings) -> Vec<Capability> {
     let manager = &settings.manager;
-    let mut listens = [Some(manager.listen), manager.metrics].into_iter().flatten();
+    let agent_check = manager.agent_check.as_ref().map(|check| check.listen);
+    let mut listens = [Some(manager.listen), manager.metrics, agent_check].into_iter().flatten();
     let privileged = listens.any(|address| (1..1024).contains(&address.port()));
     let dialects = settings.switches.iter().filter_map(|switch| dialects::find(&switch.kind).ok());
     dialects

@@ -6,8 +6,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentPoll, AllowSettings, FlapDamping, LimitSettings, NotifySettings, SlowStart,
-    SwitchSettings, duration,
+    AgentCheckSettings, AgentPoll, AllowSettings, DfpSettings, FlapDamping, LimitSettings,
+    NotifySettings, SlowStart, SwitchSettings, duration,
 };
 use crate::model::{
     Affinity, Mode, Name, Prefix, Protocol, Scope, ServerId, ServiceSpec, Udp, Verdict, Vip, Weight,
@@ -90,6 +90,10 @@ pub struct ManagerSettings {
     pub allow: Vec<AllowSettings>,
     /// How much each peer may ask for.
     pub limits: LimitSettings,
+    /// DFP agents on servers, which say what their bindings weigh. Default none.
+    pub dfp: Vec<DfpSettings>,
+    /// Where balancers ask by HAProxy's agent-check. Default nowhere.
+    pub agent_check: Option<AgentCheckSettings>,
 }
 
 impl Default for ManagerSettings {
@@ -111,6 +115,8 @@ impl Default for ManagerSettings {
             keep_events: 10_000,
             allow: Vec::new(),
             limits: LimitSettings::default(),
+            dfp: Vec::new(),
+            agent_check: None,
         }
     }
 }

@@ -458,6 +458,13 @@ fn examples_hold_and_show_the_defaults() {
         let rules = std::mem::take(&mut full.manager.allow).len();
         let metrics = full.manager.metrics.take().map(|address| address.to_string());
         assert_eq!(metrics.as_deref(), (name == "sluice.toml").then_some("127.0.0.1:9740"));
+        if name == "sluice.toml" {
+            let dfp = "name = \"shop\"\naddress = \"10.0.0.21:8080\"\nbackends = [\"10.0.0.0/24\"]";
+            let dfp = toml::from_str(dfp).unwrap();
+            assert_eq!(std::mem::take(&mut full.manager.dfp), [dfp]);
+            let check = full.manager.agent_check.take().unwrap();
+            assert_eq!(check.listen.to_string(), "127.0.0.1:7402");
+        }
         assert_eq!(rules, if name == "sluice.toml" { 4 } else { 0 });
         if let Some(edge) = &mut full.edge {
             edge.manager.take().unwrap();
@@ -476,6 +483,60 @@ fn examples_hold_and_show_the_defaults() {
         }
         assert_eq!(full, settings, "{name}");
     }
+}
+
+#[test]
+fn dfp_agents_and_agent_checks() {
+    let agent = |name: &str, address: &str, rest: &str| {
+        format!("[[manager.dfp]]\nname = \"{name}\"\naddress = \"{address}\"\n{rest}\n")
+    };
+    let good = [
+        agent("a", "10.0.0.1:8080", ""),
+        agent("b", "10.0.0.2:8080", "keepalive = \"0s\"\nlost = \"closed\""),
+        agent("c", "[2001:db8::1]:8080", "backends = [\"10.0.1.0/24\"]"),
+    ];
+    parse(&good.concat(), Path::new("sluice.toml")).unwrap();
+    refused(
+        &agent("a", "0.0.0.0:8080", "keepalive = \"1500ms\"\ninterval = \"0s\""),
+        r#"
+        sluice.toml:3:11: 0.0.0.0:8080 is not where a DFP agent listens
+         3 | address = "0.0.0.0:8080"
+           |           ^^^^^^^^^^^^^^
+        sluice.toml:4:13: `keepalive` is in whole seconds, such as "10s", or "0s" for none
+         4 | keepalive = "1500ms"
+           |             ^^^^^^^^
+        sluice.toml:5:12: `interval` must be at least 10ms
+         5 | interval = "0s"
+           |            ^^^^"#,
+    );
+    refused(
+        &agent("a", "[2001:db8::1]:8080", "backends = [\"2001:db8::/64\"]"),
+        r#"
+        sluice.toml:4:12: `2001:db8::/64` is of IPv6, of which DFP has no words
+         4 | backends = ["2001:db8::/64"]
+           |            ^^^^^^^^^^^^^^^^^"#,
+    );
+    let overlapping = [
+        agent("a", "10.0.0.1:8080", "backends = [\"10.0.0.0/24\"]"),
+        agent("a", "10.0.0.2:8080", "backends = [\"10.0.1.0/24\", \"10.0.0.128/25\"]"),
+    ];
+    refused(
+        &overlapping.concat(),
+        r#"
+        sluice.toml:6:8: two DFP agents are named `a`
+         6 | name = "a"
+           |        ^^^
+        sluice.toml:8:12: DFP agents `a` and `a` both speak of 10.0.0.128/25: which one counts?
+         8 | backends = ["10.0.1.0/24", "10.0.0.128/25"]
+           |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#,
+    );
+    refused(
+        "[manager.agent_check]\nlisten = \"0.0.0.0:7400\"\n",
+        r#"
+        sluice.toml:2:10: 0.0.0.0:7400 is taken by `manager.listen`: give it a port of its own
+         2 | listen = "0.0.0.0:7400"
+           |          ^^^^^^^^^^^^^^"#,
+    );
 }
 
 #[test]

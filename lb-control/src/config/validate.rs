@@ -2,6 +2,7 @@
 //! which values make no sense.
 
 mod authority;
+mod feedback;
 mod roles;
 mod services;
 mod switches;
@@ -66,6 +67,7 @@ pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
     let mut faults = Faults::default();
     roles::check(settings, &mut faults);
     authority::check(settings, &mut faults);
+    feedback::check(settings, &mut faults);
     services::check(settings, &mut faults);
     switches::check(settings, &mut faults);
     faults.0

@@ -396,10 +396,16 @@ impl Core {
         plan.is_some_and(|plan| plan.backends.contains_key(&key.backend))
     }
 
-    /// The weight that counts: the operator's, the agent's, the file's.
+    /// The weight that counts: what an operator has set in place of others, what a
+    /// DFP agent reports, and else its own.
     pub(super) fn given_weight(&self, key: &BindingKey) -> Option<Weight> {
-        let by_command =
-            || self.intent.weights.get(key).or_else(|| self.intent.adds.get(key)).copied();
+        let by_operator = self.intent.weights.get(key).copied();
+        by_operator.or_else(|| self.fed_weight(key)).or_else(|| self.own_weight(key))
+    }
+
+    /// The weight that it was added with, asked for by its agent, or has in the file.
+    pub(super) fn own_weight(&self, key: &BindingKey) -> Option<Weight> {
+        let by_command = || self.intent.adds.get(key).copied();
         let by_agent = || {
             let agent = self.bindings.get(key)?.agent.as_ref()?;
             let claim = self.agents.get(agent)?.binds.get(key)?;

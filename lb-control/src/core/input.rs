@@ -3,7 +3,9 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::Declared;
-use crate::model::{BindingKey, FromAgent, FromSwitch, Name, Origin, Policy, ServerId, Weight};
+use crate::model::{
+    BindingKey, FromAgent, FromDfp, FromSwitch, Name, Origin, Policy, ServerId, Weight,
+};
 
 /// One connection of an agent or a switch, as the surroundings number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +55,11 @@ pub enum Input {
     /// A session's connection ended.
     Closed {
         session: SessionId,
+    },
+    /// A DFP agent of the settings.
+    Dfp {
+        agent: Name,
+        message: FromDfp,
     },
     /// One probe's outcome, with the cause when it failed.
     Probed {

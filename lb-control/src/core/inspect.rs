@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
-    BackendView, Core, Deltas, Drifts,
+    BackendView, Core, Deltas, DfpView, Drifts,
     agents::Agent,
     clock::Timer,
     switches::{SLOW, Switch},
@@ -74,6 +74,8 @@ pub struct Inspection {
     pub application: Option<Application>,
     /// None where the manager does not probe it.
     pub probe: Option<ProbeView>,
+    /// The DFP agent that may speak of it.
+    pub dfp: Option<DfpView>,
     pub held: Vec<Held>,
 }
 
@@ -138,6 +140,7 @@ impl Core {
             check: claim.and_then(|claim| claim.health.clone()),
             application: claim.map(|claim| claim.application.clone()),
             probe: record.probe.as_ref().map(|probe| probe.view(self.probed_at(key))),
+            dfp: self.dfp_of(key, now),
             held: held.collect(),
         })
     }

@@ -11,6 +11,8 @@
 //! | `agents` | sessions of agents: hello, heartbeats, silence, leave |
 //! | `twins` | two agents with one name; heartbeats that are repeated |
 //! | `applications` | what applications say of themselves |
+//! | `feedback` | weights that DFP agents report |
+//! | `agent_check` | how a binding stands, for a balancer that asks |
 //! | `bindings` | the states of a binding and what moves it from one to another |
 //! | `freeze` | what is lost together is not believed at once |
 //! | `adopt` | bindings found on a switch that nobody vouches for |
@@ -30,6 +32,7 @@
 //! | `clock` | what falls due when |
 
 mod adopt;
+mod agent_check;
 mod agents;
 mod applications;
 mod authority;
@@ -43,6 +46,7 @@ mod damping;
 mod declare;
 mod drain;
 mod drift;
+mod feedback;
 mod freeze;
 mod health;
 mod input;
@@ -65,6 +69,7 @@ use std::{collections::BTreeMap, mem, time::Duration};
 
 pub use declare::{Action, Alteration, Declared, Withdrawal};
 pub use drift::{DriftView, Drifts};
+pub use feedback::DfpView;
 pub use input::{Command, Input, ProbeId, RequestId, SessionId};
 pub use inspect::{AgentView, Held, Inspection, Live, ProbeView, SwitchTotals, Totals};
 pub use intent::{Intent, Removal};
@@ -80,6 +85,7 @@ use self::{
     clock::{Clock, Timer},
     closing::Closing,
     damping::Flaps,
+    feedback::Feedback,
     freeze::Losses,
     requests::Waiting,
     switches::Switch,
@@ -111,6 +117,8 @@ pub struct Core {
     bindings: BTreeMap<BindingKey, Record>,
     losses: BTreeMap<Name, Losses>,
     agents: BTreeMap<Name, Agent>,
+    /// DFP agents of the settings.
+    feedback: BTreeMap<Name, Feedback>,
     /// Boot and last heartbeat of agents that are gone.
     heard: BTreeMap<Name, (u64, u64)>,
     /// Of bindings that were lost a while ago, known still or not.
@@ -172,6 +180,7 @@ impl Core {
             Input::Switch { session, message } => self.switch_message(session, message),
             Input::Unreachable { switch, why } => self.unreachable(switch, why),
             Input::Closed { session } => self.closed(session),
+            Input::Dfp { agent, message } => self.dfp_message(&agent, message),
             Input::Probed { probe, outcome } => self.probed(probe, outcome),
             Input::Saved { number, outcome } => self.saved(number, outcome),
             Input::Operator { request, by, command } => self.operator(request, &by, command),

@@ -88,7 +88,7 @@ impl Core {
         if is_static {
             self.intent.adds.insert(key.clone(), weight);
             self.intent.server_ids.extend(server_id.map(|id| (key.clone(), id)));
-        } else if self.given_weight(&key) != Some(weight) {
+        } else if self.own_weight(&key) != Some(weight) {
             self.intent.weights.insert(key.clone(), weight);
         }
         self.saving.dirty = true;

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use crate::{
     config::{
-        AllowSettings, ClassSettings, Echo, FlapDamping, HealthSettings, LimitSettings,
-        PolicySettings, ProbeKind, ServiceSettings, Settings, SlowStart, StaticBackend,
+        AllowSettings, ClassSettings, DfpSettings, Echo, FlapDamping, HealthSettings,
+        LimitSettings, PolicySettings, ProbeKind, ServiceSettings, Settings, SlowStart,
+        StaticBackend,
     },
     model::{ClassSpec, Name, Policy, ServerId, ServiceSpec, StateError, Weight},
 };
@@ -33,6 +34,8 @@ pub struct CoreSettings {
     /// Who may do what. None: peers prove nothing, and may do everything.
     pub allow: Option<Vec<AllowSettings>>,
     pub limits: LimitSettings,
+    /// DFP agents on servers.
+    pub dfp: Vec<DfpSettings>,
 }
 
 /// One service, as the file or a declaration has it.
@@ -138,6 +141,7 @@ impl TryFrom<&Settings> for CoreSettings {
             classes: settings.classes.iter().map(ClassSettings::spec).collect(),
             allow: settings.tls.is_some().then(|| manager.allow.clone()),
             limits: manager.limits.clone(),
+            dfp: manager.dfp.clone(),
         })
     }
 }

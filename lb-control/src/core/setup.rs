@@ -9,6 +9,7 @@ use super::{
     authority::Authority,
     bindings::{Record, State},
     clock::{Clock, Timer},
+    feedback::Feedback,
     why::Trail,
 };
 use crate::model::{
@@ -39,6 +40,8 @@ impl Core {
         }
         misfits.extend(overlay(&mut known, &intent, &settings));
         let keys: Vec<_> = known.bindings.keys().cloned().collect();
+        let feedback = settings.dfp.iter().map(|dfp| (dfp.name.clone(), Feedback::new(dfp)));
+        let feedback = feedback.collect();
         let authority = Authority::new(settings.allow.clone(), settings.limits.clone());
         let mut core = Self {
             desired: SwitchState { bindings: OrdMap::new(), ..known.clone() },
@@ -53,6 +56,7 @@ impl Core {
             bindings: BTreeMap::new(),
             losses: BTreeMap::new(),
             agents: BTreeMap::new(),
+            feedback,
             heard: BTreeMap::new(),
             flaps: BTreeMap::new(),
             switches: BTreeMap::new(),

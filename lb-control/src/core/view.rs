@@ -305,6 +305,7 @@ impl Core {
             self.twins()
                 .map(|name| format!("two agents are named `{name}`: give each a name of its own")),
         );
+        alarms.extend(self.dfp_alarms());
         for (name, switch) in &self.switches {
             if switch.session.is_none() {
                 let why = switch.trouble.iter().map(|why| format!(" ({why})")).collect::<String>();

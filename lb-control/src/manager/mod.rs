@@ -12,15 +12,19 @@
 //! | `probe` | TCP probes |
 //! | `intent` | the intent file |
 //! | `listen` | sockets |
+//! | `agent_check` | how bindings stand, for balancers that ask |
+//! | `feedback` | DFP agents on servers |
 //! | `monitor` | `/metrics`, `/healthz`, `/readyz` |
 //! | `external` | external switches, each with a task of its own |
 //! | `rate` | how much a session may send |
 
+mod agent_check;
 mod control;
 mod declaration;
 mod engine;
 mod events;
 mod external;
+mod feedback;
 mod intent;
 mod listen;
 mod monitor;
@@ -40,7 +44,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{engine::Engine, intent::IntentFile, listen::Listeners, monitor::Monitor};
+use self::{
+    agent_check::AgentCheck, engine::Engine, intent::IntentFile, listen::Listeners,
+    monitor::Monitor,
+};
 use crate::{
     config::Settings,
     core::{Core, CoreSettings},
@@ -67,6 +74,7 @@ pub async fn run(
         CoreSettings::try_from(&settings).context("the configuration cannot be used")?;
     let listeners = Listeners::open(&settings).await?;
     let monitor = Monitor::open(&settings).await?;
+    let agent_check = AgentCheck::open(&settings).await?;
     let external = external::open(&settings).context("the configuration cannot be used")?;
     let file = IntentFile::open(&settings.manager.intent)?;
     let mut intent = file.load()?;
@@ -88,6 +96,12 @@ pub async fn run(
     listeners.serve(&handle, &settings, &stop, &mut tasks)?;
     if let Some(monitor) = monitor {
         tasks.spawn(monitor.serve(handle.clone(), stop.clone()));
+    }
+    if let Some(agent_check) = agent_check {
+        tasks.spawn(agent_check.serve(handle.clone(), stop.clone()));
+    }
+    for dfp in &settings.manager.dfp {
+        tasks.spawn(feedback::hear(dfp.clone(), handle.clone(), stop.clone()));
     }
     if let Some(local) = local {
         tokio::spawn(sessions::local(handle.clone(), local));

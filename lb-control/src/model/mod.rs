@@ -6,6 +6,7 @@ mod application;
 mod binding;
 mod class;
 mod counters;
+mod dfp;
 #[cfg(test)]
 mod fuzzed;
 mod name;
@@ -25,6 +26,7 @@ pub use application::{Application, Availability};
 pub use binding::{Binding, BindingKey, Phase, Weight};
 pub use class::{ClassSpec, DEFAULT_CLASS, Policy, Prefix, PrefixError, Scope, Share, Verdict};
 pub use counters::{BackendCount, ClassCount, Counters, ReasonCount, ServiceCount, nearly_full};
+pub use dfp::{DfpServer, DfpState, FromDfp};
 pub use name::{Name, NameError};
 pub use origin::{Identity, Origin};
 pub use pattern::{Pattern, PatternError};

@@ -6,7 +6,7 @@ use super::{
     wire::{WireError, key, nanos},
 };
 use crate::{
-    core::{AgentView, Held, Inspection, Live, ProbeView},
+    core::{AgentView, DfpView, Held, Inspection, Live, ProbeView},
     model::{Application, BindingKey},
 };
 
@@ -20,7 +20,7 @@ impl TryFrom<v1::BackendRequest> for BindingKey {
 
 impl From<Inspection> for v1::BackendDescription {
     fn from(inspection: Inspection) -> Self {
-        let Inspection { view, source, agent, check, application, probe, held } = inspection;
+        let Inspection { view, source, agent, check, application, probe, dfp, held } = inspection;
         let key = BindingKey { service: view.service.clone(), backend: view.backend };
         Self {
             view: Some(view.into()),
@@ -29,6 +29,7 @@ impl From<Inspection> for v1::BackendDescription {
             check: check.map(word),
             application: application.map(Into::into),
             probe: probe.map(Into::into),
+            dfp: dfp.map(Into::into),
             held: held.into_iter().map(|held| held_to(&key, held)).collect(),
         }
     }
@@ -64,6 +65,19 @@ impl From<Application> for v1::ApplicationView {
 impl From<ProbeView> for v1::ProbeView {
     fn from(view: ProbeView) -> Self {
         Self { address: view.address.to_string(), last: view.last.map(word), run: view.run }
+    }
+}
+
+impl From<DfpView> for v1::DfpView {
+    fn from(view: DfpView) -> Self {
+        Self {
+            name: view.name.to_string(),
+            address: view.address.to_string(),
+            state: view.state.to_string(),
+            since_nanos: nanos(view.age),
+            reason: view.reason,
+            weight: view.weight.map(u32::from),
+        }
     }
 }
 

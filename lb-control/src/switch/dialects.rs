@@ -1,6 +1,7 @@
 //! The dialects of external switches.
 
 mod command;
+mod dfp;
 
 use caps::Capability;
 use serde::de::DeserializeOwned;
@@ -22,7 +23,7 @@ pub struct Dialect {
 }
 
 /// Every dialect there is, by name.
-static DIALECTS: &[&Dialect] = &[&command::DIALECT];
+static DIALECTS: &[&Dialect] = &[&command::DIALECT, &dfp::DIALECT];
 
 /// The dialect of that name.
 ///

@@ -18,6 +18,7 @@ pub fn input(input: &Input) -> Option<String> {
         Input::Probed { probe, outcome: Err(error) } => format!("probe {}: {error}", probe.0),
         Input::Saved { number, outcome } => format!("save {number}: {outcome:?}"),
         Input::Unreachable { switch, why } => format!("{switch} is out of reach: {why}"),
+        Input::Dfp { agent, message } => format!("DFP agent {agent}: {message:?}"),
         Input::Operator { request, command, .. } => {
             format!("request {}: {}", request.0, operator(command))
         }

@@ -4,6 +4,7 @@
 //! `cargo xtask test` sets up; without feature `lab` this target does not exist.
 
 mod admission;
+mod agent_check;
 mod alone;
 mod applications;
 mod authority;

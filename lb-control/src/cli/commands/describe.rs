@@ -211,6 +211,13 @@ fn backend_page(view: &BackendDescription) -> String {
         Some(word) => format!("{}: {}, {} in a row", probe.address, health(word), probe.run),
     });
     page.line("Probe", &probe.unwrap_or_default());
+    if let Some(dfp) = &view.dfp {
+        let weight = dfp.weight.map(|weight| format!(", weight {weight}")).unwrap_or_default();
+        let why = dfp.reason.iter().map(|why| format!(": {why}")).collect::<String>();
+        let (name, address, since) = (&dfp.name, &dfp.address, age(dfp.since_seconds));
+        let line = format!("{name} at {address}, {}, for {since}{weight}{why}", dfp.state);
+        page.line("DFP agent", &line);
+    }
     page.line("Connections", &backend.connections.to_string());
     page.line("Load", &backend.load.map(|load| format!("{load:.2}")).unwrap_or_default());
     if let Some(id) = &backend.server_id {

@@ -22,6 +22,8 @@ pub struct BackendDescription {
     pub application: Option<ApplicationView>,
     /// `null` where the manager does not probe it.
     pub probe: Option<ProbeView>,
+    /// The DFP agent that may speak of it.
+    pub dfp: Option<DfpView>,
     pub switches: Vec<HeldView>,
     /// The last ones, oldest first.
     pub events: Vec<EventView>,
@@ -65,6 +67,22 @@ pub struct ProbeView {
     pub last: Option<WordView>,
     /// Outcomes in a row that were like the last one.
     pub run: u32,
+}
+
+/// A DFP agent on a server.
+#[derive(Debug, Serialize)]
+pub struct DfpView {
+    pub name: String,
+    pub address: String,
+    /// `notOpen`, `trying`, `connecting`, `open`, `failed` or `securityError`.
+    pub state: String,
+    /// How long it has been in this state.
+    pub since_seconds: f64,
+    /// Why it is not open.
+    pub reason: Option<String>,
+    /// What the backend weighs by its word, or for want of it; `null`: what it would
+    /// without.
+    pub weight: Option<u32>,
 }
 
 /// What one switch holds of a backend.
@@ -130,6 +148,7 @@ impl BackendDescription {
             check: description.check.map(Into::into),
             application: description.application.map(Into::into),
             probe: description.probe.map(Into::into),
+            dfp: description.dfp.map(Into::into),
             switches: description.held.into_iter().map(Into::into).collect(),
             events,
         }
@@ -168,6 +187,19 @@ impl From<v1::ApplicationView> for ApplicationView {
 impl From<v1::ProbeView> for ProbeView {
     fn from(view: v1::ProbeView) -> Self {
         Self { address: view.address, last: view.last.map(Into::into), run: view.run }
+    }
+}
+
+impl From<v1::DfpView> for DfpView {
+    fn from(view: v1::DfpView) -> Self {
+        Self {
+            name: view.name,
+            address: view.address,
+            state: view.state,
+            since_seconds: seconds(view.since_nanos),
+            reason: super::optional(view.reason),
+            weight: view.weight,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Scenarios: a core, and a small world of agents, switches, backends and a
 //! disk around it that do what the real ones would.
 
+mod agent_check;
 mod applications;
 mod authority;
 mod closing;
@@ -8,6 +9,7 @@ mod declaring;
 mod draining;
 mod drifting;
 mod external;
+mod feedback;
 mod freezing;
 mod leaving;
 mod odd_sessions;

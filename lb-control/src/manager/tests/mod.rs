@@ -2,6 +2,7 @@
 //! only the switch is a fake.
 
 mod fakes;
+mod feedback;
 mod monitor;
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Instant};

@@ -6,13 +6,16 @@
 //! because machines change their speed from minute to minute.
 //!
 //! And how many packets a second go through a veth pair, how long it takes until
-//! a change is live, and how much memory an edge takes.
+//! a change is live, how much memory an edge takes, and a manager with a crowd.
 
 mod cases;
 mod commits;
+mod crowd;
+mod live;
 mod memory;
 mod pps;
 mod report;
+mod roles;
 mod scale;
 mod wrapper;
 
@@ -58,7 +61,7 @@ impl Filter {
 /// When nothing is called so, without root, when the kernel refuses a program,
 /// or when a packet does not take the way that its case is about.
 pub fn run(filter: &Filter) -> Result<()> {
-    if memory::is_told()? {
+    if memory::is_told()? || roles::is_played()? {
         return Ok(());
     }
     let mut sites = vec![cases::site(INGRESS)];
@@ -74,19 +77,31 @@ pub fn run(filter: &Filter) -> Result<()> {
     let commits =
         if changes.is_empty() { Vec::new() } else { routed(|| commits::measure(&changes))? };
     let memory = memory::measure(filter)?;
+    let lags = live::measure(filter)?;
+    let crowd = crowd::measure(filter)?;
     ensure!(
-        !rows.is_empty() || !rates.is_empty() || !commits.is_empty() || !memory.is_empty(),
+        !rows.is_empty()
+            || !rates.is_empty()
+            || !commits.is_empty()
+            || !memory.is_empty()
+            || !lags.is_empty()
+            || crowd.is_some(),
         "nothing that is measured has `{}` in its name, such as `packets/established/l2`, \
-         `veth/pps/ipip`, `commits/{}` or `edge/memory`",
+         `veth/pps/ipip`, `commits/{}`, `edge/memory`, \
+         `live/one process` or `manager/crowd`",
         filter.0,
         commits::CHANGES[0]
     );
     report::print(&rows, &commits);
     pps::print(&rates);
     memory::print(&memory);
+    live::print(&lags);
+    crowd::print(crowd.as_ref());
     report::write(&rows, &commits)?;
     report::store("pps.json", pps::rows(&rates))?;
-    report::store("memory.json", memory::rows(&memory))
+    report::store("memory.json", memory::rows(&memory))?;
+    report::store("live.json", live::rows(&lags))?;
+    report::store("crowd.json", crowd::rows(crowd.as_ref()))
 }
 
 /// A case, the program that has its site's world, and what was measured.
@@ -138,9 +153,14 @@ fn measure(sites: Vec<Site>) -> Result<Vec<Row>> {
 
 /// So that caches stay warm.
 fn pin_to_a_core() -> Result<()> {
-    let mut core = CpuSet::new();
-    core.set(0)?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &core)?)
+    pin_to_core(0)
+}
+
+/// This thread, and those that it starts.
+fn pin_to_core(core: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
 /// Frames that left for a reason.

@@ -1,6 +1,6 @@
 //! What was measured, for people and for programs.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fmt, fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -20,6 +20,34 @@ pub(super) struct Commit {
     /// From the manager's word to the edge's answer that it is live.
     pub(super) p50: Duration,
     pub(super) p99: Duration,
+}
+
+/// Of many times.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Percentiles {
+    pub(super) p50: Duration,
+    pub(super) p99: Duration,
+    pub(super) most: Duration,
+}
+
+impl Percentiles {
+    /// Of at least one.
+    pub(super) fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+        Self { p50: at(50), p99: at(99), most: at(100) }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let [p50, p99, most] = [self.p50, self.p99, self.most].map(|time| time.as_nanos() as u64);
+        json!({"p50_ns": p50, "p99_ns": p99, "most_ns": most})
+    }
+}
+
+impl fmt::Display for Percentiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p50 {:.1?}, p99 {:.1?}, at the most {:.1?}", self.p50, self.p99, self.most)
+    }
 }
 
 pub(super) fn print(rows: &[Row], commits: &[Commit]) {

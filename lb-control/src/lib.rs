@@ -14,6 +14,7 @@
 //! | [`config`] | the TOML file |
 //! | [`certs`] | a development authority |
 //! | [`privilege`] | what a daemon gives up |
+//! | `probe` | whether a TCP port takes connections |
 //! | [`cli`] | the command line |
 //! | [`metrics`] | what a monitor asks for over HTTP |
 //! | [`proto`] | the gRPC contracts and their conversion to the model |
@@ -32,6 +33,7 @@ pub mod manager;
 pub mod metrics;
 pub mod model;
 pub mod privilege;
+mod probe;
 pub mod proto;
 #[cfg(test)]
 mod testing;

@@ -28,6 +28,8 @@ pub(super) struct Switch {
     /// None while it is out of reach.
     pub(super) session: Option<SessionId>,
     pub(super) description: String,
+    /// It can probe backends by the way that its clients' packets take.
+    able: bool,
     pub(super) generation: u64,
     /// What it holds, as far as it has said; most switches share one.
     pub(super) holds: Arc<SwitchState>,
@@ -70,6 +72,19 @@ pub(super) struct Flight {
     pub(super) sent_at: Duration,
 }
 
+impl Switch {
+    /// Whether it can be asked to probe backends now.
+    pub(super) fn probes(&self) -> bool {
+        self.able && self.session.is_some()
+    }
+
+    /// Whether it holds a binding, or is about to.
+    pub(super) fn may_hold(&self, key: &BindingKey) -> bool {
+        let target = self.flight.as_ref().map(|flight| &flight.target);
+        target.into_iter().chain([&self.holds]).any(|state| state.bindings.contains_key(key))
+    }
+}
+
 impl Core {
     pub(super) fn switch_message(&mut self, session: SessionId, message: FromSwitch) {
         match (message, self.sessions.get(&session).cloned()) {
@@ -89,6 +104,9 @@ impl Core {
                     self.note_room(&name);
                 }
             }
+            (FromSwitch::Probed(reports), Some(Peer::Switch(name))) => {
+                self.switch_probed(&name, reports);
+            }
             // A second hello is a full read again.
             (FromSwitch::Hello(hello), Some(Peer::Switch(name))) if hello.name == name => {
                 self.switch_hello(session, hello);
@@ -102,7 +120,7 @@ impl Core {
     }
 
     fn switch_hello(&mut self, session: SessionId, hello: Hello) {
-        let Hello { name, stamp, generation, state, description } = hello;
+        let Hello { name, stamp, generation, state, description, probes } = hello;
         if !self.lets_in(session, Role::Edge, &name, 0, None) {
             return;
         }
@@ -122,6 +140,7 @@ impl Core {
             return;
         }
         switch.session = Some(session);
+        switch.able = probes;
         // A stamp that we did not give was given by another manager, or by
         // this one before its intent file was lost.
         let foreign = stamp.term > self.intent.term
@@ -156,6 +175,10 @@ impl Core {
         }
         if let Some(switch) = self.switches.get_mut(&name) {
             switch.holds = Arc::new(state);
+        }
+        if probes {
+            self.hold_unproven();
+            self.probers_changed();
         }
     }
 
@@ -239,12 +262,16 @@ impl Core {
         };
         switch.session = None;
         switch.flight = None;
+        let able = switch.able;
         self.clock.cancel(&Timer::Retry(name.clone()));
         self.tell_switch(
             "switch.disconnected",
             name,
             "its connection ended; it goes on with what it holds".to_owned(),
         );
+        if able {
+            self.probers_changed();
+        }
     }
 
     /// Sends each switch what brings it to `desired`, one delta at a time:

@@ -67,6 +67,9 @@ pub struct BackendView {
     pub server_id: Option<ServerId>,
     /// Which switch cannot send packets to it, and why.
     pub unreachable: Option<String>,
+    /// By which way probes verify it: `backend`, its own address; or the mode of
+    /// its service and the edges that probe, such as `gue by east, west`.
+    pub verified_by: Option<String>,
 }
 
 /// One switch.
@@ -194,6 +197,7 @@ impl Core {
             deadline_left,
             server_id: self.server_id(key),
             unreachable: None,
+            verified_by: self.verified_by(key, &record.probes),
         }
     }
 

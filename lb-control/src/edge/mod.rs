@@ -11,6 +11,7 @@
 //! | `counters` | per-CPU counters, by name |
 //! | `session`, `remote` | one manager's session, in this process or over the network |
 //! | `monitor` | `/metrics`, `/healthz`, `/readyz` |
+//! | `probe` | probes through the path that clients' packets take |
 //! | `alone` | probing its backends while no manager is there |
 //! | `survey` | what an edge has in the kernel, for somebody who only looks |
 //! | `trace` | what the program does with a packet, told by itself |
@@ -34,6 +35,7 @@ mod open;
 mod pins;
 mod plane;
 mod pool;
+mod probe;
 pub mod remote;
 mod session;
 mod shared;
@@ -102,6 +104,7 @@ impl Edge {
             () = self.turn_epoch() => Ok(()),
             result = self.upgrade() => result,
             () = alone::run(&self.0) => Ok(()),
+            result = self.0.prober.listen() => result.context("answers to probes are not heard"),
         }
     }
 

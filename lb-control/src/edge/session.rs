@@ -12,15 +12,17 @@ use tokio::{
     runtime::{Handle, RuntimeFlavor},
     sync::mpsc,
     task::{block_in_place, spawn_blocking},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tracing::{debug, info, warn};
 
-use super::Shared;
+use super::{Shared, probe::Runs};
 use crate::model::{Change, Delta, FromSwitch, Hello, ToSwitch};
 
 /// Between two reports of the counters.
 const REPORT: Duration = Duration::from_secs(1);
+/// How long what a probe has found waits for what others find.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long a delta waits for the Ethernet addresses of new backends: without
 /// them their first connections would be dropped.
 const RESOLVE: Duration = Duration::from_millis(100);
@@ -41,12 +43,30 @@ pub(super) async fn run(
     }
     let mut report = interval(REPORT);
     report.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut probes, mut found) = Runs::new(&edge);
+    let mut gathered = Vec::new();
+    let mut send_found = None;
     loop {
         let answer = tokio::select! {
             command = from_manager.recv() => match command {
                 Some(ToSwitch::Apply(delta)) => apply(&edge, delta).await?,
+                Some(ToSwitch::Probe(orders)) => {
+                    probes.follow(orders);
+                    continue;
+                }
                 None => return Ok(()),
             },
+            Some(probed) = found.recv() => {
+                gathered.push(probed);
+                send_found.get_or_insert_with(|| Instant::now() + GATHER);
+                continue;
+            }
+            () = sleep_until(send_found.unwrap_or_else(Instant::now).into()),
+                if send_found.is_some() =>
+            {
+                send_found = None;
+                FromSwitch::Probed(std::mem::take(&mut gathered))
+            }
             _ = report.tick() => match counters(&edge).await? {
                 Some(counters) => counters,
                 None => continue,
@@ -78,6 +98,7 @@ fn hello(edge: &Shared) -> (Hello, Managed<'_>) {
         generation: plane.generation(),
         state: plane.state().clone(),
         description: edge.description.clone(),
+        probes: edge.prober.is_able(),
     };
     (hello, Managed(edge))
 }

@@ -11,6 +11,7 @@ mod fuzzed;
 mod name;
 mod origin;
 mod pattern;
+mod probe;
 mod server_id;
 mod service;
 mod shown;
@@ -28,6 +29,7 @@ pub use counters::{BackendCount, ClassCount, Counters, ReasonCount, ServiceCount
 pub use name::{Name, NameError};
 pub use origin::{Identity, Origin};
 pub use pattern::{Pattern, PatternError};
+pub use probe::{ProbeId, ProbeOrder, ProbeOrders, ProbePath, Probed};
 pub use server_id::{ServerId, ServerIdError};
 pub use service::{Affinity, Mode, Protocol, ServiceSpec, Udp};
 pub(crate) use shown::shown;

@@ -4,7 +4,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Change, Counters, Name, SwitchState};
+use super::{Change, Counters, Name, ProbeOrders, Probed, SwitchState};
 
 /// Orders deltas: a switch refuses what is not newer than what it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +33,8 @@ pub struct Delta {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToSwitch {
     Apply(Delta),
+    /// To a switch whose hello says that it probes.
+    Probe(ProbeOrders),
 }
 
 /// A switch's first word: a full read of what it holds.
@@ -45,6 +47,8 @@ pub struct Hello {
     pub state: SwitchState,
     /// For people, such as `xdp native eth0`.
     pub description: String,
+    /// It can probe backends by the way that clients' packets take.
+    pub probes: bool,
 }
 
 /// From a switch to the manager.
@@ -63,4 +67,6 @@ pub enum FromSwitch {
     Refused { stamp: Stamp, reason: String },
     /// Once a second.
     Counters(Counters),
+    /// Of probes that it was asked for: what is new, and now and then what is not.
+    Probed(Vec<Probed>),
 }

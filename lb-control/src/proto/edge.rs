@@ -11,6 +11,8 @@ use crate::model::{
     ServiceCount, Stamp, ToSwitch,
 };
 
+mod probes;
+
 impl From<FromSwitch> for v1::EdgeMessage {
     fn from(message: FromSwitch) -> Self {
         use v1::edge_message::Kind;
@@ -22,6 +24,7 @@ impl From<FromSwitch> for v1::EdgeMessage {
                 generation: hello.generation,
                 state: Some((&hello.state).into()),
                 description: hello.description,
+                probes: hello.probes,
             }),
             FromSwitch::Applied { stamp, generation, live_after } => Kind::Applied(v1::Applied {
                 term: stamp.term,
@@ -33,6 +36,7 @@ impl From<FromSwitch> for v1::EdgeMessage {
                 Kind::Refused(v1::Refused { term: stamp.term, sequence: stamp.sequence, reason })
             }
             FromSwitch::Counters(counters) => Kind::Counters((&counters).into()),
+            FromSwitch::Probed(reports) => Kind::Probed(reports.into()),
         };
         Self { kind: Some(kind) }
     }
@@ -58,6 +62,7 @@ impl TryFrom<v1::EdgeMessage> for FromSwitch {
             Kind::Counters(counters) => {
                 Self::Counters(counters.try_into().map_err(within("counters"))?)
             }
+            Kind::Probed(reports) => Self::Probed(reports.into()),
         })
     }
 }
@@ -73,19 +78,23 @@ impl TryFrom<v1::EdgeHello> for Hello {
             generation: hello.generation,
             state: state.try_into().map_err(|error: WireError| error.within("state"))?,
             description: text(hello.description),
+            probes: hello.probes,
         })
     }
 }
 
 impl From<ToSwitch> for v1::EdgeCommand {
     fn from(message: ToSwitch) -> Self {
-        let ToSwitch::Apply(Delta { stamp, changes }) = message;
-        let delta = v1::Delta {
-            term: stamp.term,
-            sequence: stamp.sequence,
-            changes: changes.iter().map(v1::Change::from).collect(),
+        use v1::edge_command::Kind;
+        let kind = match message {
+            ToSwitch::Apply(Delta { stamp, changes }) => Kind::Delta(v1::Delta {
+                term: stamp.term,
+                sequence: stamp.sequence,
+                changes: changes.iter().map(v1::Change::from).collect(),
+            }),
+            ToSwitch::Probe(orders) => Kind::Probes(orders.into()),
         };
-        Self { kind: Some(v1::edge_command::Kind::Delta(delta)) }
+        Self { kind: Some(kind) }
     }
 }
 

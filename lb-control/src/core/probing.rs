@@ -288,6 +288,23 @@ impl Core {
         }
     }
 
+    /// Edges that have found no way to what others see well: one binding, why, and
+    /// how many there are.
+    pub(super) fn outvoted(&self) -> BTreeMap<&Name, (&BindingKey, &str, usize)> {
+        let mut outvoted = BTreeMap::new();
+        for (key, record) in &self.bindings {
+            if record.probes.word != Some(Ok(())) {
+                continue;
+            }
+            for run in &record.probes.runs {
+                if let (By::Switch(name), Some(Err(why))) = (&run.by, &run.word) {
+                    outvoted.entry(name).or_insert((key, why.as_str(), 0)).2 += 1;
+                }
+            }
+        }
+        outvoted
+    }
+
     /// The way by which edges probe a binding, where they are to.
     fn path_of(&self, key: &BindingKey) -> Option<ProbePath> {
         self.settings.services.get(&key.service)?.path(key.backend)

@@ -316,6 +316,12 @@ impl Core {
                 alarms.push(format!("switch `{name}`: {}", full_message(flows, room)));
             }
         }
+        for (name, (key, why, count)) in self.outvoted() {
+            alarms.push(format!(
+                "switch `{name}` finds no way to {count} backend(s) that others see well, {key} \
+                 among them: {why}"
+            ));
+        }
         for (service, why, kept) in self.frozen_services() {
             alarms.push(format!(
                 "service `{service}` is frozen: {why}; {kept} binding(s) serve that may be gone: \

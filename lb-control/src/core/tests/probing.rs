@@ -91,9 +91,12 @@ fn of_several_edges_most_decide() {
     world.block("east", WEB, true);
     world.pass(seconds(5));
     assert_eq!(world.view(WEB).state, "active", "one is outvoted");
+    let alarm = "switch `east` finds no way to 1 backend(s) that others see well, www/192.0.2.1:80";
+    assert!(world.core.status().alarms.iter().any(|one| one.starts_with(alarm)));
     world.block("west", WEB, true);
     world.pass(seconds(4));
     assert_eq!(world.view(WEB).state, "down");
+    assert!(!world.core.status().alarms.iter().any(|one| one.starts_with("switch")));
     // One of the two goes, and of a tie the good word counts.
     world.disconnect("west");
     assert_eq!(world.view(WEB).state, "active");

@@ -18,6 +18,7 @@
 //! | [`certs`] | a development authority |
 //! | [`privilege`] | what a daemon gives up |
 //! | `program` | programs of the operator's: checks, and adapters of switches |
+//! | `probe` | whether a TCP port takes connections |
 //! | [`cli`] | the command line |
 //! | [`metrics`] | what a monitor asks for over HTTP |
 //! | [`proto`] | the gRPC contracts and their conversion to the model |
@@ -38,6 +39,7 @@ pub mod manager;
 pub mod metrics;
 pub mod model;
 pub mod privilege;
+mod probe;
 mod program;
 pub mod proto;
 pub mod switch;

@@ -84,6 +84,17 @@ impl Lab {
         self.wait_answer()
     }
 
+    /// Starts `sluice run` without a capability, such as `net_raw`, and waits
+    /// until it answers.
+    pub fn start_sluice_without(&mut self, capability: &str) -> Result<()> {
+        let config = self.settings.write_manager(&self.site)?;
+        let words = ["--bounding-set", "--inh-caps"].map(|set| format!("{set}=-{capability}"));
+        let mut args: Vec<OsString> = words.map(OsString::from).to_vec();
+        args.extend([binary()?.into(), "run".into(), "--config".into(), config.into()]);
+        self.sluice = Some(self.edge.spawn("sluice-run", "setpriv", &args)?);
+        self.wait_answer()
+    }
+
     /// Starts `sluice manager` and waits until it answers.
     pub fn start_manager(&mut self) -> Result<()> {
         let config = self.settings.write_manager(&self.site)?;

@@ -80,6 +80,9 @@ pub mod service_flags {
     /// Echo requests to its address are answered (control side; packets read
     /// [`lookup_flags::ECHO`]).
     pub const ECHO: u16 = 1 << 5;
+    /// An edge without a manager probes its backends by the way that packets take
+    /// (control side only).
+    pub const PROBE_PATH: u16 = 1 << 6;
 }
 
 /// [`Service::protocol`] of a service that takes TCP and UDP.

@@ -450,13 +450,16 @@ pub enum Echo {
     Answer,
 }
 
-/// How the manager probes a backend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How a backend is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeKind {
-    /// A TCP connection to the backend's address.
-    #[default]
-    Tcp,
+    /// By edges, through the path that clients' packets take: a TCP handshake
+    /// with the service's address. Where no edge is there that can, as `backend`.
+    Path,
+    /// By the manager: a TCP connection to the backend's address.
+    #[serde(alias = "tcp")]
+    Backend,
     /// None: an agent's word is enough. Not for backends without an agent.
     None,
 }
@@ -465,9 +468,11 @@ pub enum ProbeKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthSettings {
-    /// Default `tcp`.
-    pub probe: ProbeKind,
-    /// Port that is connected to. Default: the backend's.
+    /// Default `path`, and with `port` `backend`: another port may be one of the
+    /// backend's own address alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeKind>,
+    /// Port that is connected to. Default: the service's or the backend's.
     pub port: Option<u16>,
     /// Default 1 s.
     #[serde(with = "duration")]
@@ -484,13 +489,21 @@ pub struct HealthSettings {
 impl Default for HealthSettings {
     fn default() -> Self {
         Self {
-            probe: ProbeKind::Tcp,
+            probe: None,
             port: None,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             rise: 1,
             fall: 3,
         }
+    }
+}
+
+impl HealthSettings {
+    /// How backends are probed, said or not.
+    pub fn kind(&self) -> ProbeKind {
+        let otherwise = if self.port.is_some() { ProbeKind::Backend } else { ProbeKind::Path };
+        self.probe.unwrap_or(otherwise)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the file says, as the model has it.
 
-use super::{ClassSettings, Echo, PolicySettings, ServiceSettings, StaticBackend};
+use super::{ClassSettings, Echo, PolicySettings, ProbeKind, ServiceSettings, StaticBackend};
 use crate::model::{Binding, BindingKey, ClassSpec, Phase, Policy, ServiceSpec, Share};
 
 impl ServiceSettings {
@@ -17,6 +17,7 @@ impl ServiceSettings {
             udp_idle: u32::try_from(self.udp_idle.as_secs()).unwrap_or(u32::MAX),
             server_id_bytes: self.server_id_bytes,
             echo: self.echo == Echo::Answer,
+            probe_path: self.health.kind() == ProbeKind::Path,
         }
     }
 

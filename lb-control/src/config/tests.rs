@@ -207,7 +207,7 @@ fn services_that_no_switch_would_take() {
             "{WWW}health = {{ probe = \"none\", rise = 0, interval = \"0s\" }}\nbackend = [{{ address = \"10.0.0.1:80\" }}]\n"
         ),
         r#"
-        sluice.toml:5:20: service `www` has backends without an agent, which only a probe can vouch for: set `probe = "tcp"`, or bind them by agents
+        sluice.toml:5:20: service `www` has backends without an agent, which only a probe can vouch for: set `probe = "path"`, or bind them by agents
          5 | health = { probe = "none", rise = 0, interval = "0s" }
            |                    ^^^^^^
         sluice.toml:5:35: `rise` must be at least 1
@@ -466,6 +466,11 @@ fn examples_hold_and_show_the_defaults() {
             assert_eq!(check.listen.to_string(), "127.0.0.1:7402");
         }
         assert_eq!(rules, if name == "sluice.toml" { 4 } else { 0 });
+        for service in &mut full.services {
+            // Where nothing is said, it depends on `port`.
+            let probe = service.health.probe.take();
+            assert!(probe.is_none_or(|probe| probe == service.health.kind()), "{probe:?}");
+        }
         if let Some(edge) = &mut full.edge {
             edge.manager.take().unwrap();
             edge.metrics.take().unwrap();

@@ -3,12 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Core, Event, Output,
-    agents::Claim,
-    clock::Timer,
-    freeze::Loss,
-    health::{Probe, Verdict},
-    setup,
+    Core, Event, Output, agents::Claim, clock::Timer, freeze::Loss, health::Verdict,
+    probing::Probes, setup,
 };
 use crate::model::{Binding, BindingKey, Name, Phase, ServerId, ToAgent, Weight};
 
@@ -113,7 +109,7 @@ pub(super) struct Record {
     pub(super) agent: Option<Name>,
     /// The start of the last agent that did.
     pub(super) boot: Option<u64>,
-    pub(super) probe: Option<Probe>,
+    pub(super) probes: Probes,
     /// The last weight that anybody gave it.
     pub(super) weight: Weight,
     /// When it began to serve, while it starts slowly.
@@ -135,7 +131,7 @@ impl Record {
             reason: String::new(),
             agent: None,
             boot: None,
-            probe: None,
+            probes: Probes::default(),
             weight: 0,
             serves_since: None,
             version: 0,
@@ -222,6 +218,7 @@ impl Core {
 
     /// Forgets a binding.
     pub(super) fn forget(&mut self, key: &BindingKey, reason: &str) {
+        self.stop_probes(key);
         let Some(record) = self.bindings.remove(key) else {
             return;
         };
@@ -231,9 +228,6 @@ impl Core {
             let (key, reason, end) = (key.clone(), reason.to_owned(), self.server_end(key));
             let message = ToAgent::Notice { key, state: "removed", reason, end };
             self.out.push(Output::ToAgent { session, message });
-        }
-        if let Some(probe) = record.probe {
-            self.stop_probe(probe.id);
         }
         self.clock.cancel(&Timer::Stage(key.clone()));
         self.clock.cancel(&Timer::Step(key.clone()));

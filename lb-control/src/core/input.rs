@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use super::Declared;
 use crate::model::{
-    BindingKey, FromAgent, FromDfp, FromSwitch, Name, Origin, Policy, ServerId, Weight,
+    BindingKey, FromAgent, FromDfp, FromSwitch, Name, Origin, Policy, ProbeId, ServerId, Weight,
 };
 
 /// One connection of an agent or a switch, as the surroundings number them.
@@ -14,10 +14,6 @@ pub struct SessionId(pub u64);
 /// One operator's command, as the surroundings number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
-
-/// One run of a probe, as the core numbers them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProbeId(pub u64);
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -61,7 +57,7 @@ pub enum Input {
         agent: Name,
         message: FromDfp,
     },
-    /// One probe's outcome, with the cause when it failed.
+    /// The outcome of one of the manager's own probes, with the cause when it failed.
     Probed {
         probe: ProbeId,
         outcome: Result<(), String>,

@@ -8,7 +8,9 @@ use super::{
     clock::Timer,
     switches::{SLOW, Switch},
 };
-use crate::model::{Application, BackendCount, Binding, BindingKey, Counters, Name, Stamp};
+use crate::model::{
+    Application, BackendCount, Binding, BindingKey, Counters, Name, ProbePath, Stamp,
+};
 
 /// One agent with a session.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,10 +26,15 @@ pub struct AgentView {
     pub leaving: bool,
 }
 
-/// The manager's own probe of a binding.
+/// One probe of a binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeView {
+    /// What is asked for a connection.
     pub address: SocketAddr,
+    /// The edge that probes; None: the manager itself.
+    pub switch: Option<Name>,
+    /// The way that the edge's packets take.
+    pub path: Option<ProbePath>,
     /// None before the first.
     pub last: Option<Result<(), String>>,
     /// Outcomes in a row that were like the last one.
@@ -72,10 +79,10 @@ pub struct Inspection {
     /// What the agent's check says; None before its first report.
     pub check: Option<Result<(), String>>,
     pub application: Option<Application>,
-    /// None where the manager does not probe it.
-    pub probe: Option<ProbeView>,
     /// The DFP agent that may speak of it.
     pub dfp: Option<DfpView>,
+    /// Empty where nobody probes it.
+    pub probes: Vec<ProbeView>,
     pub held: Vec<Held>,
 }
 
@@ -139,8 +146,8 @@ impl Core {
             agent: agent.map(|(name, agent)| self.agent_view(name, agent, now)),
             check: claim.and_then(|claim| claim.health.clone()),
             application: claim.map(|claim| claim.application.clone()),
-            probe: record.probe.as_ref().map(|probe| probe.view(self.probed_at(key))),
             dfp: self.dfp_of(key, now),
+            probes: self.probe_views(key, &record.probes),
             held: held.collect(),
         })
     }

@@ -16,7 +16,8 @@
 //! | `bindings` | the states of a binding and what moves it from one to another |
 //! | `freeze` | what is lost together is not believed at once |
 //! | `adopt` | bindings found on a switch that nobody vouches for |
-//! | `health` | probes, and the verdict over all who vouch for a binding |
+//! | `health` | the verdict over all who vouch for a binding |
+//! | `probing` | who probes a binding, and what the probes say together |
 //! | `drain` | when a draining binding has no connection left |
 //! | `damping` | bindings that are lost over and over |
 //! | `slow_start` | bindings that have just begun to serve |
@@ -56,6 +57,7 @@ mod live;
 mod notices;
 mod operator;
 mod output;
+mod probing;
 mod requests;
 mod settings;
 mod setup;
@@ -70,7 +72,7 @@ use std::{collections::BTreeMap, mem, time::Duration};
 pub use declare::{Action, Alteration, Declared, Withdrawal};
 pub use drift::{DriftView, Drifts};
 pub use feedback::DfpView;
-pub use input::{Command, Input, ProbeId, RequestId, SessionId};
+pub use input::{Command, Input, RequestId, SessionId};
 pub use inspect::{AgentView, Held, Inspection, Live, ProbeView, SwitchTotals, Totals};
 pub use intent::{Intent, Removal};
 pub use live::{BUCKETS, Deltas};
@@ -87,11 +89,12 @@ use self::{
     damping::Flaps,
     feedback::Feedback,
     freeze::Losses,
+    probing::Orders,
     requests::Waiting,
     switches::Switch,
     why::Trail,
 };
-use crate::model::{BindingKey, Name, SwitchState};
+use crate::model::{BindingKey, Name, ProbeId, SwitchState};
 
 /// How long after a failed save the next is tried.
 const SAVE_RETRY: Duration = Duration::from_secs(5);
@@ -127,6 +130,8 @@ pub struct Core {
     sessions: BTreeMap<SessionId, Peer>,
     authority: Authority,
     probes: BTreeMap<ProbeId, BindingKey>,
+    /// What switches are to be told of probes.
+    orders: BTreeMap<SessionId, Orders>,
     /// What agents were asked to close.
     closing: BTreeMap<BindingKey, Closing>,
     last_probe: u64,
@@ -188,6 +193,7 @@ impl Core {
         self.review_frozen();
         self.save();
         self.pump();
+        self.send_orders();
         self.answer();
         mem::take(&mut self.out)
     }

@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{Alteration, Intent, ProbeId, RequestId, SessionId};
+use super::{Alteration, Intent, RequestId, SessionId};
 use crate::{
     config::HealthSettings,
-    model::{Name, Stamp, ToAgent, ToSwitch},
+    model::{Name, ProbeId, Stamp, ToAgent, ToSwitch},
 };
 
 /// Something to be done.
@@ -24,7 +24,7 @@ pub enum Output {
         session: SessionId,
         reason: String,
     },
-    /// Probe an address until told to stop, and report each outcome.
+    /// Connect to an address until told to stop, and report each outcome.
     StartProbe {
         probe: ProbeId,
         backend: SocketAddr,

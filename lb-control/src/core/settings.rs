@@ -8,7 +8,7 @@ use crate::{
         LimitSettings, PolicySettings, ProbeKind, ServiceSettings, Settings, SlowStart,
         StaticBackend,
     },
-    model::{ClassSpec, Name, Policy, ServerId, ServiceSpec, StateError, Weight},
+    model::{ClassSpec, Name, Policy, ProbePath, ServerId, ServiceSpec, StateError, Weight},
 };
 
 /// Periods, services and classes.
@@ -51,9 +51,15 @@ pub struct ServicePlan {
 }
 
 impl ServicePlan {
-    /// Whether the manager itself verifies this service's backends.
+    /// Whether this service's backends are verified by probes.
     pub(super) fn is_probed(&self) -> bool {
-        self.health.probe != ProbeKind::None
+        self.health.kind() != ProbeKind::None
+    }
+
+    /// The way by which an edge is to verify a backend; None: the manager does.
+    pub(super) fn path(&self, backend: SocketAddr) -> Option<ProbePath> {
+        let wanted = self.health.kind() == ProbeKind::Path;
+        wanted.then(|| ProbePath::of(&self.spec, backend, self.health.port)).flatten()
     }
 
     /// The service itself, with the backends and policies of another.
@@ -113,7 +119,9 @@ pub enum SetupError {
     Percent { service: Name, percent: f64 },
     #[error("service `{0}` is given twice")]
     Twice(Name),
-    #[error("service `{0}`: a backend without an agent needs `health.probe = \"tcp\"`")]
+    #[error(
+        "service `{0}`: a backend without an agent needs `health.probe = \"path\"` or `\"backend\"`"
+    )]
     Unprobed(Name),
 }
 

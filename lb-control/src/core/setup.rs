@@ -63,6 +63,7 @@ impl Core {
             sessions: BTreeMap::new(),
             authority,
             probes: BTreeMap::new(),
+            orders: BTreeMap::new(),
             last_probe: 0,
             closing: BTreeMap::new(),
             requests: BTreeMap::new(),

@@ -29,6 +29,8 @@ pub(super) struct Switch {
     /// None while it is out of reach.
     pub(super) session: Option<SessionId>,
     pub(super) description: String,
+    /// It can probe backends by the way that its clients' packets take.
+    able: bool,
     pub(super) generation: u64,
     /// What it holds, as far as it has said; most switches share one.
     pub(super) holds: Arc<SwitchState>,
@@ -83,6 +85,19 @@ pub(super) struct Flight {
     pub(super) crossed: bool,
 }
 
+impl Switch {
+    /// Whether it can be asked to probe backends now.
+    pub(super) fn probes(&self) -> bool {
+        self.able && self.session.is_some()
+    }
+
+    /// Whether it holds a binding, or is about to.
+    pub(super) fn may_hold(&self, key: &BindingKey) -> bool {
+        let target = self.flight.as_ref().map(|flight| &flight.target);
+        target.into_iter().chain([&self.holds]).any(|state| state.bindings.contains_key(key))
+    }
+}
+
 impl Core {
     pub(super) fn switch_message(&mut self, session: SessionId, message: FromSwitch) {
         match (message, self.sessions.get(&session).cloned()) {
@@ -105,6 +120,9 @@ impl Core {
                 }
             }
             (FromSwitch::Lacks(lacks), Some(Peer::Switch(name))) => self.lacks(&name, lacks),
+            (FromSwitch::Probed(reports), Some(Peer::Switch(name))) => {
+                self.switch_probed(&name, reports);
+            }
             (FromSwitch::Hello(hello), Some(Peer::Switch(name))) if hello.name == name => {
                 self.read_again(&name, hello);
             }
@@ -118,7 +136,7 @@ impl Core {
     }
 
     fn switch_hello(&mut self, session: SessionId, hello: Hello) {
-        let Hello { name, stamp, generation, state, description } = hello;
+        let Hello { name, stamp, generation, state, description, probes } = hello;
         if !self.lets_in(session, Role::Edge, &name, 0, None) {
             return;
         }
@@ -140,6 +158,7 @@ impl Core {
         switch.session = Some(session);
         switch.trouble = None;
         switch.drifts.forget_open();
+        switch.able = probes;
         switch.flight = None;
         switch.live = 0;
         switch.counted = 0;
@@ -173,6 +192,10 @@ impl Core {
             if changes > 0 {
                 switch.refilled = Some((self.now, changes));
             }
+        }
+        if probes {
+            self.hold_unproven();
+            self.probers_changed();
         }
     }
 
@@ -290,12 +313,16 @@ impl Core {
         };
         switch.session = None;
         switch.flight = None;
+        let able = switch.able;
         self.clock.cancel(&Timer::Retry(name.clone()));
         self.tell_switch(
             "switch.disconnected",
             name,
             "its connection ended; it goes on with what it holds".to_owned(),
         );
+        if able {
+            self.probers_changed();
+        }
     }
 
     /// Sends each switch what brings it to `desired`, one delta at a time:

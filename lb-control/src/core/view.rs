@@ -67,6 +67,9 @@ pub struct BackendView {
     pub server_id: Option<ServerId>,
     /// Which switch cannot send packets to it, and why.
     pub unreachable: Option<String>,
+    /// By which way probes verify it: `backend`, its own address; or the mode of
+    /// its service and the edges that probe, such as `gue by east, west`.
+    pub verified_by: Option<String>,
 }
 
 /// One switch.
@@ -204,6 +207,7 @@ impl Core {
             deadline_left,
             server_id: self.server_id(key),
             unreachable: None,
+            verified_by: self.verified_by(key, &record.probes),
         }
     }
 
@@ -343,6 +347,12 @@ impl Core {
                 let (flows, room) = (counters.remembered_flows, counters.remembered_capacity);
                 alarms.push(format!("switch `{name}`: {}", full_message(flows, room)));
             }
+        }
+        for (name, (key, why, count)) in self.outvoted() {
+            alarms.push(format!(
+                "switch `{name}` finds no way to {count} backend(s) that others see well, {key} \
+                 among them: {why}"
+            ));
         }
         for (service, why, kept) in self.frozen_services() {
             alarms.push(format!(

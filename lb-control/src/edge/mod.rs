@@ -9,8 +9,9 @@
 //! | `flows`, `sweep` | remembered flows, and how services come to rest |
 //! | `hops` | next hops, from the kernel's tables |
 //! | `counters` | per-CPU counters, by name |
-//! | `session`, `remote` | one manager's session, in this process or over the network |
+//! | `adapter`, `remote` | the edge as a switch, and its session with a manager on another host |
 //! | `monitor` | `/metrics`, `/healthz`, `/readyz` |
+//! | `probe` | probes through the path that clients' packets take |
 //! | `alone` | probing its backends while no manager is there |
 //! | `survey` | what an edge has in the kernel, for somebody who only looks |
 //! | `trace` | what the program does with a packet, told by itself |
@@ -19,6 +20,7 @@
 //! | `verify` | whether the kernel still has all of it |
 //! | `mapping`, `sys` | the only unsafe rooms: shared memory and raw system calls |
 
+mod adapter;
 mod alone;
 mod classes;
 mod counters;
@@ -35,8 +37,8 @@ mod open;
 mod pins;
 mod plane;
 mod pool;
+mod probe;
 pub mod remote;
-mod session;
 mod shared;
 pub mod survey;
 mod sweep;
@@ -63,6 +65,7 @@ use self::shared::Shared;
 use crate::{
     config::EdgeSettings,
     model::{FromSwitch, ToSwitch},
+    switch,
 };
 
 pub use open::detach;
@@ -106,6 +109,7 @@ impl Edge {
             result = self.upgrade() => result,
             result = verify::run(&self.0) => result,
             () = alone::run(&self.0) => Ok(()),
+            result = self.0.prober.listen() => result.context("answers to probes are not heard"),
         };
         // From here on nothing attaches it again.
         self.0.let_go();
@@ -122,7 +126,9 @@ impl Edge {
         to_manager: mpsc::Sender<FromSwitch>,
         from_manager: mpsc::Receiver<ToSwitch>,
     ) -> anyhow::Result<()> {
-        session::run(Arc::clone(&self.0), to_manager, from_manager).await
+        let mut adapter = adapter::EdgeAdapter::new(Arc::clone(&self.0));
+        let name = &self.0.settings.name;
+        Ok(switch::session(name, &mut adapter, to_manager, from_manager).await?)
     }
 
     /// Answers monitors where the settings say so, until `shutdown`.

@@ -20,6 +20,7 @@ use super::{
     object::Loaded,
     pins::Pins,
     plane::{Plane, Site},
+    probe::Prober,
     shared::Shared,
     sweep::Sweeper,
     sys,
@@ -63,6 +64,7 @@ struct Parts {
     syn_flows: aya::maps::MapData,
     udp_flows: aya::maps::MapData,
     clients: ClientMap,
+    prober: Prober,
     counters: CounterMaps,
     grace: Arc<KernelGrace>,
     places: Vec<Place>,
@@ -109,7 +111,8 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
     let live = Some(plane.flow_key()).filter(|key| *key != [0, 0]);
     // Somebody may have been killed while he watched.
     plane.set_word(words::WATCH, 0);
-    plane.set_site(&Site::new(settings, flow_key::load(&settings.flow_key, live)?));
+    let site = Site::new(settings, flow_key::load(&settings.flow_key, live)?);
+    plane.set_site(&site);
     if adopting {
         zero_free(&plane, &counters).context("counters cannot be written")?;
     }
@@ -121,6 +124,7 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
         syn_flows,
         udp_flows,
         clients,
+        prober: Prober::open(site),
         counters,
         grace,
         places,
@@ -185,6 +189,7 @@ impl Parts {
             tally: Mutex::default(),
             bindings_changed: tokio::sync::Notify::new(),
             clients: tokio::sync::Mutex::new(self.clients),
+            prober: self.prober,
             resolving: Mutex::default(),
             ways_set: tokio::sync::watch::Sender::new(()),
             managed: tokio::sync::watch::Sender::new(false),

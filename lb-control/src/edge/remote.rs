@@ -17,7 +17,7 @@ use crate::{
     model::{Delta, FromSwitch, Name, Stamp, ToSwitch},
     proto::{
         MAX_SWITCH_MESSAGE,
-        v1::{self, edges_client::EdgesClient},
+        v1::{self, edge_command::Kind, edges_client::EdgesClient},
     },
     transport::{self, Backoff},
 };
@@ -125,19 +125,24 @@ async fn deliver(
     refusals: mpsc::Sender<FromSwitch>,
 ) -> anyhow::Result<()> {
     while let Some(command) = inbound.message().await.map_err(lost)? {
-        let Some(v1::edge_command::Kind::Delta(delta)) = command.kind else {
-            anyhow::bail!(
-                "the manager sent a command that this version does not know: upgrade the edge"
-            );
-        };
-        let stamp = Stamp { term: delta.term, sequence: delta.sequence };
-        let taken = match Delta::try_from(delta) {
-            Ok(delta) => to_switch.send(ToSwitch::Apply(delta)).await.is_ok(),
-            Err(error) => {
-                let refusal =
-                    FromSwitch::Refused { stamp, reason: format!("it cannot be read: {error}") };
-                refusals.send(refusal).await.is_ok()
+        let taken = match command.kind {
+            Some(Kind::Delta(delta)) => {
+                let stamp = Stamp { term: delta.term, sequence: delta.sequence };
+                match Delta::try_from(delta) {
+                    Ok(delta) => to_switch.send(ToSwitch::Apply(delta)).await.is_ok(),
+                    Err(error) => {
+                        let reason = format!("it cannot be read: {error}");
+                        refusals.send(FromSwitch::Refused { stamp, reason }).await.is_ok()
+                    }
+                }
             }
+            Some(Kind::Probes(orders)) => {
+                let orders = orders.try_into().context("the manager's probes cannot be read")?;
+                to_switch.send(ToSwitch::Probe(orders)).await.is_ok()
+            }
+            None => anyhow::bail!(
+                "the manager sent a command that this version does not know: upgrade the edge"
+            ),
         };
         if !taken {
             return Ok(());

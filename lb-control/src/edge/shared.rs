@@ -19,6 +19,7 @@ use super::{
     object::Loaded,
     pins::Pins,
     plane::Plane,
+    probe::Prober,
     sweep::{Sweeper, Tally, Ward},
     sys,
     upgrade::Upgrade,
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub bindings_changed: Notify,
     /// Clients on the links of this edge, as packets find them.
     pub clients: tokio::sync::Mutex<ClientMap>,
+    pub prober: Prober,
     /// Backends to be, whose next hops are wanted before they are bound.
     pub resolving: Mutex<BTreeSet<IpAddr>>,
     /// Told of whenever next hops were set.
@@ -69,9 +71,11 @@ impl Shared {
         self.ways_set.send_replace(());
     }
 
-    /// Backends to be whose next hops are wanted.
+    /// Backends to be, and hosts that are probed, whose next hops are wanted.
     pub(super) fn resolving(&self) -> BTreeSet<IpAddr> {
-        lock(&self.resolving).clone()
+        let mut hosts = lock(&self.resolving).clone();
+        hosts.extend(self.prober.hosts());
+        hosts
     }
 
     /// Waits until the next hops of backends to be are known, or known not to

@@ -169,6 +169,10 @@ pub struct ServiceSpec {
     /// the edge's own kernel.
     #[serde(default)]
     pub echo: bool,
+    /// An edge without a manager probes its backends by the way that clients'
+    /// packets take; else at the backends' own addresses.
+    #[serde(default)]
+    pub probe_path: bool,
 }
 
 impl ServiceSpec {
@@ -189,6 +193,7 @@ impl ServiceSpec {
             udp_idle: Self::UDP_IDLE,
             server_id_bytes: 0,
             echo: false,
+            probe_path: false,
         }
     }
 

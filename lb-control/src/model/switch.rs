@@ -4,7 +4,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Change, Counters, Name, SwitchState};
+use super::{Change, Counters, Name, ProbeOrders, Probed, SwitchState};
 
 /// Orders deltas: a switch refuses what is not newer than what it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +34,8 @@ pub struct Delta {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToSwitch {
     Apply(Delta),
+    /// To a switch whose hello says that it probes.
+    Probe(ProbeOrders),
 }
 
 /// A full read of what a switch holds: its first word in a session. Said again,
@@ -49,6 +51,8 @@ pub struct Hello {
     pub state: SwitchState,
     /// For people, such as `xdp native eth0`.
     pub description: String,
+    /// It can probe backends by the way that clients' packets take.
+    pub probes: bool,
 }
 
 impl FromSwitch {
@@ -77,6 +81,8 @@ pub enum FromSwitch {
     Lacks(Vec<String>),
     /// It was changed behind the manager's back.
     Drifted(Drift),
+    /// Of probes that it was asked for: what is new, and now and then what is not.
+    Probed(Vec<Probed>),
 }
 
 /// What somebody else has changed on a switch that looks after itself: what it

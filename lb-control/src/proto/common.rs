@@ -81,7 +81,7 @@ fn unknown(field: &str, value: i32) -> WireError {
     WireError::new(field, format!("missing, or {value}, which this version does not know"))
 }
 
-fn mode(value: i32) -> Result<Mode, WireError> {
+pub(super) fn mode(value: i32) -> Result<Mode, WireError> {
     match v1::Mode::try_from(value) {
         Ok(v1::Mode::L2) => Ok(Mode::L2),
         Ok(v1::Mode::Nat) => Ok(Mode::Nat),
@@ -159,6 +159,7 @@ impl From<&ServiceSpec> for v1::Service {
             udp_idle: spec.udp_idle,
             echo: spec.echo,
             server_id_bytes: spec.server_id_bytes.into(),
+            probe_path: spec.probe_path,
         }
     }
 }
@@ -194,6 +195,7 @@ impl TryFrom<v1::Service> for ServiceSpec {
                 WireError::new("server_id_bytes", "a server id has 8 bytes at the most")
             })?,
             echo: service.echo,
+            probe_path: service.probe_path,
         })
     }
 }

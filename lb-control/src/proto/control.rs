@@ -225,6 +225,7 @@ impl From<BackendView> for v1::BackendView {
             effective_weight: view.effective_weight.into(),
             load: view.load,
             hold_left_nanos: view.hold_left.map_or(0, nanos),
+            verified_by: view.verified_by.unwrap_or_default(),
         }
     }
 }

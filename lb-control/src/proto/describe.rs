@@ -20,16 +20,18 @@ impl TryFrom<v1::BackendRequest> for BindingKey {
 
 impl From<Inspection> for v1::BackendDescription {
     fn from(inspection: Inspection) -> Self {
-        let Inspection { view, source, agent, check, application, probe, dfp, held } = inspection;
+        let Inspection { view, source, agent, check, application, probes, dfp, held } = inspection;
         let key = BindingKey { service: view.service.clone(), backend: view.backend };
+        let probes: Vec<_> = probes.into_iter().map(v1::ProbeView::from).collect();
         Self {
             view: Some(view.into()),
             source: source.to_owned(),
             agent: agent.map(Into::into),
             check: check.map(word),
             application: application.map(Into::into),
-            probe: probe.map(Into::into),
             dfp: dfp.map(Into::into),
+            probe: probes.first().cloned(),
+            probes,
             held: held.into_iter().map(|held| held_to(&key, held)).collect(),
         }
     }
@@ -64,7 +66,13 @@ impl From<Application> for v1::ApplicationView {
 
 impl From<ProbeView> for v1::ProbeView {
     fn from(view: ProbeView) -> Self {
-        Self { address: view.address.to_string(), last: view.last.map(word), run: view.run }
+        Self {
+            address: view.address.to_string(),
+            last: view.last.map(word),
+            run: view.run,
+            switch_name: view.switch.map(String::from).unwrap_or_default(),
+            way: view.path.map_or("backend", |path| path.mode.name()).to_owned(),
+        }
     }
 }
 

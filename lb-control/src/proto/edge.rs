@@ -11,6 +11,8 @@ use crate::model::{
     ServiceCount, Stamp, ToSwitch,
 };
 
+mod probes;
+
 impl From<FromSwitch> for v1::EdgeMessage {
     fn from(message: FromSwitch) -> Self {
         use v1::edge_message::Kind;
@@ -22,6 +24,7 @@ impl From<FromSwitch> for v1::EdgeMessage {
                 generation: hello.generation,
                 state: Some((&hello.state).into()),
                 description: hello.description,
+                probes: hello.probes,
             }),
             FromSwitch::Applied { stamp, generation, live_after } => Kind::Applied(v1::Applied {
                 term: stamp.term,
@@ -37,6 +40,7 @@ impl From<FromSwitch> for v1::EdgeMessage {
             FromSwitch::Drifted(Drift { changes, what, repaired }) => {
                 Kind::Drifted(v1::Drifted { changes, what, repaired })
             }
+            FromSwitch::Probed(reports) => Kind::Probed(reports.into()),
         };
         Self { kind: Some(kind) }
     }
@@ -68,6 +72,7 @@ impl TryFrom<v1::EdgeMessage> for FromSwitch {
             Kind::Drifted(v1::Drifted { changes, what, repaired }) => {
                 Self::Drifted(Drift { changes, what: text(what), repaired })
             }
+            Kind::Probed(reports) => Self::Probed(reports.into()),
         })
     }
 }
@@ -83,19 +88,23 @@ impl TryFrom<v1::EdgeHello> for Hello {
             generation: hello.generation,
             state: state.try_into().map_err(|error: WireError| error.within("state"))?,
             description: text(hello.description),
+            probes: hello.probes,
         })
     }
 }
 
 impl From<ToSwitch> for v1::EdgeCommand {
     fn from(message: ToSwitch) -> Self {
-        let ToSwitch::Apply(Delta { stamp, changes }) = message;
-        let delta = v1::Delta {
-            term: stamp.term,
-            sequence: stamp.sequence,
-            changes: changes.iter().map(v1::Change::from).collect(),
+        use v1::edge_command::Kind;
+        let kind = match message {
+            ToSwitch::Apply(Delta { stamp, changes }) => Kind::Delta(v1::Delta {
+                term: stamp.term,
+                sequence: stamp.sequence,
+                changes: changes.iter().map(v1::Change::from).collect(),
+            }),
+            ToSwitch::Probe(orders) => Kind::Probes(orders.into()),
         };
-        Self { kind: Some(v1::edge_command::Kind::Delta(delta)) }
+        Self { kind: Some(kind) }
     }
 }
 

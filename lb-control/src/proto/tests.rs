@@ -8,8 +8,9 @@ use crate::{
     model::{
         Affinity, AgentBinding, AgentHello, Application, Availability, BackendCount, BackendReport,
         Binding, BindingKey, Change, ClassCount, ClassSpec, Counters, Delta, Drift, FromAgent,
-        FromSwitch, Heartbeat, Hello, Mode, Phase, Policy, Protocol, ReasonCount, Scope, ServerEnd,
-        ServiceCount, ServiceSpec, Share, Stamp, SwitchState, ToAgent, ToSwitch, Udp, Verdict, Vip,
+        FromSwitch, Heartbeat, Hello, Mode, Phase, Policy, ProbeId, ProbeOrder, ProbeOrders,
+        ProbePath, Probed, Protocol, ReasonCount, Scope, ServerEnd, ServiceCount, ServiceSpec,
+        Share, Stamp, SwitchState, ToAgent, ToSwitch, Udp, Verdict, Vip,
     },
 };
 
@@ -124,6 +125,7 @@ fn what_a_switch_says_survives_the_wire() {
         generation: 9,
         state: state(),
         description: "xdp native eth0".to_owned(),
+        probes: true,
     };
     round_trip::<_, v1::EdgeMessage>(FromSwitch::Hello(hello));
     let live_after = Duration::from_nanos(12_345);
@@ -134,6 +136,40 @@ fn what_a_switch_says_survives_the_wire() {
     let what = "2 rows of BACKENDS".to_owned();
     let drift = Drift { changes: 2, what, repaired: true };
     round_trip::<_, v1::EdgeMessage>(FromSwitch::Drifted(drift));
+    round_trip::<_, v1::EdgeMessage>(FromSwitch::Probed(vec![
+        Probed { probe: ProbeId(u64::MAX), outcome: Ok(()), run: 3 },
+        Probed { probe: ProbeId(1), outcome: Err("no answer".to_owned()), run: u32::MAX },
+    ]));
+}
+
+#[test]
+fn probes_survive_the_wire() {
+    let path = ProbePath {
+        mode: Mode::Gue,
+        to: "[2001:db8::10]:80".parse().unwrap(),
+        via: "10.0.0.12".parse().unwrap(),
+    };
+    let order = ProbeOrder {
+        probe: ProbeId(7),
+        path,
+        interval: Duration::from_millis(1500),
+        timeout: Duration::from_nanos(1),
+        rise: 2,
+        fall: 3,
+    };
+    let orders = ProbeOrders { start: vec![order], stop: vec![ProbeId(5), ProbeId(6)] };
+    round_trip::<_, v1::ProbeOrders>(orders.clone());
+    let command = v1::EdgeCommand::from(ToSwitch::Probe(orders.clone()));
+    assert_eq!(command.kind, Some(v1::edge_command::Kind::Probes(orders.clone().into())));
+    for (field, change) in [
+        ("start[0].mode", (|order| order.mode = 99) as fn(&mut v1::ProbeOrder)),
+        ("start[0].to", |order| order.to = "203.0.113.10".to_owned()),
+        ("start[0].via", |order| order.via = "10.0.0.12:80".to_owned()),
+    ] {
+        let mut wire = v1::ProbeOrders::from(orders.clone());
+        change(&mut wire.start[0]);
+        assert_eq!(ProbeOrders::try_from(wire).unwrap_err().field, field);
+    }
 }
 
 #[test]
@@ -224,6 +260,7 @@ fn hello(change: impl FnOnce(&mut v1::EdgeHello)) -> String {
         generation: 0,
         state: state(),
         description: String::new(),
+        probes: false,
     };
     let mut message = v1::EdgeMessage::from(FromSwitch::Hello(hello));
     let Some(v1::edge_message::Kind::Hello(hello)) = &mut message.kind else { unreachable!() };

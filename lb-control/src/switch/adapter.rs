@@ -1,8 +1,10 @@
 //! The interface of every switch.
 
+use std::{future::pending, time::Duration};
+
 use async_trait::async_trait;
 
-use crate::model::{Counters, Delta, Stamp, SwitchState};
+use crate::model::{Counters, Delta, FromSwitch, ProbeOrders, Stamp, SwitchState};
 
 /// What steers connections, and takes its configuration from one manager at a time.
 ///
@@ -33,7 +35,19 @@ pub trait Adapter: Send {
     async fn poll(&mut self) -> Result<Report, Failure>;
 
     /// Between two polls.
-    fn pause(&self) -> std::time::Duration;
+    fn pause(&self) -> Duration;
+
+    /// Begins and ends probes by the way that clients' packets take. Only asked of a
+    /// switch whose [`Held::probes`] is set.
+    fn probe(&mut self, orders: ProbeOrders) {
+        drop(orders);
+    }
+
+    /// What the switch says unasked, once there is something. It is given up and
+    /// called again at any moment, and nothing is lost.
+    async fn hear(&mut self) -> FromSwitch {
+        pending().await
+    }
 }
 
 /// A full read.
@@ -45,6 +59,8 @@ pub struct Held {
     pub generation: u64,
     /// For people: what it is and can do.
     pub description: String,
+    /// It can probe backends by the way that clients' packets take.
+    pub probes: bool,
 }
 
 /// A delta is live.

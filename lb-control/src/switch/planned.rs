@@ -80,6 +80,7 @@ impl Adapter for Planned {
             stamp: self.stamp,
             generation: self.generation,
             description: format!("{} ({})", self.device.description(), self.shape.capabilities),
+            probes: false,
         })
     }
 

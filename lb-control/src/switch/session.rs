@@ -33,8 +33,13 @@ pub async fn session(
             biased;
             command = from_manager.recv() => match command {
                 Some(ToSwitch::Apply(delta)) => apply(adapter, &delta, &mut lacks).await?,
+                Some(ToSwitch::Probe(orders)) => {
+                    adapter.probe(orders);
+                    continue;
+                }
                 None => return Ok(()),
             },
+            said = adapter.hear() => vec![said],
             _ = poll.tick() => match adapter.poll().await {
                 Ok(report) if report.drifted => vec![hello(name, adapter).await?],
                 Ok(report) => match report.counters {
@@ -65,6 +70,7 @@ async fn hello(name: &Name, adapter: &mut dyn Adapter) -> Result<FromSwitch, Fai
         generation: held.generation,
         state: held.state,
         description: held.description,
+        probes: held.probes,
     }))
 }
 

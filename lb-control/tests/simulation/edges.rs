@@ -1,16 +1,16 @@
 //! Edges: they hold a state and a stamp, apply deltas or refuse them, and come
 //! back from a crash with what they held, or from a reboot with nothing.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use lb_control::model::{
-    BackendCount, Binding, BindingKey, Counters, Delta, FromSwitch, Hello, Name, Phase,
-    ServiceCount, Stamp, SwitchState,
+    BackendCount, Binding, BindingKey, Counters, Delta, FromSwitch, Hello, Name, Phase, ProbeId,
+    ProbeOrder, ProbeOrders, Probed, ServiceCount, Stamp, SwitchState,
 };
 
 use crate::{
     history,
-    judge::Outcome,
+    judge::{Invariant, Outcome, violates},
     mutants::Mutant,
     network::{Message, Who},
     scene,
@@ -34,10 +34,14 @@ pub struct Edge {
     pub refuses: bool,
     /// It takes its time to acknowledge.
     pub slow: bool,
+    /// It can probe backends through the path of clients.
+    pub able: bool,
+    /// What it was asked to probe, the last outcome, and how many in a row.
+    probes: BTreeMap<ProbeId, (ProbeOrder, Option<bool>, u32)>,
 }
 
 impl Edge {
-    pub fn new(name: Name) -> Self {
+    pub fn new(name: Name, able: bool) -> Self {
         Self {
             name,
             state: SwitchState::default(),
@@ -50,6 +54,8 @@ impl Edge {
             owes: false,
             refuses: false,
             slow: false,
+            able,
+            probes: BTreeMap::new(),
         }
     }
 
@@ -88,6 +94,7 @@ impl World {
         let of = &mut self.edges[edge];
         of.runs = false;
         of.life += 1;
+        of.probes.clear();
         if empty {
             of.state = SwitchState::default();
             of.stamp = Stamp::default();
@@ -145,6 +152,7 @@ impl World {
             generation: of.stamp.sequence,
             state: of.state.clone(),
             description: "simulated".to_owned(),
+            probes: of.able,
         };
         self.send(stream, true, Message::FromSwitch(FromSwitch::Hello(hello)));
     }
@@ -187,6 +195,7 @@ impl World {
             return;
         }
         self.edges[edge].stream = None;
+        self.edges[edge].probes.clear();
         let life = self.edges[edge].life;
         let delay = self.between(100, 1_500);
         self.after(delay, Event::Connect { who: Who::Edge(edge), life });
@@ -216,6 +225,45 @@ impl World {
         let most = if self.edges[edge].slow { 5_000 } else { 2 };
         let delay = self.between(0, most);
         self.after(delay, Event::Answer { stream, answer: Box::new(answer) });
+        Ok(())
+    }
+
+    pub fn edge_is_asked(&mut self, edge: usize, stream: usize, orders: ProbeOrders) -> Outcome {
+        let of = &mut self.edges[edge];
+        if !of.able || of.stream != Some(stream) {
+            return violates(Invariant::InOrder, format!("edge {} cannot probe", of.name));
+        }
+        for probe in orders.stop {
+            of.probes.remove(&probe);
+        }
+        for order in orders.start {
+            let probe = order.probe;
+            self.edges[edge].probes.insert(probe, (order, None, 0));
+            let delay = self.between(0, 5);
+            self.after(delay, Event::EdgeProbe { edge, stream, probe });
+        }
+        Ok(())
+    }
+
+    /// One probe; what is news is reported, and now and then what is not.
+    pub fn edge_probes(&mut self, edge: usize, stream: usize, probe: ProbeId) -> Outcome {
+        let of = &mut self.edges[edge];
+        if of.stream != Some(stream) {
+            return Ok(());
+        }
+        let Some((order, last, run)) = of.probes.get_mut(&probe) else { return Ok(()) };
+        let server = SocketAddr::new(order.path.via, order.path.to.port());
+        let good = !self.dead.contains(&server) && !self.blocked.contains(&(edge, server));
+        *run = if *last == Some(good) { *run + 1 } else { 1 };
+        let news = *last != Some(good) || *run <= order.rise.max(order.fall) || *run % 10 == 0;
+        *last = Some(good);
+        let outcome = if good { Ok(()) } else { Err("no answer".to_owned()) };
+        let probed = Probed { probe, outcome, run: *run };
+        let interval = order.interval;
+        self.after(interval, Event::EdgeProbe { edge, stream, probe });
+        if news && self.streams[stream].open_at_peer {
+            self.send(stream, true, Message::FromSwitch(FromSwitch::Probed(vec![probed])));
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! What goes wrong, what operators ask for meanwhile, and how it ends.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use lb_control::{
     core::{Command, Input, RequestId},
@@ -43,7 +43,8 @@ impl World {
                 }
                 self.note(|| format!("server {server} dies or comes back"));
             }
-            43..51 => self.cut_off(Who::Agent(agent)),
+            43..47 => self.cut_off(Who::Agent(agent)),
+            47..51 => self.block_or_clear(edge, server),
             51..57 => self.cut_off(Who::Edge(edge)),
             57..63 => self.break_streams_of(Who::Agent(agent)),
             63..68 => self.break_streams_of(Who::Edge(edge)),
@@ -83,6 +84,23 @@ impl World {
         } else {
             self.start_agent(agent);
         }
+    }
+
+    /// A server loses the service's address, or an edge the way to it; or all is
+    /// well again.
+    fn block_or_clear(&mut self, edge: usize, server: SocketAddr) {
+        let clear = self.blocked.contains(&(edge, server));
+        let all = self.rng.bool();
+        for one in (0..self.edges.len()).filter(|one| all || *one == edge) {
+            if clear {
+                self.blocked.remove(&(one, server));
+            } else {
+                self.blocked.insert((one, server));
+            }
+        }
+        let edges = if all { "all edges".to_owned() } else { format!("edge {edge}") };
+        let how = if clear { "leads there" } else { "leads nowhere" };
+        self.note(|| format!("the way from {edges} to {server} {how}"));
     }
 
     fn cut_off(&mut self, who: Who) {

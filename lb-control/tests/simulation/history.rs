@@ -2,7 +2,10 @@
 
 use lb_control::{
     core::{Command, Input, Output},
-    model::{Binding, BindingKey, Change, Delta, FromAgent, FromSwitch, ToAgent, ToSwitch},
+    model::{
+        Binding, BindingKey, Change, Delta, FromAgent, FromSwitch, ProbeOrder, Probed, ToAgent,
+        ToSwitch,
+    },
 };
 
 /// What the core is handed; None where it is time alone.
@@ -33,6 +36,12 @@ pub fn output(output: &Output) -> String {
         }
         Output::ToSwitch { session, message: ToSwitch::Apply(sent) } => {
             format!("to stream {}: {}", session.0, delta(sent))
+        }
+        Output::ToSwitch { session, message: ToSwitch::Probe(orders) } => {
+            let start = |order: &ProbeOrder| format!("probe {} of {}", order.probe.0, order.path);
+            let start: Vec<_> = orders.start.iter().map(start).collect();
+            let stop: Vec<_> = orders.stop.iter().map(|probe| probe.0).collect();
+            format!("to stream {}: {}; no more probes {stop:?}", session.0, start.join(", "))
         }
         Output::Close { session, reason } => format!("ends stream {}: {reason}", session.0),
         Output::StartProbe { probe, backend, .. } => format!("probe {} of {backend}", probe.0),
@@ -99,6 +108,13 @@ pub fn switch(message: &FromSwitch) -> String {
         FromSwitch::Counters(_) => "counters".to_owned(),
         FromSwitch::Lacks(lacks) => format!("lacks: {}", lacks.join("; ")),
         FromSwitch::Drifted(drift) => format!("drifted: {}", drift.what),
+        FromSwitch::Probed(reports) => {
+            let report = |report: &Probed| match &report.outcome {
+                Ok(()) => format!("probe {}: well, {}", report.probe.0, report.run),
+                Err(error) => format!("probe {}: {error}, {}", report.probe.0, report.run),
+            };
+            reports.iter().map(report).collect::<Vec<_>>().join(", ")
+        }
     }
 }
 

@@ -175,6 +175,16 @@ fn probes_that_flatter_are_found() {
 }
 
 #[test]
+fn edges_whose_probes_flatter_are_found() {
+    finds(Mutant::EdgesFlatter, Invariant::UnvouchedGoes);
+}
+
+#[test]
+fn a_manager_that_does_not_ask_edges_to_probe_is_found() {
+    finds(Mutant::PathIgnored, Invariant::UnvouchedGoes);
+}
+
+#[test]
 fn a_lost_change_is_found() {
     finds(Mutant::ChangeLost, Invariant::EdgesExact);
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use lb_control::{
     config::HealthSettings,
-    core::{Core, Input, Intent, Output, ProbeId, SessionId},
-    model::{FromAgent, FromSwitch, ToSwitch},
+    core::{Core, Input, Intent, Output, SessionId},
+    model::{FromAgent, FromSwitch, ProbeId, ToSwitch},
 };
 
 use crate::{
@@ -114,6 +114,16 @@ impl World {
                 *outcome = Ok(());
                 true
             }
+            (Mutant::EdgesFlatter, Input::Switch { message: FromSwitch::Probed(reports), .. }) => {
+                for report in reports {
+                    report.outcome = Ok(());
+                }
+                true
+            }
+            (Mutant::PathIgnored, Input::Switch { message: FromSwitch::Hello(hello), .. }) => {
+                hello.probes = false;
+                true
+            }
             _ => true,
         }
     }
@@ -161,8 +171,11 @@ impl World {
     }
 
     fn send_delta(&mut self, session: SessionId, message: ToSwitch) -> Outcome {
-        let ToSwitch::Apply(mut delta) = message;
         let stream = session.0 as usize;
+        let ToSwitch::Apply(mut delta) = message else {
+            self.send(stream, false, Message::ToSwitch(message));
+            return Ok(());
+        };
         let planted =
             self.mutant != Mutant::None && self.now > Duration::from_secs(4) && self.chance(25);
         match self.mutant {

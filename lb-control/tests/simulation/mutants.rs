@@ -22,6 +22,10 @@ pub enum Mutant {
     FreezesEasily,
     /// A probe that failed is reported as good.
     ProbesFlatter,
+    /// An edge's probe that failed is reported as good.
+    EdgesFlatter,
+    /// Edges that can probe are not asked to.
+    PathIgnored,
     /// One change of a delta does not arrive.
     ChangeLost,
     /// An edge acknowledges what it did not apply.

@@ -192,6 +192,9 @@ impl World {
             (Who::Edge(edge), Message::ToSwitch(ToSwitch::Apply(delta))) => {
                 self.edge_hears(edge, stream, delta)
             }
+            (Who::Edge(edge), Message::ToSwitch(ToSwitch::Probe(orders))) => {
+                self.edge_is_asked(edge, stream, orders)
+            }
             _ => Ok(()),
         }
     }

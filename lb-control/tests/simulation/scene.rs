@@ -5,7 +5,7 @@ use std::{path::Path, sync::LazyLock, time::Duration};
 use lb_control::{
     config::{self, ProbeKind},
     core::CoreSettings,
-    model::{BindingKey, Name},
+    model::{BindingKey, Name, ProbePath},
 };
 
 const CONFIG: &str = r#"
@@ -127,7 +127,18 @@ pub fn is_contested(key: &BindingKey) -> bool {
 
 /// Whether the manager's probes are to verify it.
 pub fn is_probed(key: &BindingKey) -> bool {
-    settings().services[&key.service].health.probe != ProbeKind::None
+    settings().services[&key.service].health.kind() != ProbeKind::None
+}
+
+/// Whether edges are to verify it, where one can.
+pub fn is_probed_by_path(key: &BindingKey) -> bool {
+    settings().services[&key.service].health.kind() == ProbeKind::Path
+}
+
+/// The way of clients' packets to it.
+pub fn path(key: &BindingKey) -> ProbePath {
+    let spec = &settings().services[&key.service].spec;
+    ProbePath::of(spec, key.backend, None).expect("a service that takes TCP")
 }
 
 /// Whether closing one binding's connections on its server closes the other's:

@@ -11,8 +11,8 @@ use std::{
 
 use fastrand::Rng;
 use lb_control::{
-    core::{Intent, ProbeId},
-    model::{BindingKey, FromSwitch},
+    core::Intent,
+    model::{BindingKey, FromSwitch, ProbeId},
 };
 
 use crate::{
@@ -95,6 +95,12 @@ pub enum Event {
         life: u64,
         outcome: Result<(), String>,
     },
+    /// An edge asks a backend; the probe is of the session over a stream.
+    EdgeProbe {
+        edge: usize,
+        stream: usize,
+        probe: ProbeId,
+    },
     Written {
         life: u64,
     },
@@ -121,6 +127,8 @@ pub struct World {
     pub cut: BTreeSet<Who>,
     /// Servers that answer nobody.
     pub dead: BTreeSet<SocketAddr>,
+    /// Servers to which no packet of clients comes from an edge.
+    pub blocked: BTreeSet<(usize, SocketAddr)>,
     /// What is lost together is kept.
     pub freezes: bool,
     pub judge: Judge,
@@ -141,10 +149,14 @@ impl World {
             mutant,
             manager: Manager::new(Intent::default()),
             agents: (0..scene::agents().len()).map(Agent::new).collect(),
-            edges: scene::EDGES[..edges].iter().map(|name| Edge::new(scene::name(name))).collect(),
+            edges: scene::EDGES[..edges]
+                .iter()
+                .map(|name| Edge::new(scene::name(name), rng.u32(0..4) > 0))
+                .collect(),
             streams: Vec::new(),
             cut: BTreeSet::new(),
             dead: BTreeSet::new(),
+            blocked: BTreeSet::new(),
             freezes,
             judge: Judge::new(freezes),
             calm: false,
@@ -228,6 +240,7 @@ impl World {
             Event::Answer { stream, answer } => self.edge_answers(stream, *answer),
             Event::Probe { probe, life } => self.probe(probe, life),
             Event::Probed { probe, life, outcome } => self.probed(probe, life, outcome),
+            Event::EdgeProbe { edge, stream, probe } => self.edge_probes(edge, stream, probe),
             Event::Written { life } => self.written(life),
             Event::StartManager => self.start_manager(),
             Event::Resume { life } => self.resume(life),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{Lab, eventually, ipip, l2, nat};
+use lab::{Lab, eventually, gue, ipip, l2, nat};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -53,4 +53,32 @@ fn the_managers_return_settles_it() -> Result<()> {
     lab.start_manager()?;
     lab.wait_state("www", 2, Some("active"))?;
     lab.get_many("www", 300)?.spread.follows(&[("server-1", 1), ("server-2", 1), ("server-3", 1)])
+}
+
+/// Its own address answers, but no client of the service.
+#[test]
+fn a_server_that_loses_the_services_address_meanwhile_does_not_stay_bound() -> Result<()> {
+    let mut lab = Lab::build()
+        .servers(3)
+        .service(l2("www"))
+        .service(gue("tunnel").port(8003))
+        .roles_apart()
+        .start()?;
+    lab.kill_manager()?;
+    for service in ["www", "tunnel"] {
+        let vip = lab.vip(service).ip();
+        let address = format!("{vip}/32");
+        lab.servers()[2].run("ip", &["addr", "del", &address, "dev", "lo"])?.stdout()?;
+        edge_says(&lab, &format!("{service}/{} accepts no connection", lab.backend(service, 2)))?;
+        edge_says(&lab, &format!("no answer from {}", lab.vip(service)))?;
+        let answers = lab.get_many(service, 200)?;
+        answers.all_answered()?;
+        answers.spread.follows(&[("server-1", 1), ("server-2", 1)])?;
+        lab.servers()[2].run("ip", &["addr", "add", &address, "dev", "lo"])?.stdout()?;
+        edge_says(
+            &lab,
+            &format!("{service}/{} accepts connections again", lab.backend(service, 2)),
+        )?;
+    }
+    Ok(())
 }

@@ -27,6 +27,7 @@ mod next_hops;
 mod not_ours;
 mod odd_sessions;
 mod outlive;
+mod probing;
 mod reports;
 mod roles;
 mod trace;

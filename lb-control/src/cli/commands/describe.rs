@@ -206,11 +206,20 @@ fn backend_page(view: &BackendDescription) -> String {
         format!("{}{rest}", application.word)
     });
     page.line("Application", &application.unwrap_or_default());
-    let probe = view.probe.as_ref().map(|probe| match &probe.last {
-        None => format!("{}: not answered yet", probe.address),
-        Some(word) => format!("{}: {}, {} in a row", probe.address, health(word), probe.run),
-    });
-    page.line("Probe", &probe.unwrap_or_default());
+    for probe in &view.probes {
+        let whose = match &probe.switch {
+            None => probe.address.clone(),
+            Some(switch) => format!("by edge {switch} through {}", probe.way),
+        };
+        let what = match &probe.last {
+            None => "not answered yet".to_owned(),
+            Some(word) => format!("{}, {} in a row", health(word), probe.run),
+        };
+        page.line("Probe", &format!("{whose}: {what}"));
+    }
+    if view.probes.is_empty() {
+        page.line("Probe", "");
+    }
     if let Some(dfp) = &view.dfp {
         let weight = dfp.weight.map(|weight| format!(", weight {weight}")).unwrap_or_default();
         let why = dfp.reason.iter().map(|why| format!(": {why}")).collect::<String>();

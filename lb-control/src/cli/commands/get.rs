@@ -137,6 +137,7 @@ pub(super) fn backends_table(views: &[BackendView]) -> Table {
         "+EFFECTIVE",
         "+LOAD",
         "+SERVER ID",
+        "+VERIFIED BY",
         "+REASON",
     ]);
     for view in views {
@@ -152,6 +153,7 @@ pub(super) fn backends_table(views: &[BackendView]) -> Table {
             view.effective_weight.to_string(),
             view.load.map(|load| format!("{load:.2}")).unwrap_or_default(),
             view.server_id.clone().unwrap_or_default(),
+            view.verified_by.clone().unwrap_or_default(),
             reasons.join("; "),
         ]);
     }

@@ -20,10 +20,12 @@ pub struct BackendDescription {
     /// The agent's check; `null` before its first word.
     pub check: Option<WordView>,
     pub application: Option<ApplicationView>,
-    /// `null` where the manager does not probe it.
+    /// The first of the probes; `null` where nobody probes it.
     pub probe: Option<ProbeView>,
     /// The DFP agent that may speak of it.
     pub dfp: Option<DfpView>,
+    /// The manager's probe, or those of edges.
+    pub probes: Vec<ProbeView>,
     pub switches: Vec<HeldView>,
     /// The last ones, oldest first.
     pub events: Vec<EventView>,
@@ -62,11 +64,17 @@ pub struct ApplicationView {
 
 #[derive(Debug, Serialize)]
 pub struct ProbeView {
+    /// What is asked for a connection.
     pub address: String,
     /// `null` before the first.
     pub last: Option<WordView>,
     /// Outcomes in a row that were like the last one.
     pub run: u32,
+    /// The edge that probes; `null`: the manager.
+    pub switch: Option<String>,
+    /// `backend`, its own address; or the mode of its service, as packets of
+    /// clients go through it.
+    pub way: String,
 }
 
 /// A DFP agent on a server.
@@ -149,6 +157,7 @@ impl BackendDescription {
             application: description.application.map(Into::into),
             probe: description.probe.map(Into::into),
             dfp: description.dfp.map(Into::into),
+            probes: description.probes.into_iter().map(Into::into).collect(),
             switches: description.held.into_iter().map(Into::into).collect(),
             events,
         }
@@ -186,7 +195,13 @@ impl From<v1::ApplicationView> for ApplicationView {
 
 impl From<v1::ProbeView> for ProbeView {
     fn from(view: v1::ProbeView) -> Self {
-        Self { address: view.address, last: view.last.map(Into::into), run: view.run }
+        Self {
+            address: view.address,
+            last: view.last.map(Into::into),
+            run: view.run,
+            switch: super::optional(view.switch_name),
+            way: view.way,
+        }
     }
 }
 

@@ -77,6 +77,10 @@ pub struct BackendView {
     pub load: Option<f64>,
     /// Until a backend that flaps may serve again; `null`: it is not held out.
     pub hold_left_seconds: Option<f64>,
+    /// By which way probes verify it: `backend`, its own address; or the mode of
+    /// its service and the edges that probe, such as `gue by east, west`; `null`:
+    /// none do.
+    pub verified_by: Option<String>,
 }
 
 /// One switch.
@@ -216,6 +220,7 @@ impl From<v1::BackendView> for BackendView {
             unreachable: optional(view.unreachable),
             state: view.state,
             server_id: optional(view.server_id),
+            verified_by: optional(view.verified_by),
         }
     }
 }

@@ -80,8 +80,8 @@ fn health(service: &ServiceSettings, place: &Place, faults: &mut Faults) {
     if health.port == Some(0) {
         faults.push(at.key("port"), format!("service `{}`: a port is 1 to 65535", service.name));
     }
-    if health.probe == ProbeKind::Tcp && health.port.is_none() && service.protocol == Protocol::Udp
-    {
+    let probed = health.kind() != ProbeKind::None;
+    if probed && health.port.is_none() && service.protocol == Protocol::Udp {
         faults.push(
             at.key("probe"),
             format!(
@@ -91,12 +91,12 @@ fn health(service: &ServiceSettings, place: &Place, faults: &mut Faults) {
             ),
         );
     }
-    if health.probe == ProbeKind::None && !service.backends.is_empty() {
+    if !probed && !service.backends.is_empty() {
         faults.push(
             at.key("probe"),
             format!(
                 "service `{}` has backends without an agent, which only a probe can vouch for: \
-                 set `probe = \"tcp\"`, or bind them by agents",
+                 set `probe = \"path\"`, or bind them by agents",
                 service.name
             ),
         );

@@ -138,7 +138,7 @@ impl Core {
         let keys: Vec<_> = self.of_service(name).map(|(key, _)| key.clone()).collect();
         for key in keys {
             if before.as_ref().is_some_and(|before| before.health != plan.health) {
-                self.probe_anew(&key);
+                self.verify_anew(&key);
             }
             self.refresh(&key);
             self.evaluate(&key);

@@ -15,6 +15,7 @@ mod leaving;
 mod odd_sessions;
 mod operating;
 mod peers;
+mod probing;
 mod random;
 mod restarting;
 mod server_ids;

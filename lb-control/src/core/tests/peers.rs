@@ -1,10 +1,13 @@
 //! Agents and switches, as the world plays them.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     core::*,
-    model::{Application, BindingKey, Delta, FromSwitch, Hello, Name, Stamp, SwitchState},
+    model::{
+        Application, BindingKey, Delta, FromSwitch, Hello, Name, ProbeId, ProbeOrder, ProbeOrders,
+        ProbePath, Probed, Stamp, SwitchState,
+    },
 };
 
 /// An agent, as the world plays it.
@@ -36,6 +39,10 @@ pub(super) struct FakeSwitch {
     pub(super) unanswered: Vec<Delta>,
     /// Every delta that came, answered or not.
     pub(super) deltas: Vec<Delta>,
+    /// It probes.
+    pub(super) able: bool,
+    /// What it probes, and outcomes in a row that were alike.
+    pub(super) probes: BTreeMap<ProbeId, (ProbeOrder, bool, u32)>,
 }
 
 impl FakeSwitch {
@@ -47,7 +54,31 @@ impl FakeSwitch {
             generation: self.stamp.sequence,
             state: self.state.clone(),
             description: "fake".to_owned(),
+            probes: self.able,
         }
+    }
+
+    pub(super) fn ordered(&mut self, orders: ProbeOrders) {
+        assert!(self.able, "a switch that cannot probe is not asked to");
+        for order in orders.start {
+            let before = self.probes.insert(order.probe, (order, true, 0));
+            assert!(before.is_none(), "probe numbers are used once");
+        }
+        for probe in orders.stop {
+            self.probes.remove(&probe).expect("only what runs is stopped");
+        }
+    }
+
+    /// One round of its probes.
+    pub(super) fn probe(&mut self, is_blocked: impl Fn(&ProbePath) -> bool) -> Vec<Probed> {
+        let one = |(&probe, (order, good, run)): (&ProbeId, &mut (ProbeOrder, bool, u32))| {
+            let outcome =
+                if is_blocked(&order.path) { Err("no answer".to_owned()) } else { Ok(()) };
+            *run = if *good == outcome.is_ok() { *run + 1 } else { 1 };
+            *good = outcome.is_ok();
+            Probed { probe, outcome, run: *run }
+        };
+        self.probes.iter_mut().map(one).collect()
     }
 
     pub(super) fn answer(&mut self, session: SessionId) -> Input {

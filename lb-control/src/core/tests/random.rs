@@ -192,7 +192,11 @@ impl World {
                 let name = SWITCHES[switch];
                 let now = self.switches.get(name).is_some_and(|switch| switch.session.is_some());
                 match (now, connected) {
-                    (false, true) => self.connect(name),
+                    (false, true) => {
+                        // Every other one probes.
+                        self.switches.entry(name.to_owned()).or_default().able = switch % 2 == 1;
+                        self.connect(name);
+                    }
                     (true, false) => self.disconnect(name),
                     _ => {}
                 }
@@ -258,14 +262,19 @@ impl World {
             if record.state == bindings::State::Active {
                 assert!(core.vouched(key), "{key} serves and nobody vouches for it: {record:?}");
             }
-            let probed = record.probe.is_some();
+            let probed = !core.probe_views(key, &record.probes).is_empty();
             assert_eq!(probed, core.is_probed(key) && core.vouched(key), "{key}: {record:?}");
         }
         for key in core.desired.bindings.keys() {
             assert!(core.bindings.contains_key(key), "{key} is desired and unknown");
         }
-        assert_eq!(core.probes.len(), core.bindings.values().filter(|r| r.probe.is_some()).count());
-        assert_eq!(core.probes.keys().collect::<Vec<_>>(), self.probes.keys().collect::<Vec<_>>());
+        let running = core.bindings.iter().map(|(key, r)| core.probe_views(key, &r.probes).len());
+        assert_eq!(core.probes.len(), running.sum::<usize>());
+        let theirs = self.switches.values().filter(|switch| switch.session.is_some());
+        let mut asked: Vec<_> = theirs.flat_map(|switch| switch.probes.keys()).collect();
+        asked.extend(self.probes.keys());
+        asked.sort();
+        assert_eq!(core.probes.keys().collect::<Vec<_>>(), asked);
         if self.disk_error.is_none() && core.saving.error.is_none() {
             assert_eq!(self.disk, core.intent, "the intent is on disk");
         }

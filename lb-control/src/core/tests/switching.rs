@@ -199,6 +199,7 @@ fn a_second_switch_of_the_same_name_is_sent_away() {
         generation: 0,
         state: SwitchState::default(),
         description: "impostor".to_owned(),
+        probes: false,
     };
     world.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
     assert!(world.closed.iter().any(|(closed, _)| *closed == session));

@@ -143,8 +143,8 @@ fn a_binding_is_described_with_all_that_speaks_of_it() {
     assert_eq!((agent.name.as_str(), agent.timeout), ("web-1", seconds(1)));
     assert!(agent.heard < seconds(1), "{agent:?}");
     assert_eq!(seen.check, Some(Ok(())));
-    let probe = seen.probe.expect("a probe");
-    assert_eq!((probe.address, probe.last), (key(WEB).backend, Some(Ok(()))));
+    let [probe] = &seen.probes[..] else { panic!("one probe: {:?}", seen.probes) };
+    assert_eq!((probe.address, probe.last.clone()), (key(WEB).backend, Some(Ok(()))));
     assert!(probe.run >= 1);
     for held in &seen.held {
         assert_eq!(held.binding, world.held(held.switch.as_str(), WEB));
@@ -158,7 +158,7 @@ fn a_binding_is_described_with_all_that_speaks_of_it() {
     world.hang_up("web-1");
     let seen = inspect(&world);
     assert_eq!((seen.source, seen.agent.as_ref(), seen.check), ("nobody", None, None));
-    assert_eq!(seen.probe, None);
+    assert_eq!(seen.probes, []);
     let (edge, spare) = (&seen.held[0], &seen.held[1]);
     assert!(!edge.in_step && edge.live.is_none(), "{edge:?}");
     assert_eq!(edge.binding.map(|binding| binding.phase), Some(Phase::Serve));

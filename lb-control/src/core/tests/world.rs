@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use crate::{
     core::*,
     model::{
         AgentBinding, AgentHello, Application, BackendReport, Binding, BindingKey, Counters, Delta,
-        FromAgent, FromSwitch, Heartbeat, Origin, Phase, Policy, ServerId, Share, ToAgent,
+        FromAgent, FromSwitch, Heartbeat, Origin, Phase, Policy, ProbeId, ServerId, Share, ToAgent,
         ToSwitch, Weight,
     },
 };
@@ -35,6 +35,8 @@ pub(super) struct World {
     pub(super) probes: BTreeMap<ProbeId, SocketAddr>,
     /// Backends whose probes fail.
     pub(super) dead: BTreeSet<SocketAddr>,
+    /// Hosts to which no packet of clients comes from a switch.
+    pub(super) blocked: BTreeSet<(String, IpAddr)>,
     /// Nothing answers the manager's probes: neither well nor badly.
     pub(super) mute: bool,
     pub(super) disk: Intent,
@@ -90,6 +92,7 @@ impl World {
             server_ids: BTreeMap::new(),
             probes: BTreeMap::new(),
             dead: BTreeSet::new(),
+            blocked: BTreeSet::new(),
             mute: false,
             disk: intent,
             disk_error: None,
@@ -159,6 +162,10 @@ impl World {
             Output::ToSwitch { session, message: ToSwitch::Apply(delta) } => {
                 return self.deliver(session, delta);
             }
+            Output::ToSwitch { session, message: ToSwitch::Probe(orders) } => {
+                let switch = self.switches.values_mut().find(|s| s.session == Some(session))?;
+                switch.ordered(orders);
+            }
             Output::Close { session, reason } => {
                 self.closed.push((session, reason));
                 self.agents.retain(|_, agent| agent.session != session);
@@ -218,6 +225,7 @@ impl World {
         held.session = Some(session);
         held.unanswered.clear();
         let hello = held.read(name(switch));
+        held.probes.clear();
         self.feed(Input::Opened { session, origin: self.switch_origin.clone() });
         self.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
     }
@@ -384,6 +392,9 @@ impl World {
                 for (probe, backend) in self.probes.clone() {
                     self.probe(probe, backend);
                 }
+                for switch in self.switches.keys().cloned().collect::<Vec<_>>() {
+                    self.report(&switch);
+                }
             }
             if self.core.next_wakeup().is_some_and(|at| at <= self.now) {
                 self.feed(Input::Tick);
@@ -398,6 +409,19 @@ impl World {
             Ok(())
         };
         self.feed(Input::Probed { probe, outcome });
+    }
+
+    /// A switch that probes says what it has found; the ways of those that are
+    /// dead, or in `blocked` with this switch, lead nowhere.
+    pub(super) fn report(&mut self, switch: &str) {
+        let held = self.switches.get_mut(switch).expect("a switch");
+        let Some(session) = held.session.filter(|_| !held.probes.is_empty()) else { return };
+        let (dead, blocked) = (&self.dead, &self.blocked);
+        let reports = held.probe(|path| {
+            let is_dead = dead.iter().any(|backend| backend.ip() == path.via);
+            is_dead || blocked.contains(&(switch.to_owned(), path.via))
+        });
+        self.feed(Input::Switch { session, message: FromSwitch::Probed(reports) });
     }
 
     pub(super) fn kill(&mut self, binding: &str) {

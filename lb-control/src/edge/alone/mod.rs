@@ -7,15 +7,17 @@ mod watch;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    net::TcpStream,
-    sync::Semaphore,
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
 use tracing::{info, warn};
 
 use self::watch::{Decision, Watch};
-use super::Shared;
+use super::{Shared, probe};
+use crate::{
+    model::{BindingKey, ProbePath, SwitchState},
+    probe::connect,
+};
 
 /// How long no manager must have been there: one that starts anew is back
 /// sooner.
@@ -24,8 +26,6 @@ const ALONE: Duration = Duration::from_secs(3);
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long a backend may take to accept a connection.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Connections that probes may have under way together.
-const AT_ONCE: usize = 256;
 
 /// Probes whenever no manager is there; does not end.
 pub(super) async fn run(edge: &Arc<Shared>) {
@@ -49,13 +49,12 @@ pub(super) async fn run(edge: &Arc<Shared>) {
 /// Round after round.
 async fn probe(edge: &Arc<Shared>) {
     let mut watch = Watch::default();
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut rounds = interval(INTERVAL);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         rounds.tick().await;
-        let targets = watch.targets(edge.plane().state());
-        let outcomes = ask(targets, &turns).await;
+        let targets = targets(&watch, edge.plane().state());
+        let outcomes = ask(edge, targets).await;
         let mut plane = edge.plane();
         if *edge.managed.borrow() {
             return;
@@ -81,16 +80,48 @@ async fn probe(edge: &Arc<Shared>) {
     }
 }
 
-/// Which of these accept a connection.
-async fn ask(targets: Vec<SocketAddr>, turns: &Arc<Semaphore>) -> BTreeMap<SocketAddr, bool> {
+/// How a backend is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    /// As clients' packets reach it.
+    Path(ProbePath),
+    /// At its own address, where its service is verified so.
+    Backend(SocketAddr),
+}
+
+/// What is to be asked, and how. A service without TCP cannot be.
+fn targets(watch: &Watch, state: &SwitchState) -> Vec<(BindingKey, Target)> {
+    let target = |key: BindingKey| {
+        let spec = state.services.get(&key.service)?;
+        let path = spec.probe_path.then(|| ProbePath::of(spec, key.backend, None)).flatten();
+        let target = match path {
+            Some(path) => Target::Path(path),
+            None if spec.protocol.has_tcp() => Target::Backend(key.backend),
+            None => return None,
+        };
+        Some((key, target))
+    };
+    watch.wanted(state).into_iter().filter_map(target).collect()
+}
+
+/// Who of these accepts a connection; the cause if not.
+async fn ask(
+    edge: &Arc<Shared>,
+    targets: Vec<(BindingKey, Target)>,
+) -> BTreeMap<BindingKey, Result<(), String>> {
     let mut probes = JoinSet::new();
-    for target in targets {
-        let turns = Arc::clone(turns);
+    for (key, target) in targets {
+        let edge = Arc::clone(edge);
         probes.spawn(async move {
-            let _turn = turns.acquire().await;
-            let accepted = timeout(TIMEOUT, TcpStream::connect(target)).await;
-            (target, matches!(accepted, Ok(Ok(_))))
+            let outcome = match target {
+                Target::Path(path) => probe::probe(&edge, &path, TIMEOUT).await,
+                Target::Backend(address) => connect(address, TIMEOUT).await,
+            };
+            (key, outcome)
         });
     }
     probes.join_all().await.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;

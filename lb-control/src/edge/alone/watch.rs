@@ -1,10 +1,6 @@
 //! What an edge without a manager makes of its probes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    net::SocketAddr,
-};
+use std::{collections::BTreeMap, fmt};
 
 use crate::model::{Binding, BindingKey, Change, Name, Phase, SwitchState};
 
@@ -21,28 +17,29 @@ const IMPLAUSIBLE: usize = 50;
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     round: u64,
-    seen: BTreeMap<SocketAddr, Run>,
+    seen: BTreeMap<BindingKey, Run>,
     /// Bindings that were taken out, as they were, and in which round.
     out: BTreeMap<BindingKey, (Binding, u64)>,
 }
 
 /// Outcomes in a row that were alike.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Run {
-    accepts: bool,
+    outcome: Result<(), String>,
     rounds: u32,
 }
 
 /// What becomes of a binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    Out(BindingKey, Binding),
+    /// And why.
+    Out(BindingKey, Binding, String),
     Back(BindingKey, Binding),
 }
 
 impl Decision {
     pub(super) fn change(&self) -> Change {
-        let (Self::Out(key, binding) | Self::Back(key, binding)) = self;
+        let (Self::Out(key, binding, _) | Self::Back(key, binding)) = self;
         Change::PutBinding(key.clone(), *binding)
     }
 }
@@ -50,44 +47,38 @@ impl Decision {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Out(key, _) => {
-                write!(f, "{key} accepts no connection: it takes no new ones until it does again")
-            }
+            Self::Out(key, _, why) => write!(
+                f,
+                "{key} accepts no connection, and takes no new ones until it does again: {why}"
+            ),
             Self::Back(key, _) => write!(f, "{key} accepts connections again: it serves"),
         }
     }
 }
 
 impl Watch {
-    /// Backends to probe: those that serve, and those that were taken out. Of a
-    /// service without TCP none can be.
-    pub(super) fn targets(&self, state: &SwitchState) -> Vec<SocketAddr> {
-        let has_tcp = |service: &Name| {
-            state.services.get(service).is_some_and(|spec| spec.protocol.has_tcp())
-        };
+    /// Bindings to probe: those that serve, and those that were taken out.
+    pub(super) fn wanted(&self, state: &SwitchState) -> Vec<BindingKey> {
         let wanted = |(key, binding): &(&BindingKey, &Binding)| {
-            has_tcp(&key.service) && (binding.phase == Phase::Serve || self.out.contains_key(*key))
+            binding.phase == Phase::Serve || self.out.contains_key(*key)
         };
-        let targets: BTreeSet<_> =
-            state.bindings.iter().filter(wanted).map(|(key, _)| key.backend).collect();
-        targets.into_iter().collect()
+        state.bindings.iter().filter(wanted).map(|(key, _)| key.clone()).collect()
     }
 
-    /// One round's outcomes: whether each backend accepted a connection.
+    /// One round's outcomes: whether each accepted a connection, and why not.
     pub(super) fn decide(
         &mut self,
         state: &SwitchState,
-        outcomes: &BTreeMap<SocketAddr, bool>,
+        outcomes: &BTreeMap<BindingKey, Result<(), String>>,
     ) -> Vec<Decision> {
         self.round += 1;
-        for (&backend, &accepts) in outcomes {
-            let run = self.seen.entry(backend).or_insert(Run { accepts, rounds: 0 });
-            *run = Run {
-                accepts,
-                rounds: if run.accepts == accepts { run.rounds.saturating_add(1) } else { 1 },
-            };
+        for (key, outcome) in outcomes {
+            let before = self.seen.get(key);
+            let alike = before.filter(|run| run.outcome.is_ok() == outcome.is_ok());
+            let rounds = alike.map_or(1, |run| run.rounds.saturating_add(1));
+            self.seen.insert(key.clone(), Run { outcome: outcome.clone(), rounds });
         }
-        self.seen.retain(|backend, _| outcomes.contains_key(backend));
+        self.seen.retain(|key, _| outcomes.contains_key(key));
         // What somebody else has changed meanwhile is not ours any more.
         self.out.retain(|key, _| {
             state.bindings.get(key).is_some_and(|binding| binding.phase == Phase::Drain)
@@ -100,20 +91,20 @@ impl Watch {
     fn back(&mut self) -> Vec<Decision> {
         let seen = &self.seen;
         let accepts = |key: &BindingKey| {
-            seen.get(&key.backend).is_some_and(|run| run.accepts && run.rounds >= RISE)
+            seen.get(key).is_some_and(|run| run.outcome.is_ok() && run.rounds >= RISE)
         };
         let back = self.out.extract_if(.., |key, _| accepts(key));
         back.map(|(key, (binding, _))| Decision::Back(key, binding)).collect()
     }
 
     fn fallen(&mut self, state: &SwitchState) -> Vec<Decision> {
-        let mut by_service: BTreeMap<&Name, Vec<(&BindingKey, Binding)>> = BTreeMap::new();
+        let mut by_service: BTreeMap<&Name, Vec<(&BindingKey, Binding, String)>> = BTreeMap::new();
         for (key, &binding) in &state.bindings {
-            let run = self.seen.get(&key.backend);
-            let fell = run.is_some_and(|run| !run.accepts && run.rounds >= FALL);
+            let run = self.seen.get(key).filter(|run| run.rounds >= FALL);
+            let why = run.and_then(|run| run.outcome.clone().err());
             // One that is back has still the phase in which it was out.
-            if fell && binding.phase == Phase::Serve {
-                by_service.entry(&key.service).or_default().push((key, binding));
+            if let Some(why) = why.filter(|_| binding.phase == Phase::Serve) {
+                by_service.entry(&key.service).or_default().push((key, binding, why));
             }
         }
         let mut decisions = Vec::new();
@@ -123,7 +114,7 @@ impl Watch {
             };
             let lost: Vec<_> = self.out.iter().filter(lately).map(|(key, _)| key.backend).collect();
             let lost: Vec<_> =
-                fallen.iter().map(|(key, _)| key.backend).chain(lost.iter().copied()).collect();
+                fallen.iter().map(|(key, ..)| key.backend).chain(lost.iter().copied()).collect();
             let serving = |(key, binding): &(&BindingKey, &Binding)| {
                 key.service == *service && binding.phase == Phase::Serve
             };
@@ -132,10 +123,10 @@ impl Watch {
             if machines && lost.len() * 100 >= of * IMPLAUSIBLE {
                 continue;
             }
-            for (key, binding) in fallen {
+            for (key, binding, why) in fallen {
                 self.out.insert(key.clone(), (binding, self.round));
                 let drained = Binding { phase: Phase::Drain, ..binding };
-                decisions.push(Decision::Out(key.clone(), drained));
+                decisions.push(Decision::Out(key.clone(), drained, why));
             }
         }
         decisions

@@ -101,7 +101,8 @@ pub(super) fn service_row(spec: &ServiceSpec) -> Service {
         flags: flag(spec.affinity == Affinity::Client, service_flags::BY_CLIENT)
             | flag(spec.udp == Udp::Tracked, service_flags::TRACKED)
             | flag(spec.udp == Udp::Quic, service_flags::QUIC)
-            | flag(spec.echo, service_flags::ECHO),
+            | flag(spec.echo, service_flags::ECHO)
+            | flag(spec.probe_path, service_flags::PROBE_PATH),
         prefix_len: spec.address.mapped_len(),
         udp_idle: spec.udp_idle,
         server_id_len: spec.server_id_bytes,
@@ -143,6 +144,7 @@ pub(in crate::edge) fn service_of(name: Name, row: &Service) -> Option<ServiceSp
         udp_idle: row.udp_idle,
         server_id_bytes: row.server_id_len,
         echo: has(service_flags::ECHO),
+        probe_path: has(service_flags::PROBE_PATH),
     })
 }
 
@@ -284,6 +286,7 @@ mod tests {
                 server_id_bytes: if udp == Udp::Quic { 8 } else { 0 },
                 ring_size: 99,
                 echo: true,
+                probe_path: mode == Mode::L2,
                 ..tcp
             };
             assert_eq!(service_of(name.clone(), &service_row(&spec)), Some(spec));

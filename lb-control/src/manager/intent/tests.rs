@@ -25,11 +25,14 @@ fn full() -> Intent {
         scope: Scope::Client,
     };
     let shop = crate::core::ServicePlan {
-        spec: ServiceSpec::tcp(
-            "shop".parse().unwrap(),
-            "203.0.113.40:80".parse::<Vip>().unwrap(),
-            Mode::L2,
-        ),
+        spec: ServiceSpec {
+            probe_path: true,
+            ..ServiceSpec::tcp(
+                "shop".parse().unwrap(),
+                "203.0.113.40:80".parse::<Vip>().unwrap(),
+                Mode::L2,
+            )
+        },
         health: Default::default(),
         slow_start: Default::default(),
         backends: BTreeMap::new(),

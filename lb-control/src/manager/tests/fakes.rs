@@ -48,7 +48,8 @@ impl FakeSwitch {
         self.sessions.fetch_add(1, Ordering::SeqCst);
         let _open = Open(Arc::clone(&self.sessions));
         to.send(FromSwitch::Hello(self.hello())).await?;
-        while let Some(ToSwitch::Apply(delta)) = from.recv().await {
+        while let Some(message) = from.recv().await {
+            let ToSwitch::Apply(delta) = message else { panic!("{message:?}") };
             let stamp = delta.stamp;
             {
                 let mut held = self.held.lock().unwrap();
@@ -76,6 +77,7 @@ impl FakeSwitch {
             generation: 0,
             state: held.state.clone(),
             description: "fake".to_owned(),
+            probes: false,
         }
     }
 

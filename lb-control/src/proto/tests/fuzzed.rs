@@ -47,6 +47,7 @@ fn fuzzed_wire() {
         generation: 9,
         state: state(),
         description: "xdp".to_owned(),
+        probes: true,
     };
     let report = BackendReport {
         key: key("www", "[2001:db8::1]:80"),

@@ -42,6 +42,16 @@ impl World {
         let intent = &self.manager.disk.intent;
         let agent = self.agents.iter().any(|agent| agent.runs && agent.binds().contains(key));
         let vouched = agent || scene::in_file(key) || intent.adds.contains_key(key);
-        vouched && !intent.removals.contains_key(key) && !self.dead.contains(&key.backend)
+        vouched
+            && !intent.removals.contains_key(key)
+            && !self.dead.contains(&key.backend)
+            && self.has_way(key)
+    }
+
+    /// Whether most of the edges that probe have a way to it, or half of them.
+    fn has_way(&self, key: &BindingKey) -> bool {
+        let able = || (0..self.edges.len()).filter(|&edge| self.edges[edge].able);
+        let open = able().filter(|&edge| !self.blocked.contains(&(edge, key.backend)));
+        !scene::is_probed_by_path(key) || open.count() * 2 >= able().count()
     }
 }

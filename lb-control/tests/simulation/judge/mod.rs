@@ -4,6 +4,7 @@
 //! | file | invariants |
 //! | --- | --- |
 //! | `vouching` | 1: no vouched binding is removed; 2: none serves unvouched, or stays past its time |
+//! | `probing` | 1, 2: what probes have found |
 //! | `sessions` | 1: which starts and sessions of agents count |
 //! | `freezing` | 1, 2: but what is lost together is kept |
 //! | `switches` | 3: an edge holds exactly what was decided; 7: stamps, one delta at a time |
@@ -15,6 +16,7 @@ mod closing;
 mod end;
 mod freezing;
 mod operators;
+mod probing;
 mod sessions;
 mod switches;
 mod vouching;
@@ -27,15 +29,16 @@ use std::{
 };
 
 use lb_control::{
-    core::{Core, Input, Intent, Output, ProbeId, RequestId, SessionId},
+    core::{Core, Input, Intent, Output, RequestId, SessionId},
     model::{AgentHello, BindingKey, Name, Phase},
 };
 
 use self::{
     freezing::Lost,
     operators::{Asked, Promises},
+    probing::Probing,
     switches::Known,
-    vouching::{Probing, Voucher},
+    vouching::Voucher,
 };
 use crate::{edges::Edge, scene};
 
@@ -128,7 +131,7 @@ pub struct Judge {
     gone: BTreeMap<Name, (u64, u64)>,
     /// A hello that is being answered.
     hello: Option<(SessionId, AgentHello)>,
-    probes: BTreeMap<ProbeId, Probing>,
+    probings: BTreeMap<BindingKey, Probing>,
     edges: BTreeMap<Name, Known>,
     requests: BTreeMap<RequestId, Asked>,
     last_request: u64,
@@ -180,7 +183,8 @@ impl Judge {
             Input::Opened { .. }
             | Input::Stranger { .. }
             | Input::Excess { .. }
-            | Input::Unreachable { .. } => {}
+            | Input::Unreachable { .. }
+            | Input::Dfp { .. } => {}
         }
         Ok(())
     }
@@ -205,18 +209,19 @@ impl Judge {
         self.must_freeze()?;
         for output in outputs {
             match output {
-                Output::StartProbe { probe, backend, .. } => self.probe_starts(*probe, *backend),
-                Output::StopProbe { probe } => drop(self.probes.remove(probe)),
                 Output::ToSwitch { session, message } => self.told(*session, message, core)?,
                 Output::Reply { request, reply } => {
                     self.answered(*request, reply, disk, edges)?;
                 }
-                Output::ToAgent { .. }
+                Output::StartProbe { .. }
+                | Output::StopProbe { .. }
+                | Output::ToAgent { .. }
                 | Output::Close { .. }
                 | Output::Publish(_)
                 | Output::Save { .. } => {}
             }
         }
+        self.note_probes(outputs);
         Ok(())
     }
 
@@ -260,11 +265,12 @@ impl Judge {
         self.gone.clear();
         self.frozen.clear();
         self.hello = None;
-        self.probes.clear();
+        self.probings.clear();
         self.requests.clear();
         for known in self.edges.values_mut() {
             known.disconnected();
             known.last_sent = Default::default();
+            known.met = false;
         }
     }
 
@@ -272,6 +278,7 @@ impl Judge {
         self.voucher_ends(session, by_peer);
         if let Some(known) = self.edges.values_mut().find(|known| known.session == Some(session)) {
             known.disconnected();
+            self.prober_ends(session);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lb_control::{
     core::{Core, SessionId},
-    model::{Change, Delta, FromSwitch, Phase, Stamp, SwitchState, ToSwitch},
+    model::{BindingKey, Change, Delta, FromSwitch, Phase, Stamp, SwitchState, ToSwitch},
 };
 
 use super::{Invariant, Judge, Outcome, violates};
@@ -17,6 +17,10 @@ const KEPT: usize = 8;
 #[derive(Debug, Default)]
 pub struct Known {
     pub session: Option<SessionId>,
+    /// It has said hello to this manager.
+    pub met: bool,
+    /// It can probe.
+    pub probes: bool,
     /// What it has said that it holds.
     holds: SwitchState,
     /// The delta that is under way, and when it was sent.
@@ -42,6 +46,13 @@ impl Known {
         self.flight = None;
     }
 
+    /// Whether it holds a binding, or is about to.
+    pub fn may_hold(&self, key: &BindingKey) -> bool {
+        let flight = self.flight.and_then(|(stamp, _)| Some(&self.decided(stamp)?.1));
+        let states = flight.into_iter().chain([&self.holds]);
+        self.met && states.into_iter().any(|state| state.bindings.contains_key(key))
+    }
+
     fn decided(&self, stamp: Stamp) -> Option<&(Stamp, SwitchState, u64)> {
         self.decided.iter().rev().find(|(of, ..)| *of == stamp)
     }
@@ -56,6 +67,7 @@ impl Judge {
             }
             let again = known.session == Some(session);
             known.session = Some(session);
+            (known.met, known.probes) = (true, hello.probes);
             let given =
                 known.decided(hello.stamp).is_some_and(|(_, state, _)| *state == hello.state);
             known.strange = (again && known.strange) || !given || hello.stamp < known.live;
@@ -76,7 +88,14 @@ impl Judge {
                     facts.found = now;
                 }
             }
+            if hello.probes {
+                self.prober_comes();
+            }
             self.excuse_found();
+            return;
+        }
+        if let FromSwitch::Probed(reports) = message {
+            self.edge_probed(session, reports);
             return;
         }
         let of_session = |known: &&mut Known| known.session == Some(session);
@@ -97,13 +116,14 @@ impl Judge {
             FromSwitch::Hello(_)
             | FromSwitch::Counters(_)
             | FromSwitch::Drifted(_)
-            | FromSwitch::Lacks(_) => {}
+            | FromSwitch::Lacks(_)
+            | FromSwitch::Probed(_) => {}
         }
     }
 
     /// A delta is sent.
     pub(super) fn told(&mut self, session: SessionId, message: &ToSwitch, core: &Core) -> Outcome {
-        let ToSwitch::Apply(Delta { stamp, changes }) = message;
+        let ToSwitch::Apply(Delta { stamp, changes }) = message else { return Ok(()) };
         let of_session = |known: &&mut Known| known.session == Some(session);
         let Some(known) = self.edges.values_mut().find(of_session) else {
             return violates(Invariant::InOrder, format!("{stamp:?} goes to nobody's session"));

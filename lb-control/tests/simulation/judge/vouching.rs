@@ -4,10 +4,10 @@
 //! reason to take a binding from serving, and [`Judge::may_serve`] the one that
 //! says whether it may go on.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use lb_control::{
-    core::{Core, ProbeId, SessionId},
+    core::{Core, SessionId},
     model::{BindingKey, FromAgent, Heartbeat, Phase},
 };
 
@@ -24,16 +24,6 @@ pub struct Voucher {
     pub(super) leaving: bool,
     /// Its word on each of its bindings, once it has given one.
     pub(super) words: BTreeMap<BindingKey, Option<bool>>,
-}
-
-/// A probe, and its last outcomes in a row.
-#[derive(Debug)]
-pub struct Probing {
-    key: BindingKey,
-    good: u32,
-    bad: u32,
-    /// Enough bad ones, and not enough good ones since.
-    ill: bool,
 }
 
 impl Judge {
@@ -141,24 +131,6 @@ impl Judge {
         self.lose_all(bad, "its agent says that it is not well");
     }
 
-    pub(super) fn probe_starts(&mut self, probe: ProbeId, server: SocketAddr) {
-        if let Some(key) = scene::keys().iter().find(|key| key.backend == server) {
-            self.probes.insert(probe, Probing { key: key.clone(), good: 0, bad: 0, ill: false });
-        }
-    }
-
-    pub(super) fn probe_speaks(&mut self, probe: ProbeId, good: bool) {
-        let Some(probing) = self.probes.get_mut(&probe) else { return };
-        probing.good = if good { probing.good + 1 } else { 0 };
-        probing.bad = if good { 0 } else { probing.bad + 1 };
-        let key = probing.key.clone();
-        let health = &scene::settings().services[&key.service].health;
-        probing.ill = probing.bad >= health.fall || (probing.ill && probing.good < health.rise);
-        if probing.bad >= health.fall {
-            self.lose(&key, "its probes failed");
-        }
-    }
-
     /// Whether, as far as the manager was told, it may go on serving.
     fn may_serve(&self, key: &BindingKey) -> bool {
         self.is_kept(key) || self.stands(key, self.is_learning())
@@ -183,20 +155,12 @@ impl Judge {
             Some(_) if unclaimed && scene::is_contested(key) => true,
             Some(_) => vouchers.any(|voucher| voucher.words[key] != Some(false)),
         };
-        let probed_badly = |probing: &Probing| probing.key == *key && probing.ill;
-        vouched && !self.probes.values().any(probed_badly)
+        vouched && self.found(key) != Some(false)
     }
 
     /// Whether everyone who is to verify it has found it well.
     fn is_verified(&self, key: &BindingKey) -> bool {
-        let health = &scene::settings().services[&key.service].health;
-        let well = |probing: &Probing| probing.key == *key && probing.good >= health.rise;
-        // Good ones before it, and too few bad ones since.
-        let doubtful = |probing: &Probing| {
-            probing.key == *key && probing.good < health.rise && probing.bad < health.fall
-        };
-        let verified = !scene::is_probed(key)
-            || self.probes.values().any(|probing| well(probing) || doubtful(probing));
+        let verified = !scene::is_probed(key) || self.found(key) == Some(true);
         let mut vouchers = self.vouchers_of(key).filter(|voucher| !voucher.leaving);
         let contradicted = vouchers.any(|voucher| voucher.words[key] == Some(false));
         let vouched = self.vouchers_of(key).any(|voucher| voucher.words[key] == Some(true))

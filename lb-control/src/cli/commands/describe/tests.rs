@@ -120,11 +120,21 @@ fn who_vouches_for_a_backend_and_what_they_say() {
             weight: Some(7),
             weight_percent: 50,
         }),
-        probe: Some(v1::ProbeView {
-            address: "10.0.0.11:81".to_owned(),
-            last: Some(word("")),
-            run: 4,
-        }),
+        probes: vec![
+            v1::ProbeView {
+                address: "10.0.0.11:81".to_owned(),
+                last: Some(word("")),
+                run: 4,
+                ..v1::ProbeView::default()
+            },
+            v1::ProbeView {
+                address: "203.0.113.10:80".to_owned(),
+                last: Some(word("no answer from 203.0.113.10:80 through gue to 10.0.0.11")),
+                run: 2,
+                switch_name: "east".to_owned(),
+                way: "gue".to_owned(),
+            },
+        ],
         ..down()
     };
     let page = backend_page(&BackendDescription::new(description, Vec::new()));
@@ -133,6 +143,8 @@ fn who_vouches_for_a_backend_and_what_they_say() {
         "Check:        unhealthy: status 503\n",
         "Application:  drain: a backup runs, weight 7, 50% of its weight\n",
         "Probe:        10.0.0.11:81: healthy, 4 in a row\n",
+        "Probe:        by edge east through gue: unhealthy: no answer from 203.0.113.10:80 \
+         through gue to 10.0.0.11, 2 in a row\n",
         "\nLast events:\nnone\n",
     ] {
         assert!(page.contains(line), "{line:?} is not in\n{page}");

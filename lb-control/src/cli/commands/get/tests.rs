@@ -13,6 +13,7 @@ fn service(policies: Vec<v1::Policy>) -> ServiceView {
             udp_idle: 120,
             server_id_bytes: 0,
             echo: false,
+            probe_path: true,
             ring_size: 65_537,
         }),
         backends_active: 2,
@@ -67,13 +68,14 @@ fn backends_in_a_table() {
         server_id: "0a1b".to_owned(),
         effective_weight: 50,
         load: Some(0.5),
+        verified_by: "gue by east, west".to_owned(),
         ..backend("active")
     };
     assert_eq!(
         backends_table(&[named.into()]).render(true),
         "\
-SERVICE  ADDRESS       WEIGHT  STATE   SINCE  CONNECTIONS  AGENT  EFFECTIVE  LOAD  SERVER ID  REASON
-www      10.0.0.11:80  100     active  12s    7            -      50         0.50  0a1b       -
+SERVICE  ADDRESS       WEIGHT  STATE   SINCE  CONNECTIONS  AGENT  EFFECTIVE  LOAD  SERVER ID  VERIFIED BY        REASON
+www      10.0.0.11:80  100     active  12s    7            -      50         0.50  0a1b       gue by east, west  -
 "
     );
     let unreachable = "switch `edge1` cannot reach it: interface eth1 is down".to_owned();
@@ -152,6 +154,6 @@ fn json_is_a_contract() {
     );
     assert_eq!(
         serde_json::to_string(&BackendView::from(backend("active"))).unwrap(),
-        r#"{"service":"www","address":"10.0.0.11:80","weight":100,"state":"active","reason":null,"since_seconds":12.5,"agent":null,"connections":7,"removable":false,"deadline_left_seconds":null,"server_id":null,"unreachable":null,"effective_weight":0,"load":null,"hold_left_seconds":null}"#
+        r#"{"service":"www","address":"10.0.0.11:80","weight":100,"state":"active","reason":null,"since_seconds":12.5,"agent":null,"connections":7,"removable":false,"deadline_left_seconds":null,"server_id":null,"unreachable":null,"effective_weight":0,"load":null,"hold_left_seconds":null,"verified_by":null}"#
     );
 }

@@ -1,5 +1,7 @@
+use std::{collections::BTreeSet, net::SocketAddr};
+
 use super::*;
-use crate::model::{Mode, Protocol, ServiceSpec, Vip};
+use crate::model::{Mode, ServiceSpec, Vip};
 
 /// Four servers of one service, and one of another.
 struct Site {
@@ -33,12 +35,14 @@ impl Site {
     }
 
     fn round(&mut self) -> Vec<Decision> {
-        let alive = |backend: &SocketAddr| match backend.ip() {
-            std::net::IpAddr::V4(v4) => !self.dead.contains(&v4.octets()[3]),
-            std::net::IpAddr::V6(_) => true,
+        let alive = |key: &BindingKey| match key.backend.ip() {
+            std::net::IpAddr::V4(v4) if self.dead.contains(&v4.octets()[3]) => {
+                Err("no answer".to_owned())
+            }
+            _ => Ok(()),
         };
-        let targets = self.watch.targets(&self.state);
-        let outcomes = targets.into_iter().map(|backend| (backend, alive(&backend))).collect();
+        let wanted = self.watch.wanted(&self.state);
+        let outcomes = wanted.into_iter().map(|key| (key.clone(), alive(&key))).collect();
         let decisions = self.watch.decide(&self.state, &outcomes);
         for decision in &decisions {
             self.state.apply(&decision.change()).unwrap();
@@ -62,7 +66,7 @@ fn a_server_that_dies_goes_and_comes_back() {
     site.dead.insert(2);
     assert_eq!(site.rounds(2), [], "once or twice may be chance");
     let drained = Binding::new(10, Phase::Drain);
-    assert_eq!(site.round(), [Decision::Out(key("www", 2), drained)]);
+    assert_eq!(site.round(), [Decision::Out(key("www", 2), drained, "no answer".to_owned())]);
     assert_eq!(site.rounds(10), []);
     site.dead.clear();
     assert_eq!(site.round(), []);
@@ -110,14 +114,31 @@ fn what_the_manager_has_changed_is_not_brought_back() {
 }
 
 #[test]
-fn what_takes_no_tcp_or_serves_nobody_is_not_probed() {
+fn what_serves_nobody_is_not_probed() {
     let mut site = Site::new();
-    let udp = ServiceSpec { protocol: Protocol::Udp, ..service("names", "203.0.113.12:80") };
-    site.state.apply(&Change::PutService(udp)).unwrap();
-    let names = BindingKey { service: "names".parse().unwrap(), ..key("www", 7) };
-    site.state.apply(&Change::PutBinding(names, Binding::new(1, Phase::Serve))).unwrap();
     let drained = Binding::new(1, Phase::Drain);
     site.state.apply(&Change::PutBinding(key("www", 4), drained)).unwrap();
-    let asked = site.watch.targets(&site.state);
-    assert_eq!(asked, [1, 2, 3, 9].map(|server| key("www", server).backend));
+    let asked = site.watch.wanted(&site.state);
+    assert_eq!(asked, [key("api", 9), key("www", 1), key("www", 2), key("www", 3)]);
+}
+
+#[test]
+fn a_server_may_be_well_in_one_service_and_not_in_another() {
+    let mut site = Site::new();
+    let binding = Binding::new(10, Phase::Serve);
+    site.state.apply(&Change::PutBinding(key("api", 2), binding)).unwrap();
+    let round = |site: &mut Site| {
+        let outcome = |one: &BindingKey| {
+            if *one == key("api", 2) { Err("no answer".to_owned()) } else { Ok(()) }
+        };
+        let wanted = site.watch.wanted(&site.state);
+        let outcomes = wanted.into_iter().map(|key| (key.clone(), outcome(&key))).collect();
+        site.watch.decide(&site.state, &outcomes)
+    };
+    let decisions: Vec<_> = (0..4).flat_map(|_| round(&mut site)).collect();
+    let drained = Binding::new(10, Phase::Drain);
+    assert_eq!(decisions[0], Decision::Out(key("api", 2), drained, "no answer".to_owned()));
+    assert!(decisions.iter().all(
+        |decision| !matches!(decision, Decision::Out(key, ..) if key.service.as_str() == "www")
+    ));
 }

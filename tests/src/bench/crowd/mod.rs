@@ -91,7 +91,8 @@ pub(super) fn print(seen: Option<&Seen>) {
         ("1000 agents frozen, until an edge knows", seen.frozen),
     ];
     for (name, Percentiles { p50, p99, most }) in lines {
-        println!("  {name:48}  {p50:9.1?}  {p99:9.1?}  {most:9.1?}");
+        let [p50, p99, most] = [p50, p99, most].map(|time| format!("{time:.1?}"));
+        println!("  {name:48}  {p50:>9}  {p99:>9}  {most:>9}");
     }
 }
 

@@ -103,7 +103,8 @@ pub(super) fn print(lags: &[Lag]) {
     }
     println!("\n{:42}  {:>9}  {:>9}", "until an event is live on an edge", "p50", "p99");
     for Lag { case, times } in lags {
-        println!("{case:42}  {:9.1?}  {:9.1?}", times.p50, times.p99);
+        let [p50, p99] = [times.p50, times.p99].map(|time| format!("{time:.1?}"));
+        println!("{case:42}  {p50:>9}  {p99:>9}");
     }
 }
 

@@ -212,6 +212,7 @@ fn configure(directory: &Path) -> Result<(PathBuf, PathBuf)> {
         socket = "{directory}/sluice.sock"
         intent = "{directory}/intent.json"
         learning = "100ms"
+        missed_heartbeats = 40
         flap_damping = {{ losses = 0 }}
 
         [agent]

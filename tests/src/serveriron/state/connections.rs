@@ -66,7 +66,6 @@ impl State {
                 self.uncount(&connection.binding);
             }
         }
-        self.revision += 1;
     }
 
     /// How many of these the box has broken.
@@ -113,7 +112,6 @@ impl State {
     }
 
     fn connect(&mut self, binding: Binding) -> ConnectionId {
-        self.revision += 1;
         self.last_connection += 1;
         *self.counts.entry(binding.key()).or_default() += 1;
         let current = self.connections_of_port(&binding.real_server, binding.real_port);

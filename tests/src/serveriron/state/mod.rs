@@ -26,6 +26,7 @@ pub use model::{
     Bind, Binding, Config, Health, Life, Predictor, Real, RealPort, Virtual, VirtualPort,
 };
 pub use refusal::Refusal;
+pub(crate) use running::port_name;
 pub use standing::Standing;
 
 use super::options::Limits;
@@ -113,6 +114,11 @@ impl State {
         self.revision
     }
 
+    /// Something may have changed.
+    pub(crate) fn touch(&mut self) {
+        self.revision += 1;
+    }
+
     /// `write memory`. What is on its way out is not saved.
     pub fn save(&mut self) {
         let mut saved = self.running.clone();
@@ -122,7 +128,6 @@ impl State {
 
     /// A hard reboot: all connections drop, what was not saved is forgotten.
     pub(crate) fn reboot(&mut self) {
-        self.revision += 1;
         self.broken.extend(self.open.keys());
         self.open.clear();
         self.counts.clear();

@@ -12,7 +12,6 @@ impl State {
         let counts = &self.counts;
         let idle = |which: &dyn Fn(&BindKey) -> bool| !counts.keys().any(which);
         let running = &mut self.running;
-        let before = size(running);
         running.binds.retain(|_, bind| {
             let key = bind.binding.key();
             !(bind.life.leaving && !counts.contains_key(&key))
@@ -45,9 +44,6 @@ impl State {
             }
             !ends
         });
-        if size(running) != before {
-            self.revision += 1;
-        }
     }
 
     /// `server force-delete`: sessions of what was deleted or disabled longer
@@ -82,11 +78,4 @@ impl State {
             bind.map(|bind| bind.life),
         ]
     }
-}
-
-/// How many things there are.
-fn size(config: &super::Config) -> usize {
-    let ports: usize = config.reals.values().map(|real| real.ports.len()).sum();
-    let more: usize = config.virtuals.values().map(|server| server.ports.len()).sum();
-    config.reals.len() + config.virtuals.len() + config.binds.len() + ports + more
 }

@@ -1,0 +1,7 @@
+//! Through real sockets, by a client that knows only what a terminal shows.
+
+mod client;
+mod dialogue;
+mod faults;
+mod grammar;
+mod ssh;

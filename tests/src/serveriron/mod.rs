@@ -23,6 +23,7 @@ mod device;
 mod faults;
 mod options;
 mod simulator;
+mod snmp;
 mod state;
 
 pub use faults::{Faults, Hostile, Lost};

@@ -1,7 +1,7 @@
 //! The box as tests hold it.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, UdpSocket},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -10,9 +10,10 @@ use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    Faults, Options, State,
+    Faults, Health, Options, Refusal, State,
     cli::{self, Protocol},
     device::Device,
+    snmp::{self, Event},
 };
 
 /// How often `server force-delete` looks at the clock.
@@ -24,6 +25,9 @@ pub struct Simulator {
     device: Arc<Device>,
     telnet: SocketAddr,
     ssh: SocketAddr,
+    snmp: SocketAddr,
+    /// The agent's socket once more, for traps.
+    traps: UdpSocket,
     host_key: String,
     /// Ends all listeners and sessions when it is dropped.
     _runtime: Runtime,
@@ -45,6 +49,11 @@ impl Simulator {
         };
         let (telnet, telnet_listener) = bind(options.ports.telnet)?;
         let (ssh, ssh_listener) = bind(options.ports.ssh)?;
+        let address = SocketAddr::new(options.address, options.ports.snmp);
+        let agent = UdpSocket::bind(address);
+        let agent = agent.with_context(|| format!("listening at {address}"))?;
+        agent.set_nonblocking(true)?;
+        let (snmp, traps) = (agent.local_addr()?, agent.try_clone()?);
         let key = cli::host_key();
         let host_key = cli::public_line(&key);
         let runtime = Builder::new_multi_thread()
@@ -61,8 +70,10 @@ impl Simulator {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             tokio::spawn(cli::listen(Arc::clone(&device), listener, protocol));
         }
+        let agent = tokio::net::UdpSocket::from_std(agent)?;
+        tokio::spawn(snmp::serve(Arc::clone(&device), agent));
         tokio::spawn(tick(Arc::clone(&device)));
-        Ok(Self { device, telnet, ssh, host_key, _runtime: runtime })
+        Ok(Self { device, telnet, ssh, snmp, traps, host_key, _runtime: runtime })
     }
 
     /// Where telnet listens.
@@ -73,6 +84,11 @@ impl Simulator {
     /// Where SSH listens.
     pub fn ssh_address(&self) -> SocketAddr {
         self.ssh
+    }
+
+    /// Where the SNMP agent listens.
+    pub fn snmp_address(&self) -> SocketAddr {
+        self.snmp
     }
 
     /// The SSH host key as `known_hosts` has it, without the host:
@@ -90,6 +106,48 @@ impl Simulator {
     /// edits behind a driver's back, and clients that come and go.
     pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         self.device.change(change)
+    }
+
+    /// What health checks are to have found of a real server, or of one of its
+    /// ports. A change between up and not up is trapped.
+    ///
+    /// # Errors
+    /// When there is no such server or port, or the trap cannot be sent.
+    pub fn set_health(&self, real: &str, port: Option<u16>, health: Health) -> Result<()> {
+        let before = self.device.change(|state| -> Result<bool, Refusal> {
+            let found = state.running.reals.get(real);
+            let before = match port {
+                None => found.map(|found| found.health),
+                Some(port) => found.and_then(|found| found.ports.get(&port)).map(|at| at.health),
+            };
+            state.set_health(real, port, health)?;
+            Ok(before == Some(Health::Up))
+        })?;
+        let event = match (before, health == Health::Up, port) {
+            (false, true, None) => Event::RealUp,
+            (true, false, None) => Event::RealDown,
+            (false, true, Some(_)) => Event::RealPortUp,
+            (true, false, Some(_)) => Event::RealPortDown,
+            (true, true, _) | (false, false, _) => return Ok(()),
+        };
+        let mut about = vec![real.to_owned()];
+        about.extend(port.map(|port| port.to_string()));
+        self.trap(event, &about)
+    }
+
+    /// Takes over from its twin, or gives over to it, which is trapped and
+    /// changes nothing else.
+    ///
+    /// # Errors
+    /// When the trap cannot be sent.
+    pub fn set_active(&self, active: bool) -> Result<()> {
+        self.trap(if active { Event::BecomeActive } else { Event::BecomeStandby }, &[])
+    }
+
+    fn trap(&self, event: Event, about: &[String]) -> Result<()> {
+        let state = self.state();
+        snmp::send_trap(&self.traps, &self.device.options, &state, event, about)
+            .context("sending a trap")
     }
 
     /// Sets what goes wrong from now on, instead of what did.

@@ -134,10 +134,9 @@ fn undoing_takes_everything_away() {
     for line in script.lines() {
         client.say(line);
     }
-    client.until("Server web1 successfully deleted.");
+    let heard = client.until("Server web1 successfully deleted.");
+    assert!(!heard.contains("Error") && !heard.contains("input"), "{heard}");
     assert_eq!(iron.state().running, crate::serveriron::Config::default());
-    // Nothing was refused: each of these errors has an arrow or a dash.
-    assert_eq!(iron.commands(), 3 + script.lines().count());
     assert!(iron.state().violations.is_empty());
 }
 

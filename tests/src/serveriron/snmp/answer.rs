@@ -26,6 +26,9 @@ const OVERHEAD: usize = 200;
 /// Rows of one GETBULK.
 const MAX_REPETITIONS: u32 = 512;
 const HUGE: usize = 60_000;
+/// How deep below what was asked the endless rows are: a walk that begins at
+/// any table or column stays inside of it.
+const ENDLESS_DEPTH: usize = 16;
 
 /// What a requester may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,10 +289,11 @@ fn lie(pdus: Pdus, hostile: &Hostile) -> Option<Answer> {
     let with = |value: ObjectSyntax, successor: bool| {
         let variables = request.variable_bindings.iter().map(|variable| {
             let mut name: Name = variable.name.to_vec();
-            if let Some(last) = name.last_mut()
-                && successor
-            {
-                *last = last.wrapping_add(1);
+            let depth = name.len();
+            match name.last_mut() {
+                Some(last) if successor && depth >= ENDLESS_DEPTH => *last = last.wrapping_add(1),
+                _ if successor => name.push(1),
+                _ => {}
             }
             VarBind { name: identifier(&name), value: VarBindValue::Value(value.clone()) }
         });

@@ -3,7 +3,7 @@
 
 use aes::Aes128;
 use cfb_mode::{Decryptor, Encryptor, cipher::KeyIvInit as _};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::Hmac;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 

@@ -87,6 +87,7 @@ impl Device {
     /// as long as they do, with everybody else waiting.
     pub(crate) async fn process<T>(&self, work: impl FnOnce() -> (usize, T)) -> T {
         let mut random = self.processor.lock().await;
+        let begun = tokio::time::Instant::now();
         let (changes, result) = work();
         self.operations.fetch_add(changes, Ordering::Relaxed);
         let latency = &self.options.latency;
@@ -94,7 +95,7 @@ impl Device {
         let taken: u64 =
             (0..changes).map(|_| random.u64(nanos(latency.start())..=nanos(latency.end()))).sum();
         if taken > 0 {
-            tokio::time::sleep(Duration::from_nanos(taken)).await;
+            tokio::time::sleep_until(begun + Duration::from_nanos(taken)).await;
         }
         result
     }

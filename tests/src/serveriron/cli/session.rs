@@ -73,7 +73,7 @@ async fn ask<S: Stream>(
     }
 }
 
-/// Prompts, reads, does, until the end.
+/// Prompts, reads, does, until the end. An error is a lost connection.
 async fn converse<S: Stream>(mut shell: Shell, mut terminal: Terminal<S>) -> io::Result<()> {
     let device = Arc::clone(&shell.device);
     device.logins.fetch_add(1, Ordering::Relaxed);
@@ -92,7 +92,7 @@ async fn converse<S: Stream>(mut shell: Shell, mut terminal: Terminal<S>) -> io:
             (faults.count(), refusal, faults.hostile.clone())
         };
         if lost == Some(Lost::Command) {
-            return Ok(());
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
         if let Some(hostile) = hostile {
             lie(&mut terminal, &hostile).await?;
@@ -109,7 +109,7 @@ async fn converse<S: Stream>(mut shell: Shell, mut terminal: Terminal<S>) -> io:
             })
             .await;
         if lost == Some(Lost::Answer) {
-            return Ok(());
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
         if shell.paging {
             terminal.page(&reaction.text).await?;

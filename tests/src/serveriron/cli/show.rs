@@ -5,7 +5,10 @@
 
 use std::fmt::Write as _;
 
-use crate::serveriron::{Real, State, Virtual, state::port_name};
+use crate::serveriron::{
+    Real, State, Virtual,
+    state::{Standings, port_name},
+};
 
 const LEGEND: &str = "Real Servers Info\n\n\
     State(St) - ACT:active, ENB:enabled, FAL:failed, TST:test, DIS:disabled,\n            \
@@ -16,12 +19,16 @@ const REAL_COLUMNS: &str = "Port    St  Ms CurConn TotConn    Rx-pkts    Tx-pkts
     ----    --  -- ------- -------    -------    -------    --------   --------   ----\n";
 
 pub(super) fn reals(state: &State) -> String {
-    let each = state.running.reals.iter().map(|(name, real)| one_real(state, name, real));
+    let standings = state.standings();
+    let reals = state.running.reals.iter();
+    let each = reals.map(|(name, real)| one_real(state, &standings, name, real));
     LEGEND.to_owned() + &each.collect::<String>()
 }
 
 pub(super) fn real(state: &State, name: &str) -> String {
-    let found = state.running.reals.get(name).map(|real| one_real(state, name, real));
+    let standings = state.standings();
+    let real = state.running.reals.get(name);
+    let found = real.map(|real| one_real(state, &standings, name, real));
     LEGEND.to_owned() + &found.unwrap_or_default()
 }
 
@@ -36,6 +43,7 @@ pub(super) fn virtual_server(state: &State, name: &str) -> String {
 }
 
 pub(super) fn binds(state: &State) -> String {
+    let standings = state.standings();
     let mut text = "Bind info\n\n".to_owned();
     for (name, server) in &state.running.virtuals {
         for (port, found) in &server.ports {
@@ -53,8 +61,8 @@ pub(super) fn binds(state: &State) -> String {
                 }
                 let real = state.running.reals.get(&binding.real_server);
                 let address = real.map_or_else(String::new, |real| real.address.to_string());
-                let standing = state
-                    .standing_of_port(&binding.real_server, binding.real_port)
+                let standing = standings
+                    .port(&binding.real_server, binding.real_port)
                     .map_or("", |standing| standing.name());
                 let _ = writeln!(
                     text,
@@ -79,9 +87,9 @@ pub(super) fn sessions(state: &State) -> String {
     text
 }
 
-fn one_real(state: &State, name: &str, real: &Real) -> String {
+fn one_real(state: &State, standings: &Standings<'_>, name: &str, real: &Real) -> String {
     let mut text = String::new();
-    let standing = state.standing_of_real(name).map_or("", |standing| standing.name());
+    let standing = standings.real(name).map_or("", |standing| standing.name());
     let Real { address, weight, max_connections, .. } = real;
     let _ = writeln!(
         text,
@@ -91,7 +99,7 @@ fn one_real(state: &State, name: &str, real: &Real) -> String {
     text.push_str(REAL_COLUMNS);
     let mut total = 0;
     for port in real.ports.keys() {
-        let standing = state.standing_of_port(name, *port).map_or("", |standing| standing.short());
+        let standing = standings.port(name, *port).map_or("", |standing| standing.short());
         let current = state.connections_of_port(name, *port);
         let totals = state.totals(name, *port).connections;
         total += totals;

@@ -1,16 +1,19 @@
 //! The command line over SSH (RFC 4251..4254).
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use russh::{
     Channel, ChannelId,
     keys::{PrivateKey, ssh_key::private::Ed25519Keypair},
     server::{self, Auth, ChannelOpenHandle, Msg, Session},
 };
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 
 use super::session;
 use crate::serveriron::{Login, device::Device};
+
+/// How long a client may take to hang up after its shell has ended.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A host key, new each time.
 pub(crate) fn host_key() -> PrivateKey {
@@ -28,7 +31,7 @@ pub(crate) fn config(key: PrivateKey) -> server::Config {
     server::Config {
         keys: vec![key],
         // No secret is worth guessing here, and tests would wait for it.
-        auth_rejection_time: std::time::Duration::ZERO,
+        auth_rejection_time: Duration::ZERO,
         nodelay: true,
         inactivity_timeout: None,
         ..server::Config::default()
@@ -43,18 +46,32 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let (ended, mut end) = mpsc::channel(1);
     let client = Client { device, channel: None, ended };
-    let running = server::run_stream(config, stream, client).await.map_err(io::Error::other)?;
-    tokio::select! {
-        result = running => result.map_err(io::Error::other),
-        _ = end.recv() => Ok(()),
+    let mut running = server::run_stream(config, stream, client).await.map_err(io::Error::other)?;
+    let end = tokio::select! {
+        result = &mut running => return result.map_err(io::Error::other),
+        end = end.recv() => end,
+    };
+    if end == Some(End::Exit) {
+        // The channel is closed; the client takes its leave.
+        let _ = timeout(FAREWELL, running).await;
     }
+    Ok(())
 }
 
 struct Client {
     device: Arc<Device>,
     channel: Option<Channel<Msg>>,
     /// Told when the shell has ended.
-    ended: mpsc::Sender<()>,
+    ended: mpsc::Sender<End>,
+}
+
+/// How a shell ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// As it was told.
+    Exit,
+    /// Its connection is lost.
+    Lost,
 }
 
 impl server::Handler for Client {
@@ -102,9 +119,12 @@ impl server::Handler for Client {
         session.channel_success(id)?;
         let (device, ended) = (Arc::clone(&self.device), self.ended.clone());
         tokio::spawn(async move {
-            // How it ended is the client's to see.
-            let _ = session::ssh(device, channel.into_stream()).await;
-            let _ = ended.send(()).await;
+            let end = match session::ssh(device, channel.into_stream()).await {
+                Ok(()) => End::Exit,
+                Err(_) => End::Lost,
+            };
+            // The connection may have ended before its shell.
+            let _ = ended.send(end).await;
         });
         Ok(())
     }

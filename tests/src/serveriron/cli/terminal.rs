@@ -87,9 +87,9 @@ impl<S: Stream> Terminal<S> {
             if room == 0 {
                 self.say(MORE).await?;
                 let answer = loop {
-                    match self.byte().await? {
-                        answer @ (b' ' | b'\r' | b'\n' | b'q' | 0x03) => break answer,
-                        _ => {}
+                    let answer = self.byte().await?;
+                    if matches!(answer, b' ' | b'\r' | b'\n' | b'q' | 0x03) {
+                        break answer;
                     }
                 };
                 self.after_return = answer == b'\r';
@@ -142,9 +142,8 @@ impl<S: Stream> Terminal<S> {
                     return Ok(Line::Entered(String::new()));
                 }
                 0x08 | 0x7f => {
-                    if line.pop().is_some() && echo == Echo::Letters {
-                        self.say("\u{8} \u{8}").await?;
-                    }
+                    let erased = line.pop().is_some() && echo == Echo::Letters;
+                    self.say(if erased { "\u{8} \u{8}" } else { "" }).await?;
                 }
                 b'?' if echo == Echo::Letters && !quoted => {
                     self.say("?\n").await?;

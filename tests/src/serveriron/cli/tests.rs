@@ -4,4 +4,7 @@ mod client;
 mod dialogue;
 mod faults;
 mod grammar;
+// Needs OpenSSH's client.
+#[cfg(feature = "lab")]
+mod open_ssh;
 mod ssh;

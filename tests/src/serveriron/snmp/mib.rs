@@ -164,15 +164,9 @@ fn binds(state: &State, view: &mut View) {
 }
 
 fn reals(state: &State, view: &mut View) {
+    let standings = state.standings();
     for (name, real) in &state.running.reals {
         let index = server_index(real.address);
-        let unbinding = |port: Option<u16>| {
-            state.running.binds.values().any(|bind| {
-                bind.life.leaving
-                    && bind.binding.real_server == *name
-                    && port.is_none_or(|port| bind.binding.real_port == port)
-            })
-        };
         put(
             view,
             Table::Real,
@@ -184,7 +178,7 @@ fn reals(state: &State, view: &mut View) {
                 number(real.max_connections),
                 number(real.weight),
                 Value::Integer(row::VALID),
-                delete_state(real.life.leaving, unbinding(None)),
+                delete_state(real.life.leaving, standings.unbinding(name, None)),
             ],
         );
         let mut total = 0;
@@ -200,12 +194,12 @@ fn reals(state: &State, view: &mut View) {
                     Value::Integer((*port).into()),
                     Value::Integer(found.life.enabled.into()),
                     Value::Integer(row::VALID),
-                    delete_state(found.life.leaving, unbinding(Some(*port))),
+                    delete_state(found.life.leaving, standings.unbinding(name, Some(*port))),
                 ],
             );
             let totals = state.totals(name, *port);
             total += totals.connections;
-            let standing = state.standing_of_port(name, *port);
+            let standing = standings.port(name, *port);
             put(
                 view,
                 Table::RealPortStatus,
@@ -223,7 +217,7 @@ fn reals(state: &State, view: &mut View) {
                 ],
             );
         }
-        let standing = state.standing_of_real(name);
+        let standing = standings.real(name);
         put(
             view,
             Table::RealStatus,

@@ -80,7 +80,7 @@ impl State {
 
     /// Open connections of a whole real server.
     pub fn connections_of_real(&self, real: &str) -> u32 {
-        self.counts.iter().filter(|(key, _)| key.0 == real).map(|(_, count)| count).sum()
+        self.counts_from(real, 0).map(|(_, count)| count).sum()
     }
 
     /// `clear server session NAME`
@@ -89,8 +89,14 @@ impl State {
     }
 
     pub(crate) fn connections_of_port(&self, real: &str, port: u16) -> u32 {
-        let of_port = self.counts.iter().filter(|(key, _)| key.0 == real && key.1 == port);
+        let of_port = self.counts_from(real, port).take_while(|(key, _)| key.1 == port);
         of_port.map(|(_, count)| count).sum()
+    }
+
+    /// Counts of a real server's ports from this one on.
+    fn counts_from(&self, real: &str, port: u16) -> impl Iterator<Item = (&super::BindKey, &u32)> {
+        let begin = (real.to_owned(), port, String::new(), 0);
+        self.counts.range(begin..).take_while(move |(key, _)| key.0 == real)
     }
 
     /// Of one port, or of all.

@@ -28,6 +28,7 @@ pub use model::{
 pub use refusal::Refusal;
 pub(crate) use running::port_name;
 pub use standing::Standing;
+pub(crate) use standing::Standings;
 
 use super::options::Limits;
 use connections::{Connection, Turns};

@@ -12,10 +12,9 @@ impl State {
         let counts = &self.counts;
         let idle = |which: &dyn Fn(&BindKey) -> bool| !counts.keys().any(which);
         let running = &mut self.running;
-        running.binds.retain(|_, bind| {
-            let key = bind.binding.key();
-            !(bind.life.leaving && !counts.contains_key(&key))
-        });
+        running
+            .binds
+            .retain(|_, bind| !bind.life.leaving || counts.contains_key(&bind.binding.key()));
         for (name, real) in &mut running.reals {
             real.ports.retain(|port, found| {
                 !(found.life.leaving && idle(&|key| key.0 == *name && key.1 == *port))

@@ -1,5 +1,7 @@
 //! The states that the box shows of servers and ports.
 
+use std::collections::BTreeMap;
+
 use super::{Health, State};
 
 /// As `show server real` and SNMP have it.
@@ -78,38 +80,77 @@ impl Standing {
     }
 }
 
-impl State {
+/// Finds states quickly, for who asks for many.
+#[derive(Debug)]
+pub(crate) struct Standings<'a> {
+    state: &'a State,
+    /// Whether a bind waits for its end, for each port that has binds.
+    unbinding: BTreeMap<(&'a str, u16), bool>,
+}
+
+impl Standings<'_> {
     /// Of a real server; `None` where there is none.
-    pub fn standing_of_real(&self, name: &str) -> Option<Standing> {
-        let real = self.running.reals.get(name)?;
-        let bound = self.running.binds.values().any(|bind| bind.binding.real_server == name);
-        let busy = self.connections_of_real(name) > 0;
+    pub(crate) fn real(&self, name: &str) -> Option<Standing> {
+        let real = self.state.running.reals.get(name)?;
+        let busy = self.state.connections_of_real(name) > 0;
         Some(match real.health {
             _ if real.life.leaving => Standing::AwaitDelete,
             _ if !real.life.enabled && busy => Standing::GraceDown,
             _ if !real.life.enabled => Standing::Disabled,
-            Health::Up if bound => Standing::Active,
+            Health::Up if self.any_unbinding(name).is_some() => Standing::Active,
             Health::Up => Standing::Enabled,
             health => checked(health),
         })
     }
 
     /// Of a port of a real server; `None` where there is none.
-    pub fn standing_of_port(&self, name: &str, port: u16) -> Option<Standing> {
-        let found = self.running.reals.get(name)?.ports.get(&port)?;
-        let binds = || {
-            let binds = self.running.binds.values();
-            binds.filter(|bind| bind.binding.real_server == name && bind.binding.real_port == port)
-        };
-        let busy = self.connections_of_port(name, port) > 0;
+    pub(crate) fn port(&self, name: &str, port: u16) -> Option<Standing> {
+        let found = self.state.running.reals.get(name)?.ports.get(&port)?;
+        let busy = self.state.connections_of_port(name, port) > 0;
+        let unbinding = self.unbinding.get(&(name, port)).copied();
         Some(match found.health {
             _ if found.life.leaving => Standing::AwaitDelete,
-            _ if binds().any(|bind| bind.life.leaving) => Standing::AwaitUnbind,
+            _ if unbinding == Some(true) => Standing::AwaitUnbind,
             _ if !found.life.enabled && busy => Standing::GraceDown,
             _ if !found.life.enabled => Standing::Disabled,
-            _ if binds().next().is_none() => Standing::Unbound,
+            _ if unbinding.is_none() => Standing::Unbound,
             health => checked(health),
         })
+    }
+
+    /// Whether a bind of a real server, or of one of its ports, waits.
+    pub(crate) fn unbinding(&self, name: &str, port: Option<u16>) -> bool {
+        match port {
+            Some(port) => self.unbinding.get(&(name, port)).copied().unwrap_or(false),
+            None => self.any_unbinding(name).unwrap_or(false),
+        }
+    }
+
+    /// Whether a bind of any port waits; `None` where nothing is bound.
+    fn any_unbinding(&self, name: &str) -> Option<bool> {
+        let range = self.unbinding.range((name, 0)..=(name, u16::MAX));
+        range.map(|(_, leaving)| *leaving).reduce(|one, other| one | other)
+    }
+}
+
+impl State {
+    pub(crate) fn standings(&self) -> Standings<'_> {
+        let mut unbinding = BTreeMap::new();
+        for bind in self.running.binds.values() {
+            let end = (bind.binding.real_server.as_str(), bind.binding.real_port);
+            *unbinding.entry(end).or_default() |= bind.life.leaving;
+        }
+        Standings { state: self, unbinding }
+    }
+
+    /// Of a real server; `None` where there is none.
+    pub fn standing_of_real(&self, name: &str) -> Option<Standing> {
+        self.standings().real(name)
+    }
+
+    /// Of a port of a real server; `None` where there is none.
+    pub fn standing_of_port(&self, name: &str, port: u16) -> Option<Standing> {
+        self.standings().port(name, port)
     }
 
     /// Connections of a port since boot, and the most at once.

@@ -140,6 +140,21 @@ fn what_has_connections_waits_for_them() {
 }
 
 #[test]
+fn what_waits_may_be_hidden_from_the_running_config() {
+    for hide in [false, true] {
+        let mut state = served(&[1, 1]);
+        state.hide_leaving = hide;
+        state.open("www", 80, 2);
+        state.delete_real("web1").unwrap();
+        state.settle();
+        let config = state.running_config();
+        assert_eq!(config.contains("server real web1"), !hide, "{config}");
+        assert_eq!(config.contains("bind http web1 http"), !hide, "{config}");
+        assert!(config.contains("server real web2"));
+    }
+}
+
+#[test]
 fn ways_down_have_states() {
     let mut state = served(&[1]);
     assert_eq!(state.standing_of_real("web1"), Some(Standing::Active));
@@ -161,7 +176,8 @@ fn ways_down_have_states() {
 
 #[test]
 fn a_reverse_command_during_a_shutdown_is_a_violation() {
-    let reverse: [(fn(&mut State), fn(&mut State)); 6] = [
+    type Change = fn(&mut State);
+    let reverse: [(Change, Change); 6] = [
         (
             |state| state.set_real_port("web1", 80, false).unwrap(),
             |state| state.set_real_port("web1", 80, true).unwrap(),

@@ -116,6 +116,12 @@ fn commands_that_succeed_say_nothing_and_show_up() {
     // Each configuration command, each pair, and `write memory`.
     assert_eq!(iron.operations(), 15);
     client.command("conf t", "telnet@iron(config)#");
+    client.command("server virtual www", "telnet@iron(config-vs-www)#");
+    assert_eq!(
+        client
+            .command("bind http a http b http c http d http e http", "telnet@iron(config-vs-www)#"),
+        "Invalid input -> e http\r\nType ? for a list\r\n"
+    );
     client.command("server real web1 198.51.100.3", "telnet@iron(config-rs-web1)#");
     assert_eq!(iron.operations(), 15, "entering is no change");
 }

@@ -1,5 +1,8 @@
 //! The dialects of external switches.
 
+mod secret;
+mod serveriron;
+
 use caps::Capability;
 use serde::de::DeserializeOwned;
 
@@ -20,7 +23,7 @@ pub struct Dialect {
 }
 
 /// Every dialect there is, by name.
-static DIALECTS: &[&Dialect] = &[];
+static DIALECTS: &[&Dialect] = &[serveriron::CLI];
 
 /// The dialect of that name.
 ///

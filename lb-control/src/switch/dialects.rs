@@ -23,7 +23,7 @@ pub struct Dialect {
 }
 
 /// Every dialect there is, by name.
-static DIALECTS: &[&Dialect] = &[serveriron::CLI];
+static DIALECTS: &[&Dialect] = &[serveriron::CLI, serveriron::SNMP];
 
 /// The dialect of that name.
 ///

@@ -17,12 +17,15 @@ mod config;
 mod driver;
 mod goal;
 mod options;
+mod snmp;
 mod steps;
 
 use super::Dialect;
 
 /// By its command line.
 pub(super) static CLI: &Dialect = &cli::DIALECT;
+/// By SNMP.
+pub(super) static SNMP: &Dialect = &snmp::DIALECT;
 
 #[cfg(test)]
 mod tests;

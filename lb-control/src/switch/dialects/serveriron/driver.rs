@@ -89,6 +89,11 @@ impl<L: Language> Driver<L> {
         }
     }
 
+    #[cfg(test)]
+    pub fn language(&mut self) -> &mut L {
+        &mut self.language
+    }
+
     /// Forgets what was known of a connection that has ended.
     fn hang_up(&mut self) {
         self.language.hang_up();

@@ -69,13 +69,15 @@ fn asked(seen: &Seen<'_>) -> Option<Asked> {
     if let Some(refusal) = refusal.filter(|line| line.ends_with('.')) {
         return Some(Asked::Refused(refusal.to_owned()));
     }
-    let line = seen.line.trim();
-    if line.ends_with("Login Name:") || line.ends_with("User Name:") {
-        return Some(Asked::User);
-    }
-    if line.ends_with("Password:") {
-        return Some(Asked::Password);
-    }
-    let (host, mode) = Host::of_prompt(line)?;
-    Some(Asked::Prompt(host, mode))
+    seen.last(|line| {
+        let line = line.trim();
+        if line.ends_with("Login Name:") || line.ends_with("User Name:") {
+            return Some(Asked::User);
+        }
+        if line.ends_with("Password:") {
+            return Some(Asked::Password);
+        }
+        let (host, mode) = Host::of_prompt(line)?;
+        Some(Asked::Prompt(host, mode))
+    })
 }

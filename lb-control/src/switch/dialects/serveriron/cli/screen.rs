@@ -27,6 +27,8 @@ const NUDGES: usize = 3;
 const NUDGE: Duration = Duration::from_millis(500);
 /// Silence after which no prompt that was asked for is under way any more.
 const DRAIN: Duration = Duration::from_millis(100);
+/// How often what notices have torn is asked for again.
+const SHOWS: usize = 5;
 /// What a pager asks, at the beginning of a line.
 const MORE: &str = "--More--";
 /// How it is told to go on.
@@ -35,8 +37,8 @@ const RETURN: &[u8] = b"\r";
 
 /// What has come since the last command.
 pub(super) struct Seen<'a> {
-    /// The last line, as far as it has come.
-    pub line: String,
+    /// The last line, as far as it has come, with and without what stood before a notice.
+    lines: (String, String),
     /// The last [`TAIL`] bytes.
     pub tail: String,
     buffer: &'a [u8],
@@ -45,7 +47,12 @@ pub(super) struct Seen<'a> {
 impl<'a> Seen<'a> {
     fn of(buffer: &'a [u8]) -> Self {
         let tail = text::without_notices(&text::printable(end(buffer)), &mut Vec::new());
-        Self { line: text::last_line(&tail), tail, buffer }
+        Self { lines: text::last_line(&tail), tail, buffer }
+    }
+
+    /// What the last line is, as far as it has come.
+    pub fn last<T>(&self, known: impl Fn(&str) -> Option<T>) -> Option<T> {
+        known(&self.lines.0).or_else(|| known(&self.lines.1))
     }
 
     /// All of it.
@@ -125,7 +132,7 @@ impl Screen {
             }
             self.bound()?;
             let seen = Seen::of(&self.buffer);
-            if seen.line.trim_start().starts_with(MORE) {
+            if seen.lines.0.trim_start().starts_with(MORE) {
                 self.next_page().await?;
             } else if let Some(found) = known(&seen) {
                 if nudges > 0 {
@@ -200,7 +207,8 @@ impl Screen {
         let echoes = self.echoes;
         let mode = self
             .until(|seen| {
-                let mode = modes.iter().position(|mode| host.prompts(&seen.line, mode))?;
+                let prompt = |line: &str| modes.iter().position(|mode| host.prompts(line, mode));
+                let mode = seen.last(prompt)?;
                 let answered = !echoes || text::after_echo(&seen.all(), command).is_some();
                 answered.then_some(mode)
             })
@@ -208,9 +216,8 @@ impl Screen {
         Ok((mode, self.output(host, command, modes)))
     }
 
-    /// Gives a command that prints, in a mode that it does not leave. A line of its output
-    /// may look like the prompt, and be the last that has come for a moment: so the prompt
-    /// is asked for once more, and the two in a row are the end.
+    /// Gives a command that prints, in a mode that it does not leave. A notice among what
+    /// is printed may have torn a line, so that the command is given again.
     ///
     /// # Errors
     /// [`Failure::Lost`].
@@ -220,17 +227,41 @@ impl Screen {
         command: &str,
         mode: &Mode,
     ) -> Result<Vec<String>, Failure> {
+        for _ in 0..SHOWS {
+            let lines = self.show_once(host, command, mode).await?;
+            if !self.noticed() {
+                return Ok(lines);
+            }
+        }
+        Err(Failure::Lost(format!("`{command}` is torn by notices again and again")))
+    }
+
+    /// Whether a notice is among all that came.
+    fn noticed(&self) -> bool {
+        let mut deleted = Vec::new();
+        text::without_notices(&text::printable(&self.buffer), &mut deleted);
+        !deleted.is_empty()
+    }
+
+    /// A line of what is printed may look like the prompt, and be the last that has come
+    /// for a moment: so the prompt is asked for once more, and two in a row are the end.
+    async fn show_once(
+        &mut self,
+        host: &Host,
+        command: &str,
+        mode: &Mode,
+    ) -> Result<Vec<String>, Failure> {
         self.type_line(command).await?;
         let echoes = self.echoes;
         let prompt = |line: &str| host.prompts(line, mode).then_some(());
         self.until(|seen| {
-            prompt(&seen.line)?;
+            seen.last(prompt)?;
             (!echoes || text::after_echo(&seen.all(), command).is_some()).then_some(())
         })
         .await?;
         self.send(RETURN).await?;
         self.until(|seen| {
-            prompt(&seen.line)?;
+            seen.last(prompt)?;
             let lines = text::lines(&seen.tail);
             let mut before = lines.iter().rev().skip(1).skip_while(|line| line.trim().is_empty());
             prompt(before.next()?)

@@ -3,6 +3,10 @@
 /// Characters of an asynchronous line about a server that is gone now.
 const DELETED: (&str, &str) = ("Server ", " successfully deleted.");
 
+/// Stands where a notice had a line break after it, which may be the notice's own or that
+/// of the line it came into.
+const BREAK: char = '\u{1}';
+
 /// Bytes as text: what is neither printable ASCII nor a line break is `?`, and NULs,
 /// bells and the like are nothing.
 pub(super) fn printable(bytes: &[u8]) -> String {
@@ -30,7 +34,11 @@ pub(super) fn without_notices(text: &str, deleted: &mut Vec<String>) -> String {
             Some(text) if (1..=32).contains(&name.len()) => {
                 kept.push_str(text);
                 deleted.push(name.to_owned());
-                rest = after.strip_prefix("\r\n").or(after.strip_prefix('\n')).unwrap_or(after);
+                rest = after;
+                if let Some(after) = after.strip_prefix("\r\n").or(after.strip_prefix('\n')) {
+                    kept.push(BREAK);
+                    rest = after;
+                }
             }
             _ => {
                 kept.push_str(&rest[..end + DELETED.1.len()]);
@@ -53,31 +61,34 @@ fn line(text: &str) -> String {
     let text = text.rsplit('\r').next().unwrap_or_default();
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character == '\u{8}' {
-            shown.pop();
-        } else {
-            shown.push(character);
+        match character {
+            '\u{8}' => drop(shown.pop()),
+            BREAK => {}
+            _ => shown.push(character),
         }
     }
     shown
 }
 
-/// The last line, as far as it has come.
-pub(super) fn last_line(text: &str) -> String {
-    line(text.rsplit('\n').next().unwrap_or_default())
+/// The last line, as far as it has come, and what it is where a line break at the last
+/// notice is not the notice's own.
+pub(super) fn last_line(text: &str) -> (String, String) {
+    let whole = text.rsplit('\n').next().unwrap_or_default();
+    (line(whole), line(whole.rsplit(BREAK).next().unwrap_or_default()))
 }
 
 /// What follows the echo of a command, which may be wrapped and ends with a line break.
 pub(super) fn after_echo<'a>(text: &'a str, command: &str) -> Option<&'a str> {
-    let solid: Vec<_> = text.char_indices().filter(|(_, c)| !c.is_whitespace()).collect();
+    let is_ink = |(_, c): &(usize, char)| !c.is_whitespace() && *c != BREAK;
+    let solid: Vec<_> = text.char_indices().filter(is_ink).collect();
     let wanted: Vec<_> = command.chars().filter(|c| !c.is_whitespace()).collect();
     let matches = |window: &[(usize, char)]| {
         window.iter().map(|(_, c)| c).eq(wanted.iter())
             && window.last().is_some_and(|(at, _)| {
-                text[at + 1..].trim_start_matches([' ', '\t']).starts_with(['\r', '\n'])
+                text[at + 1..].trim_start_matches([' ', '\t']).starts_with(['\r', '\n', BREAK])
             })
     };
     let (at, _) = solid.windows(wanted.len().max(1)).find(|w| matches(w))?.last()?;
     let rest = &text[at + 1..];
-    Some(rest.split_once('\n').map_or("", |(_, rest)| rest))
+    Some(rest.split_once(['\n', BREAK]).map_or("", |(_, rest)| rest))
 }

@@ -20,6 +20,7 @@ pub struct Builder {
     label: Option<String>,
     clients: usize,
     servers: usize,
+    edges: usize,
     apart: bool,
     split: bool,
     guarded: bool,
@@ -39,6 +40,7 @@ impl Default for Builder {
             label: None,
             clients: 1,
             servers: 2,
+            edges: 1,
             apart: false,
             split: false,
             guarded: false,
@@ -73,6 +75,17 @@ impl Builder {
     #[must_use]
     pub fn servers(mut self, count: usize) -> Self {
         self.servers = count;
+        self
+    }
+
+    /// So many edges, up to 7, on hosts of their own, as is the manager. The
+    /// first client's way to VIPs is through the first edge, the second client's
+    /// through the second, and so on around. Only the first edge brings replies
+    /// of mode `nat` back.
+    #[must_use]
+    pub fn edges(mut self, count: usize) -> Self {
+        self.edges = count.clamp(1, 7);
+        self.apart = true;
         self
     }
 
@@ -181,6 +194,7 @@ impl Builder {
         let blueprint = Blueprint {
             clients: self.clients,
             servers: self.servers,
+            edges: self.edges,
             split: self.split,
             manager: self.apart,
             server_vips: vips(true),

@@ -27,6 +27,7 @@ mod command;
 pub mod consistency;
 mod counters;
 mod crowd;
+mod edges;
 mod flood;
 #[cfg(feature = "lab")]
 mod heartbeats;

@@ -35,7 +35,7 @@ fn unknown_names() {
         sluice.toml:2:1: unknown field `interface`: did you mean `interfaces`?
          2 | interface = ["eth0"]
            | ^^^^^^^^^
-           = valid here: name, interfaces, xdp, manager, metrics, pin, flow_key, flows, syn_flows, udp_flows, tunnel_sources, icmp_answers, ring_pool, idle, tracking, admission_epoch"#,
+           = valid here: name, interfaces, xdp, manager, metrics, pin, flow_key, flows, syn_flows, udp_flows, tunnel_sources, icmp_answers, ring_pool, idle, tracking, admission_epoch, verify"#,
     );
     refused(
         "[managr]\n",
@@ -43,7 +43,7 @@ fn unknown_names() {
         sluice.toml:1:2: unknown field `managr`: did you mean `manager`?
          1 | [managr]
            |  ^^^^^^
-           = valid here: manager, edge, agent, tls, service, class"#,
+           = valid here: manager, edge, agent, tls, service, switch, class"#,
     );
     refused(
         "[[service]]\nname = \"www\"\nmode = \"nit\"\n",

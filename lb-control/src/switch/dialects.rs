@@ -1,5 +1,6 @@
 //! The dialects of external switches.
 
+mod command;
 mod secret;
 mod serveriron;
 
@@ -23,7 +24,7 @@ pub struct Dialect {
 }
 
 /// Every dialect there is, by name.
-static DIALECTS: &[&Dialect] = &[serveriron::CLI, serveriron::SNMP];
+static DIALECTS: &[&Dialect] = &[&command::DIALECT, serveriron::CLI, serveriron::SNMP];
 
 /// The dialect of that name.
 ///

@@ -34,17 +34,22 @@ pub(super) fn fit(given: &[Weight], refuse: Share, most: u32) -> (Vec<u32>, u32)
         let weights: Vec<_> = given.iter().map(|&weight| rounded(share(weight), total)).collect();
         (weights, rounded(refused, total))
     };
-    // The worst relative error of a share.
-    let error = |(weights, sink): &(Vec<u32>, u32)| {
+    // The worst relative error of a share, but those that are too small for the range.
+    let error = |total: u64, (weights, sink): &(Vec<u32>, u32)| {
         let all = (weights.iter().map(|&w| u64::from(w)).sum::<u64>() + u64::from(*sink)) as f64;
         let off = |weight: u32, share: f64| {
-            if share > 0.0 { (f64::from(weight) / all / share - 1.0).abs() } else { 0.0 }
+            let fits = share * total as f64 >= 0.5;
+            if fits { (f64::from(weight) / all / share - 1.0).abs() } else { 0.0 }
         };
         let others = weights.iter().zip(given).map(|(&weight, &given)| off(weight, share(given)));
         others.chain([off(*sink, refused)]).fold(0.0, f64::max)
     };
-    let totals = (highest.saturating_sub(TRIED).max(1)..=highest).rev();
-    let candidates = totals.map(weigh).map(|weights| (error(&weights), weights));
+    // Below half of it the largest share might be too small as well.
+    let totals = (highest.saturating_sub(TRIED).max(highest.div_ceil(2))..=highest).rev();
+    let candidates = totals.map(|total| {
+        let weights = weigh(total);
+        (error(total, &weights), weights)
+    });
     let best = candidates.min_by(|(a, _), (b, _)| a.total_cmp(b));
     best.map(|(_, weights)| weights).unwrap_or_else(|| (plain(), 0))
 }

@@ -43,6 +43,8 @@ mod pass;
 mod plan;
 mod process;
 mod registry;
+#[cfg(feature = "serveriron")]
+pub mod serveriron;
 mod service;
 mod settings;
 mod sluice;

@@ -28,6 +28,9 @@ const LAB: &[Tool] = &[
     Tool { program: "wrk", package: "wrk" },
     Tool { program: "tshark", package: "tshark" },
     Tool { program: "promtool", package: "prometheus" },
+    Tool { program: "snmpget", package: "snmp" },
+    Tool { program: "snmptrapd", package: "snmptrapd" },
+    Tool { program: "ssh", package: "openssh-client" },
 ];
 
 /// `cargo xtask setup`

@@ -1,7 +1,11 @@
 //! The lab without `sluice`: what every other scenario takes for granted.
 
 use anyhow::{Result, ensure};
-use lab::{Client, Crowd, Lab, Spread, get_many, l2, wrk};
+use lab::{
+    Client, Crowd, Lab, Spread, get_many, l2,
+    serveriron::{Options, Simulator},
+    wrk,
+};
 
 #[test]
 fn servers_answer_their_names_and_refuse_elsewhere() -> Result<()> {
@@ -37,5 +41,24 @@ fn a_lab_leaves_nothing_behind() -> Result<()> {
     drop(lab);
     ensure!(!directory.exists());
     ensure!(!std::path::Path::new("/run/netns").join(netns).exists());
+    Ok(())
+}
+
+#[test]
+fn a_simulated_switch_lives_in_the_namespace_that_starts_it() -> Result<()> {
+    let lab = Lab::build().servers(1).service(l2("www")).prepare()?;
+    let edge = lab.edge();
+    let address = edge.address(false);
+    let iron =
+        edge.netns().enter(|| Simulator::start(Options { address, ..Options::default() }))?;
+    let client = Client::of(lab.client());
+    for listener in [iron.cli_address(), iron.ssh_address()] {
+        let found = client.connect(listener)?;
+        ensure!(!found.refused(), "{found:?}");
+    }
+    let gone = iron.cli_address();
+    drop(iron);
+    let refused = client.connect(gone)?;
+    ensure!(refused.refused(), "{refused:?}");
     Ok(())
 }

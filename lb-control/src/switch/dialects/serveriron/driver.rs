@@ -199,7 +199,7 @@ impl<L: Language> Driver<L> {
             let server = match (held.enabled(bind.server), asked) {
                 (Some(true), _) => PlannedServer { weight, phase: Phase::Serve },
                 (_, None) if self.plan.is_some() => continue,
-                (_, Some(asked)) if asked.weight == 0 => *asked,
+                (_, Some(asked)) if asked.phase != Phase::Serve => *asked,
                 (_, _) => PlannedServer { weight: 0, phase: Phase::Drain },
             };
             let service = plan.services.entry(name).or_insert_with(|| PlannedService {

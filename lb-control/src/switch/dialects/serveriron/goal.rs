@@ -27,6 +27,7 @@ pub(super) struct Goal {
 /// What a port of a real server should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Want {
+    /// Take its share of what is new: at weight 0 nothing, which is no shutdown.
     Serve,
     /// Take nothing new.
     Hold,
@@ -53,8 +54,8 @@ impl Goal {
                     continue;
                 };
                 let want = match server.phase {
-                    Phase::Serve if server.weight > 0 => Want::Serve,
-                    Phase::Serve | Phase::Drain => Want::Hold,
+                    Phase::Serve => Want::Serve,
+                    Phase::Drain => Want::Hold,
                     Phase::Break => Want::Break,
                 };
                 wants.entry(address).or_default().push((name, want));

@@ -7,7 +7,8 @@
 //!
 //! Real servers of ours are named `sluice-ADDRESS`; the box has one for each address,
 //! with one weight. Virtual servers are found by address, and made, with method `weighted`,
-//! where there are none: those that the site defines keep their own method. To take out a
+//! where there are none: those that the site defines keep their own method. At weight 0 a
+//! server gets no new connections. To take out a
 //! server, its ports are disabled, and it is unbound and deleted once it has no
 //! connections. Until then the box must not be given the reverse command, so that a
 //! server that is to serve again waits for that too; this is a refusal, and mends itself.

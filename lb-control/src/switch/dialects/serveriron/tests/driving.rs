@@ -19,7 +19,7 @@ async fn what_was_applied_is_read_back() {
     let all = www(&[
         (at(ONE, 80), serve(7)),
         (at(TWO, 80), DRAIN),
-        (at(TWO, 81), serve(0)),
+        (at(Ipv4Addr::new(10, 0, 0, 4), 80), serve(0)),
         (at(Ipv4Addr::new(10, 0, 0, 3), 80), BREAK),
     ]);
     driver.apply(&all).await.expect("applied");

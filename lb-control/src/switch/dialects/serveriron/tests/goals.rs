@@ -3,6 +3,8 @@ use super::{
     *,
 };
 
+const THREE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
+
 #[test]
 fn a_plan_in_the_terms_of_the_box() {
     let goal = Goal::of(&plan(&[(
@@ -11,12 +13,12 @@ fn a_plan_in_the_terms_of_the_box() {
         &[
             (at(ONE, 80), serve(7)),
             (at(TWO, 80), DRAIN),
-            (at(TWO, 81), serve(0)),
-            (at(TWO, 82), serve(3)),
+            (at(TWO, 81), BREAK),
+            (at(THREE, 82), serve(0)),
         ],
     )]));
-    assert_eq!(goal.conflicts, Vec::<String>::new());
-    assert_eq!(goal.reals, [(ONE, Some(7)), (TWO, Some(3))].into());
+    assert_eq!(goal.conflicts.len(), 1, "{:?}", goal.conflicts);
+    assert_eq!(goal.reals, [(ONE, Some(7)), (TWO, None), (THREE, Some(0))].into());
     let wants: Vec<_> = goal.ports.values().copied().collect();
     assert_eq!(wants, [Want::Serve, Want::Hold, Want::Hold, Want::Serve]);
     assert_eq!(goal.binds.len(), 4);

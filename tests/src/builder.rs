@@ -21,6 +21,8 @@ pub struct Builder {
     clients: usize,
     servers: usize,
     apart: bool,
+    external: bool,
+    learning: String,
     split: bool,
     guarded: bool,
     services: Vec<Service>,
@@ -40,6 +42,8 @@ impl Default for Builder {
             clients: 1,
             servers: 2,
             apart: false,
+            external: false,
+            learning: "1s".to_owned(),
             split: false,
             guarded: false,
             services: Vec::new(),
@@ -80,6 +84,21 @@ impl Builder {
     #[must_use]
     pub fn roles_apart(mut self) -> Self {
         self.apart = true;
+        self
+    }
+
+    /// The manager alone, on the edge's host: there is no XDP edge, but what the
+    /// scenario puts there to steer connections.
+    #[must_use]
+    pub fn external(mut self) -> Self {
+        self.external = true;
+        self
+    }
+
+    /// The manager's learning period, instead of 1 s.
+    #[must_use]
+    pub fn learning(mut self, period: &str) -> Self {
+        period.clone_into(&mut self.learning);
         self
     }
 
@@ -192,7 +211,8 @@ impl Builder {
         let servers = network.servers.iter().map(|_| Server::default()).collect();
         let settings = Settings {
             certificates: self.guarded.then(|| site.dir.join("certs")),
-            apart: self.apart,
+            apart: self.apart || self.external,
+            learning: self.learning,
             interfaces: if self.split { &["eth0", "eth1"] } else { &["eth0"] },
             manager: settings::manager_address(network.manager.as_ref().unwrap_or(&network.edge)),
             services,

@@ -1,6 +1,7 @@
 //! The dialects of external switches.
 
 mod command;
+mod haproxy;
 mod secret;
 mod serveriron;
 
@@ -24,7 +25,8 @@ pub struct Dialect {
 }
 
 /// Every dialect there is, by name.
-static DIALECTS: &[&Dialect] = &[&command::DIALECT, serveriron::CLI, serveriron::SNMP];
+static DIALECTS: &[&Dialect] =
+    &[&command::DIALECT, &haproxy::DIALECT, serveriron::CLI, serveriron::SNMP];
 
 /// The dialect of that name.
 ///

@@ -21,10 +21,9 @@ fn a_connection_lost_at_any_step_leaves_nothing_undone() -> Result<()> {
                 let hasty = json!({ "timeout": "500ms" });
                 let mut bench = Bench::with(language, options(), hasty)?;
                 bench.start(&before)?;
-                bench.iron.set_faults(Faults {
-                    lose_after: Some((commands, lost)),
-                    ..Faults::default()
-                });
+                bench
+                    .iron
+                    .set_faults(Faults { lose_after: Some((commands, lost)), ..Faults::default() });
                 let applied = bench.apply(&after);
                 let done = bench.iron.faults().lose_after.is_some();
                 bench.iron.set_faults(Faults::default());
@@ -133,10 +132,7 @@ fn answers_that_nobody_should_send_end_the_session_and_soon() -> Result<()> {
         for hostile in &hostile {
             let mut bench = Bench::new(language, options())?;
             bench.start(&plan)?;
-            bench.iron.set_faults(Faults {
-                hostile: Some(hostile.clone()),
-                ..Faults::default()
-            });
+            bench.iron.set_faults(Faults { hostile: Some(hostile.clone()), ..Faults::default() });
             let begun = Instant::now();
             let read = bench.read();
             ensure!(read.is_err(), "{language:?}, {hostile:?}: {read:?}");

@@ -201,11 +201,7 @@ pub(crate) fn www(servers: &[(u8, PlannedServer)]) -> Plan {
     service("www", 80, servers.collect())
 }
 
-pub(crate) fn service(
-    name: &str,
-    port: u16,
-    servers: BTreeMap<SocketAddr, PlannedServer>,
-) -> Plan {
+pub(crate) fn service(name: &str, port: u16, servers: BTreeMap<SocketAddr, PlannedServer>) -> Plan {
     let service = PlannedService {
         address: VIP.into(),
         port,

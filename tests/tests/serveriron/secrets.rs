@@ -64,8 +64,14 @@ fn no_secret_reaches_a_log() -> Result<()> {
     for target in ["russh", "async_snmp"] {
         ensure!(text.contains(target), "{target} logs nothing");
     }
-    let secrets =
-        [TELNET_PASSWORD, ENABLE_PASSWORD, COMMUNITY, AUTH_PASSWORD, PRIV_PASSWORD, "a-wrong-secret"];
+    let secrets = [
+        TELNET_PASSWORD,
+        ENABLE_PASSWORD,
+        COMMUNITY,
+        AUTH_PASSWORD,
+        PRIV_PASSWORD,
+        "a-wrong-secret",
+    ];
     for secret in secrets {
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
         let list = format!("{:?}", secret.as_bytes());

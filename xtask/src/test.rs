@@ -95,7 +95,16 @@ impl Step {
             // With the tests' own dependencies, as every later step has them.
             Self::Build => run(build::cargo("build")?.args(["--all-targets", "--quiet"]), tests),
             Self::Unit => {
-                let targets = ["--lib", "--bins", "--test", "cli", "--test", "simulation"];
+                let targets = [
+                    "--lib",
+                    "--bins",
+                    "--test",
+                    "cli",
+                    "--test",
+                    "simulation",
+                    "--test",
+                    "serveriron",
+                ];
                 self.cargo_test(&targets, filter, tests)
             }
             Self::Packets => self.cargo_test(&["--test", "packets"], filter, tests),

@@ -13,6 +13,7 @@
 
 mod cases;
 mod haproxy;
+mod serveriron;
 mod site;
 mod switch;
 
@@ -48,5 +49,8 @@ macro_rules! cases {
 mod lines {
     lines! {
         haproxy: crate::haproxy::Trial,
+        serveriron_cli_ssh: crate::serveriron::Trial<crate::serveriron::Ssh>,
+        serveriron_cli_telnet: crate::serveriron::Trial<crate::serveriron::Telnet>,
+        serveriron_snmp: crate::serveriron::Trial<crate::serveriron::Snmp>,
     }
 }

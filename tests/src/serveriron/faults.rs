@@ -38,7 +38,7 @@ pub enum Hostile {
     Endless,
     /// Every byte there is, many times, and then a prompt.
     Binary,
-    /// Exactly these.
+    /// Exactly these; on the command line, a prompt comes after them.
     Bytes(Vec<u8>),
 }
 

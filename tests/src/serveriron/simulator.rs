@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{
     Faults, Health, Options, Refusal, State,
@@ -19,6 +19,9 @@ use super::{
 /// How often `server force-delete` looks at the clock.
 const TICK: Duration = Duration::from_millis(10);
 
+/// How long its threads may take to end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// A running box.
 #[derive(Debug)]
 pub struct Simulator {
@@ -29,8 +32,8 @@ pub struct Simulator {
     /// The agent's socket once more, for traps.
     traps: UdpSocket,
     host_key: String,
-    /// Ends all listeners and sessions when it is dropped.
-    _runtime: Runtime,
+    /// Taken when it is dropped, which ends all listeners and sessions.
+    runtime: Option<Runtime>,
 }
 
 impl Simulator {
@@ -62,7 +65,7 @@ impl Simulator {
             .enable_all()
             .build()?;
         let device = Arc::new(Device::new(options));
-        let _inside = runtime.enter();
+        let inside = runtime.enter();
         for (listener, protocol) in [
             (telnet_listener, Protocol::Telnet),
             (ssh_listener, Protocol::Ssh(Arc::new(cli::ssh_config(key)))),
@@ -73,7 +76,8 @@ impl Simulator {
         let agent = tokio::net::UdpSocket::from_std(agent)?;
         tokio::spawn(snmp::serve(Arc::clone(&device), agent));
         tokio::spawn(tick(Arc::clone(&device)));
-        Ok(Self { device, telnet, ssh, snmp, traps, host_key, _runtime: runtime })
+        drop(inside);
+        Ok(Self { device, telnet, ssh, snmp, traps, host_key, runtime: Some(runtime) })
     }
 
     /// Where telnet listens.
@@ -185,6 +189,18 @@ impl Simulator {
     /// Logins on the command line so far.
     pub fn logins(&self) -> usize {
         self.device.logins.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let Some(runtime) = self.runtime.take() else { return };
+        // A test that is asynchronous itself must not be blocked.
+        if Handle::try_current().is_ok() {
+            runtime.shutdown_background();
+        } else {
+            runtime.shutdown_timeout(FAREWELL);
+        }
     }
 }
 

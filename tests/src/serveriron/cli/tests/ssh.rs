@@ -99,3 +99,12 @@ fn each_box_has_a_host_key_of_its_own() {
     let refused = Runtime::new().unwrap().block_on(connect(&iron, other.ssh_host_key()));
     assert!(refused.is_err());
 }
+
+#[test]
+fn a_box_may_live_and_end_inside_an_asynchronous_test() {
+    Runtime::new().unwrap().block_on(async {
+        let iron = instant();
+        assert!(connect(&iron, iron.ssh_host_key()).await.is_ok());
+        drop(iron);
+    });
+}

@@ -117,6 +117,17 @@ fn rows_of_every_table_come_and_go_in_one_request() {
 }
 
 #[test]
+fn what_goes_goes_last_whatever_the_order_of_variables() {
+    let mut state = state(2048);
+    let mut variables = vec![(name(19, 6, &[198, 51, 100, 1]), Value::Integer(3))];
+    variables.extend(bind(1, "web1", 80));
+    assert_eq!(set(&mut state, &variables), Ok(2));
+    state.settle();
+    assert!(state.violations.is_empty(), "{:?}", state.violations);
+    assert!(state.running.binds.is_empty());
+}
+
+#[test]
 fn a_refused_variable_refuses_the_whole_request() {
     let mut state = state(2048);
     let before = state.running.clone();

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    future::Future,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -17,11 +16,13 @@ use lb_control::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 50);
-/// For one operation.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// For one operation, on a machine that has other work.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Where it is waited for.
+pub(crate) const HASTE: Duration = Duration::from_secs(2);
 
 pub(crate) const TELNET_PASSWORD: &str = "telnet-pass";
 pub(crate) const ENABLE_PASSWORD: &str = "enable-pass";
@@ -73,22 +74,29 @@ impl Bench {
         Self::with(language, options, json!({}))
     }
 
+    /// One that soon gives up.
+    pub(crate) fn hasty(language: Language, options: Options) -> Result<Self> {
+        Self::with(language, options, json!({ "timeout": format!("{}ms", HASTE.as_millis()) }))
+    }
+
     /// With options of the dialect, or `timeout`, instead of, or besides, the usual ones.
     pub(crate) fn with(language: Language, options: Options, more: Value) -> Result<Self> {
         let files = tempfile::tempdir()?;
         let named = matches!(options.login, Login::Name { .. });
         let iron = Simulator::start(options)?;
         let device = device(language, &iron, &files, named, &more)?;
-        Ok(Self { iron, device, language, files, runtime: Runtime::new()? })
+        Ok(Self {
+            iron,
+            device,
+            language,
+            files,
+            runtime: Builder::new_current_thread().enable_all().build()?,
+        })
     }
 
     /// Another who speaks to the same box.
     pub(crate) fn another(&self) -> Result<Box<dyn Device>> {
         device(self.language, &self.iron, &self.files, false, &json!({}))
-    }
-
-    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(future)
     }
 
     pub(crate) fn read(&mut self) -> Result<Plan, Failure> {
@@ -101,6 +109,21 @@ impl Bench {
 
     pub(crate) fn poll(&mut self) -> Result<Vec<lb_control::switch::Count>, Failure> {
         self.runtime.block_on(self.device.poll())
+    }
+
+    /// Both read, and then both write at the same time. Each would take out what it does
+    /// not know, if it were asked again.
+    pub(crate) fn together(
+        &mut self,
+        other: &mut dyn Device,
+        (ours, theirs): (&Plan, &Plan),
+    ) -> Result<(), Failure> {
+        self.runtime.block_on(async {
+            self.device.read().await?;
+            other.read().await?;
+            let (first, second) = tokio::join!(self.device.apply(ours), other.apply(theirs));
+            first.and(second)
+        })
     }
 
     /// Reads first, as whoever connects does.

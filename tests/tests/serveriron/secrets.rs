@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{fmt::MakeWriter, util::SubscriberInitExt as _};
 
 use super::languages::*;
 
@@ -40,8 +40,10 @@ fn no_secret_reaches_a_log() -> Result<()> {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
         .with_ansi(false)
-        .with_writer(log.clone());
-    subscriber.try_init().map_err(|error| anyhow::anyhow!("{error}"))?;
+        .with_writer(log.clone())
+        .finish();
+    // Of this thread, on which the device's runtime is.
+    let _guard = subscriber.set_default();
     let wrong = tempfile::NamedTempFile::new()?;
     std::fs::write(wrong.path(), "a-wrong-secret\n")?;
     for language in Language::ALL {

@@ -181,7 +181,7 @@ fn what_the_site_defines_is_left_alone() -> Result<()> {
 #[test]
 fn notices_anywhere_disturb_nothing() -> Result<()> {
     for language in Language::CLI {
-        for seed in 0..20 {
+        for seed in 0..6 {
             let options = lab::serveriron::Options { seed, ..options() };
             let mut bench = Bench::new(language, options)?;
             bench.start(&www(&[(1, serve(1)), (2, serve(1)), (3, serve(2))]))?;

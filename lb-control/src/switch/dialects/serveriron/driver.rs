@@ -147,7 +147,10 @@ impl<L: Language> Driver<L> {
             if !outcome.refusals.is_empty() {
                 // What it has now is read, not guessed, before more is written.
                 refusals.splice(0..0, outcome.refusals);
-                break;
+                if outcome.taken.is_empty() {
+                    break;
+                }
+                continue;
             }
             self.held = Some(held);
         }

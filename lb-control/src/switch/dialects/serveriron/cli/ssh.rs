@@ -4,7 +4,7 @@ use std::{borrow::Cow, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use russh::{
-    ChannelStream, Preferred, cipher,
+    Channel, ChannelMsg, Preferred, cipher,
     client::{self, AuthResult, Handle, Msg},
     kex,
     keys::{
@@ -14,10 +14,7 @@ use russh::{
     mac,
 };
 
-use super::{
-    super::super::secret::Secret,
-    wire::{Plain, Wire},
-};
+use super::{super::super::secret::Secret, wire::Wire};
 
 /// How wide the terminal is said to be: so that no line is wrapped.
 const COLUMNS: u32 = 511;
@@ -96,7 +93,7 @@ impl Verifier {
 }
 
 struct Ssh {
-    stream: Plain<ChannelStream<Msg>>,
+    channel: Channel<Msg>,
     /// The session ends with it.
     _session: Handle<Verifier>,
 }
@@ -104,11 +101,25 @@ struct Ssh {
 #[async_trait]
 impl Wire for Ssh {
     async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
-        self.stream.read(into).await
+        loop {
+            match self.channel.wait().await {
+                Some(ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. }) => {
+                    into.extend_from_slice(&data);
+                    if !data.is_empty() {
+                        return Ok(());
+                    }
+                }
+                Some(ChannelMsg::Eof | ChannelMsg::Close) | None => return Ok(()),
+                Some(ChannelMsg::Failure) => {
+                    return Err(io::Error::other("it opens no shell"));
+                }
+                Some(_) => {}
+            }
+        }
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write(bytes).await
+        self.channel.data(bytes).await.map_err(io::Error::other)
     }
 }
 
@@ -151,7 +162,7 @@ pub(super) async fn connect(
     let channel = session.channel_open_session().await?;
     channel.request_pty(false, "vt100", COLUMNS, ROWS, 0, 0, &[]).await?;
     channel.request_shell(false).await?;
-    Ok(Box::new(Ssh { stream: Plain(channel.into_stream()), _session: session }))
+    Ok(Box::new(Ssh { channel, _session: session }))
 }
 
 /// What boxes of that time have.

@@ -6,15 +6,20 @@ mod screen;
 mod session;
 mod telnet;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
+use async_trait::async_trait;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
     task::JoinHandle,
     time::sleep,
 };
 
-use super::{prompt::Host, screen::Screen, wire::Plain};
+use super::{
+    prompt::Host,
+    screen::Screen,
+    wire::{CHUNK, Wire},
+};
 
 /// For one command, in tests: longer than a nudge takes.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -58,4 +63,21 @@ async fn follow(mut stream: DuplexStream, script: Vec<(String, Vec<Vec<u8>>)>) {
 
 fn host() -> Host {
     Host::of_prompt("telnet@iron#").expect("a prompt").0
+}
+
+/// Nothing but text.
+struct Plain(DuplexStream);
+
+#[async_trait]
+impl Wire for Plain {
+    async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
+        let mut chunk = [0; CHUNK];
+        let count = self.0.read(&mut chunk).await?;
+        into.extend_from_slice(&chunk[..count]);
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes).await
+    }
 }

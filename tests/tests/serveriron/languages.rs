@@ -22,7 +22,7 @@ pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 50);
 /// For one operation, on a machine that has other work.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Where it is waited for.
-pub(crate) const HASTE: Duration = Duration::from_secs(2);
+pub(crate) const HASTE: Duration = Duration::from_secs(3);
 
 pub(crate) const TELNET_PASSWORD: &str = "telnet-pass";
 pub(crate) const ENABLE_PASSWORD: &str = "enable-pass";

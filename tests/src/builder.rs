@@ -22,6 +22,8 @@ pub struct Builder {
     servers: usize,
     edges: usize,
     apart: bool,
+    external: bool,
+    learning: String,
     split: bool,
     guarded: bool,
     services: Vec<Service>,
@@ -42,6 +44,8 @@ impl Default for Builder {
             servers: 2,
             edges: 1,
             apart: false,
+            external: false,
+            learning: "1s".to_owned(),
             split: false,
             guarded: false,
             services: Vec::new(),
@@ -93,6 +97,21 @@ impl Builder {
     #[must_use]
     pub fn roles_apart(mut self) -> Self {
         self.apart = true;
+        self
+    }
+
+    /// The manager alone, on the edge's host: there is no XDP edge, but what the
+    /// scenario puts there to steer connections.
+    #[must_use]
+    pub fn external(mut self) -> Self {
+        self.external = true;
+        self
+    }
+
+    /// The manager's learning period, instead of 1 s.
+    #[must_use]
+    pub fn learning(mut self, period: &str) -> Self {
+        period.clone_into(&mut self.learning);
         self
     }
 
@@ -206,7 +225,8 @@ impl Builder {
         let servers = network.servers.iter().map(|_| Server::default()).collect();
         let settings = Settings {
             certificates: self.guarded.then(|| site.dir.join("certs")),
-            apart: self.apart,
+            apart: self.apart || self.external,
+            learning: self.learning,
             interfaces: if self.split { &["eth0", "eth1"] } else { &["eth0"] },
             manager: settings::manager_address(network.manager.as_ref().unwrap_or(&network.edge)),
             services,

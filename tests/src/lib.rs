@@ -29,6 +29,7 @@ mod counters;
 mod crowd;
 mod edges;
 mod flood;
+mod haproxy;
 #[cfg(feature = "lab")]
 mod heartbeats;
 mod host;
@@ -43,10 +44,12 @@ mod pass;
 mod plan;
 mod process;
 mod registry;
+mod relay;
 #[cfg(feature = "serveriron")]
 pub mod serveriron;
 mod service;
 mod settings;
+mod sink;
 mod sluice;
 mod spread;
 mod wait;
@@ -59,6 +62,7 @@ pub use client::{Attempt, Client, ask_name};
 pub use command::Outcome;
 pub use crowd::{Asking, Broken, Crowd, Report};
 pub use flood::{Flood, Sent, Storm};
+pub use haproxy::{Haproxy, Proxy, ProxyServer};
 #[cfg(feature = "lab")]
 pub use heartbeats::{HeartbeatFlood, Mad};
 pub use host::Host;
@@ -67,7 +71,9 @@ pub use lab::Lab;
 pub use netns::Netns;
 pub use process::Process;
 pub use registry::{Standing, Whose, list, take_down};
+pub use relay::{Device, Fault, Relay};
 pub use service::{Service, gue, ipip, l2, nat};
+pub use sink::Sink;
 pub use sluice::{Backend, binary, use_binary};
 pub use spread::Spread;
 pub use wait::eventually;

@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) certificates: Option<PathBuf>,
     /// Whether manager and edge are processes of their own.
     pub(crate) apart: bool,
+    /// The manager's learning period.
+    pub(crate) learning: String,
     /// Of the edge.
     pub(crate) interfaces: &'static [&'static str],
     /// Host of the manager.
@@ -75,11 +77,12 @@ impl Settings {
              insecure = true\n\
              socket = \"{}\"\n\
              intent = \"{}\"\n\
-             learning = \"1s\"\n\
+             learning = \"{}\"\n\
              {}\n",
             self.manager,
             socket(site).display(),
             manager_dir(site).join("intent.json").display(),
+            self.learning,
             self.manager_extra
         );
         toml.push_str(&self.tls("manager"));

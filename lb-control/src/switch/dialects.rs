@@ -2,6 +2,9 @@
 
 mod command;
 mod dfp;
+mod haproxy;
+mod secret;
+mod serveriron;
 
 use caps::Capability;
 use serde::de::DeserializeOwned;
@@ -23,7 +26,8 @@ pub struct Dialect {
 }
 
 /// Every dialect there is, by name.
-static DIALECTS: &[&Dialect] = &[&command::DIALECT, &dfp::DIALECT];
+static DIALECTS: &[&Dialect] =
+    &[&command::DIALECT, &dfp::DIALECT, &haproxy::DIALECT, serveriron::CLI, serveriron::SNMP];
 
 /// The dialect of that name.
 ///

@@ -8,6 +8,20 @@ use crate::model::{
     Weight, retain,
 };
 
+/// What a device holds, under the names that are planned: not every device can keep a
+/// service's name, and one of the same address, port and protocol is the same.
+pub(super) fn named_as(held: Plan, planned: &Plan) -> Plan {
+    let at = |service: &PlannedService| (service.address, service.port, service.protocol);
+    let known = |service: &PlannedService| {
+        planned.services.iter().find(|(_, known)| at(known) == at(service)).map(|(name, _)| name)
+    };
+    let named = held.services.into_iter().map(|(name, service)| {
+        let name = known(&service).cloned().unwrap_or(name);
+        (name, service)
+    });
+    Plan { services: named.collect() }
+}
+
 /// What a device that holds `held` is to the core, which knows it as `known`.
 ///
 /// A device has fewer words than a state: where it holds what `known` makes of it,

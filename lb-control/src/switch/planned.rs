@@ -52,6 +52,11 @@ impl Planned {
     fn plan(&self) -> Plan {
         Plan::of(&self.state, &self.shape).0
     }
+
+    async fn held(&mut self) -> Result<Plan, Failure> {
+        let held = self.device.read().await?;
+        Ok(lift::named_as(held, &self.plan()))
+    }
 }
 
 /// Services without servers are alike on a device that has none of them.
@@ -67,7 +72,7 @@ fn same(held: &Plan, planned: &Plan) -> bool {
 #[async_trait]
 impl Adapter for Planned {
     async fn read(&mut self) -> Result<Held, Failure> {
-        let held = self.device.read().await?;
+        let held = self.held().await?;
         self.verified = Instant::now();
         self.torn = false;
         self.state = lift::lift(&held, &self.state, &self.shape);
@@ -109,7 +114,7 @@ impl Adapter for Planned {
         }
         if !self.torn && self.verified.elapsed() >= self.verify {
             self.verified = Instant::now();
-            let held = self.device.read().await?;
+            let held = self.held().await?;
             if !same(&held, &self.plan()) {
                 return Ok(Report { drifted: true, ..Report::default() });
             }

@@ -21,6 +21,7 @@ mod edges;
 mod errors;
 mod forwarding;
 mod frozen;
+mod haproxy;
 mod lab_itself;
 mod monitoring;
 mod next_hops;

@@ -1,7 +1,7 @@
 //! From what a device holds to a switch state.
 
 use super::*;
-use crate::switch::lift::lift;
+use crate::switch::lift::{lift, named_as};
 
 /// A known state with weights out of range, a drain, and a share that a drop server
 /// refuses.
@@ -77,4 +77,17 @@ fn what_a_device_cannot_have_is_not_its_to_lose() {
     let old = shape(Capabilities { ipv6: false, ..ABLE });
     let lifted = lift(&Plan::default(), &known, &old);
     assert_eq!(lifted.bindings.keys().collect::<Vec<_>>(), [&key("six", "[2001:db8::2]:80")]);
+}
+
+#[test]
+fn a_service_is_known_by_its_address_whatever_the_device_calls_it() {
+    let (planned, _) = Plan::of(&known(), &shape(ABLE));
+    let mut held = planned.clone();
+    let service = held.services.remove(&name("www")).unwrap();
+    let elsewhere = super::super::PlannedService { port: 81, ..service.clone() };
+    held.services.insert(name("203.0.113.10-80"), service);
+    held.services.insert(name("other"), elsewhere);
+    let named = named_as(held, &planned);
+    assert_eq!(named.services.keys().collect::<Vec<_>>(), [&name("other"), &name("www")]);
+    assert_eq!(named.services[&name("www")], planned.services[&name("www")]);
 }

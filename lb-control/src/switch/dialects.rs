@@ -1,5 +1,7 @@
 //! The dialects of external switches.
 
+mod nftables;
+
 use caps::Capability;
 use serde::de::DeserializeOwned;
 
@@ -20,7 +22,7 @@ pub struct Dialect {
 }
 
 /// Every dialect there is, by name.
-static DIALECTS: &[&Dialect] = &[];
+static DIALECTS: &[&Dialect] = &[&nftables::DIALECT];
 
 /// The dialect of that name.
 ///

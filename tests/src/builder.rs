@@ -22,6 +22,7 @@ pub struct Builder {
     servers: usize,
     apart: bool,
     split: bool,
+    router: bool,
     guarded: bool,
     services: Vec<Service>,
     manager: String,
@@ -41,6 +42,7 @@ impl Default for Builder {
             servers: 2,
             apart: false,
             split: false,
+            router: false,
             guarded: false,
             services: Vec::new(),
             manager: String::new(),
@@ -89,6 +91,14 @@ impl Builder {
     pub fn two_segments(mut self) -> Self {
         self.split = true;
         self
+    }
+
+    /// Instead of the edge, a Linux router with two segments, where the manager runs
+    /// and steers by nf_tables: one `[[switch]]`, with these further lines.
+    #[must_use]
+    pub fn router(self, lines: &str) -> Self {
+        let switch = format!("[[switch]]\nname = \"router\"\nkind = \"nftables\"\n{lines}");
+        Self { router: true, split: true, ..self }.tables(&switch)
     }
 
     /// Mutual TLS, by an authority of the lab's own: `manager`, `edge` and each
@@ -184,7 +194,7 @@ impl Builder {
             split: self.split,
             manager: self.apart,
             server_vips: vips(true),
-            edge_vips: vips(false),
+            edge_vips: if self.router { Vec::new() } else { vips(false) },
         };
         let network = Network::build(&site, &blueprint).context("building the lab's network")?;
         let file = site.dir.join("file");
@@ -193,6 +203,7 @@ impl Builder {
         let settings = Settings {
             certificates: self.guarded.then(|| site.dir.join("certs")),
             apart: self.apart,
+            router: self.router,
             interfaces: if self.split { &["eth0", "eth1"] } else { &["eth0"] },
             manager: settings::manager_address(network.manager.as_ref().unwrap_or(&network.edge)),
             services,

@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) certificates: Option<PathBuf>,
     /// Whether manager and edge are processes of their own.
     pub(crate) apart: bool,
+    /// Whether there is a Linux router in the edge's place.
+    pub(crate) router: bool,
     /// Of the edge.
     pub(crate) interfaces: &'static [&'static str],
     /// Host of the manager.
@@ -77,7 +79,7 @@ impl Settings {
             self.manager_extra
         );
         toml.push_str(&self.tls("manager"));
-        if !self.apart {
+        if !self.apart && !self.router {
             toml.push_str(&self.edge(site));
         }
         for placed in &self.services {

@@ -24,6 +24,7 @@ const LAB: &[Tool] = &[
     Tool { program: "python3", package: "python3" },
     Tool { program: "socat", package: "socat" },
     Tool { program: "nginx", package: "nginx-light" },
+    Tool { program: "nft", package: "nftables" },
     Tool { program: "curl", package: "curl" },
     Tool { program: "wrk", package: "wrk" },
     Tool { program: "tshark", package: "tshark" },

@@ -21,6 +21,7 @@ mod frozen;
 mod lab_itself;
 mod monitoring;
 mod next_hops;
+mod nftables;
 mod not_ours;
 mod odd_sessions;
 mod outlive;

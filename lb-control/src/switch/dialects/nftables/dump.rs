@@ -48,48 +48,52 @@ impl Dump {
     fn read_once(link: &mut Link, table: &str) -> Result<Self, Error> {
         let mut dump = Self::default();
         let name = [Attribute::text(TABLE_NAME, table)];
-        link.ask(&Message::get(GETTABLE, NFPROTO_INET, name), |bytes| dump.table(bytes))?;
-        // Older kernels filter only some of these by table.
-        let of_ours = |bytes: &[u8], kind| Ok(text_of(need(bytes, kind)?)? == table);
-        let chains = Message::dump(GETCHAIN, NFPROTO_INET, [Attribute::text(CHAIN_TABLE, table)]);
-        link.ask(&chains, |bytes| {
-            if of_ours(bytes, CHAIN_TABLE)? {
-                let name = text_of(need(bytes, CHAIN_NAME)?)?.to_owned();
-                dump.chains.insert(name, bytes.to_vec());
-            }
-            Ok(())
-        })?;
-        let rules = Message::dump(GETRULE, NFPROTO_INET, [Attribute::text(RULE_TABLE, table)]);
-        link.ask(&rules, |bytes| {
-            if of_ours(bytes, RULE_TABLE)? {
-                let chain = text_of(need(bytes, RULE_CHAIN)?)?.to_owned();
-                dump.rules.entry(chain).or_default().push(bytes.to_vec());
-            }
-            Ok(())
-        })?;
-        let sets = Message::dump(GETSET, NFPROTO_INET, [Attribute::text(SET_TABLE, table)]);
-        link.ask(&sets, |bytes| {
-            if of_ours(bytes, SET_TABLE)? {
-                let name = text_of(need(bytes, SET_NAME)?)?.to_owned();
-                dump.sets.insert(name, (bytes.to_vec(), Elements::new()));
-            }
-            Ok(())
-        })?;
-        for (name, (_, elements)) in &mut dump.sets {
-            each_element(link, table, name, |element| {
-                let (key, data) = read_element(element)?;
-                elements.insert(key, data);
-                Ok(())
-            })?;
+        let get = Message::get(GETTABLE, NFPROTO_INET, name);
+        link.ask(&get, |bytes| dump.take(GETTABLE, table, bytes))?;
+        // All of these have the table's name in the same place.
+        for kind in [GETCHAIN, GETRULE, GETSET] {
+            let name = [Attribute::text(CHAIN_TABLE, table)];
+            let all = Message::dump(kind, NFPROTO_INET, name);
+            link.ask(&all, |bytes| dump.take(kind, table, bytes))?;
+        }
+        let sets: Vec<_> = dump.sets.keys().cloned().collect();
+        for set in sets {
+            link.ask(&all_of(table, &set), |bytes| dump.take(GETSETELEM, table, bytes))?;
         }
         Ok(dump)
     }
 
-    fn table(&mut self, bytes: &[u8]) -> Result<(), Garbage> {
-        self.handle = u64_of(need(bytes, TABLE_HANDLE)?)?;
-        self.dormant = u32_of(need(bytes, TABLE_FLAGS)?)? != 0;
-        let comment = find(bytes, TABLE_USERDATA)?.and_then(read_comment);
-        self.comment = comment.map(str::to_owned);
+    /// One answer to a request of that kind. Older kernels filter only some of them by
+    /// table.
+    pub(super) fn take(&mut self, kind: u16, table: &str, bytes: &[u8]) -> Result<(), Garbage> {
+        if text_of(need(bytes, CHAIN_TABLE)?)? != table {
+            return Ok(());
+        }
+        let name = |kind| Ok(text_of(need(bytes, kind)?)?.to_owned());
+        match kind {
+            GETTABLE => {
+                self.handle = u64_of(need(bytes, TABLE_HANDLE)?)?;
+                self.dormant = u32_of(need(bytes, TABLE_FLAGS)?)? != 0;
+                let comment = find(bytes, TABLE_USERDATA)?.and_then(read_comment);
+                self.comment = comment.map(str::to_owned);
+            }
+            GETCHAIN => {
+                self.chains.insert(name(CHAIN_NAME)?, bytes.to_vec());
+            }
+            GETRULE => {
+                self.rules.entry(name(RULE_CHAIN)?).or_default().push(bytes.to_vec());
+            }
+            GETSET => {
+                self.sets.insert(name(SET_NAME)?, (bytes.to_vec(), Elements::new()));
+            }
+            _ => {
+                let (_, elements) = self.sets.get_mut(&name(ELEMENTS_SET)?).ok_or(Garbage)?;
+                for element in elements_of(bytes)? {
+                    let (key, data) = read_element(element)?;
+                    elements.insert(key, data);
+                }
+            }
+        }
         Ok(())
     }
 }
@@ -123,27 +127,25 @@ pub(super) fn handle(link: &mut Link, table: &str) -> Result<Option<u64>, Error>
 pub(super) fn totals(link: &mut Link, table: &str) -> Result<Vec<(Path, u64)>, Error> {
     let mut totals = Vec::new();
     for family in Family::ALL {
-        each_element(link, table, &family.set("bindings"), |element| {
-            let ((key, _), _) = read_element(element)?;
-            let path = Path::read(family, &key).ok_or(Garbage)?;
-            totals.push((path, counter(element)?));
+        link.ask(&all_of(table, &family.set("bindings")), |bytes| {
+            for element in elements_of(bytes)? {
+                let ((key, _), _) = read_element(element)?;
+                totals.push((Path::read(family, &key).ok_or(Garbage)?, counter(element)?));
+            }
             Ok(())
         })?;
     }
     Ok(totals)
 }
 
-fn each_element(
-    link: &mut Link,
-    table: &str,
-    set: &str,
-    mut each: impl FnMut(&[u8]) -> Result<(), Garbage>,
-) -> Result<(), Error> {
-    let of = [Attribute::text(ELEMENTS_TABLE, table), Attribute::text(ELEMENTS_SET, set)];
-    link.ask(&Message::dump(GETSETELEM, NFPROTO_INET, of), |bytes| {
-        let Some(list) = find(bytes, ELEMENTS)? else { return Ok(()) };
-        all(list)?.into_iter().try_for_each(|(_, element)| each(element))
-    })
+fn all_of(table: &str, set: &str) -> Message {
+    let set = [Attribute::text(ELEMENTS_TABLE, table), Attribute::text(ELEMENTS_SET, set)];
+    Message::dump(GETSETELEM, NFPROTO_INET, set)
+}
+
+fn elements_of(bytes: &[u8]) -> Result<Vec<&[u8]>, Garbage> {
+    let list = find(bytes, ELEMENTS)?.unwrap_or_default();
+    Ok(all(list)?.into_iter().map(|(_, element)| element).collect())
 }
 
 /// Key and data.
@@ -175,7 +177,7 @@ fn read_verdict(verdict: &[u8]) -> Result<Verdict, Garbage> {
 }
 
 /// Packets that an element has counted.
-fn counter(element: &[u8]) -> Result<u64, Garbage> {
+pub(super) fn counter(element: &[u8]) -> Result<u64, Garbage> {
     let expression = match find(element, ELEMENT_EXPR)? {
         Some(expression) => expression,
         None => need(need(element, ELEMENT_EXPRESSIONS)?, LIST_ELEM)?,

@@ -36,7 +36,7 @@ impl Verdict {
 
 /// The kernel shows the first number of a register of 16 bytes by its old name.
 fn register(kind: u16, number: Register) -> Attribute {
-    let shown = if number % 4 == 0 { 1 + number / 4 } else { 8 + number };
+    let shown = if number.is_multiple_of(4) { 1 + number / 4 } else { 8 + number };
     Attribute::u32(kind, shown)
 }
 

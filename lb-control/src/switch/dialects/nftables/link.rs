@@ -39,10 +39,10 @@ pub(super) struct Link {
 
 /// One request, or one step of a batch.
 pub(super) struct Message {
-    kind: u16,
+    pub(super) kind: u16,
     flags: u16,
     family: u8,
-    attributes: Vec<Attribute>,
+    pub(super) attributes: Vec<Attribute>,
     /// For people.
     what: String,
 }
@@ -59,6 +59,12 @@ pub(super) enum Error {
     /// What it said, and to which step.
     #[error("{1}: {0}")]
     Refused(io::Error, String),
+    /// There is a table of that name already.
+    #[error(
+        "table inet {0} was made by somebody else (its comment is none of ours): name another one \
+         by `table` in [switch.options]"
+    )]
+    Foreign(String),
     /// Somebody else changed the ruleset meanwhile.
     #[error("the ruleset was changed by others all the time")]
     Changed,
@@ -98,7 +104,7 @@ impl Message {
         Self { family: NFPROTO_UNSPEC, ..Self::delete(kind, "batch".to_owned(), attributes) }
     }
 
-    fn write(&self, flags: u16, sequence: u32, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, flags: u16, sequence: u32, out: &mut Vec<u8>) {
         let start = out.len();
         // Batches name their subsystem here; all else zero.
         let resource = if self.kind >> 8 == 0 { libc::NFNL_SUBSYS_NFTABLES as u16 } else { 0 };
@@ -224,13 +230,13 @@ impl Link {
 }
 
 /// The messages of a datagram.
-struct Answers<'a>(&'a [u8]);
+pub(super) struct Answers<'a>(pub(super) &'a [u8]);
 
-struct Answer<'a> {
-    kind: u16,
+pub(super) struct Answer<'a> {
+    pub(super) kind: u16,
     flags: u16,
     sequence: u32,
-    payload: &'a [u8],
+    pub(super) payload: &'a [u8],
 }
 
 impl<'a> Iterator for Answers<'a> {
@@ -256,7 +262,7 @@ impl<'a> Iterator for Answers<'a> {
 
 impl Answer<'_> {
     /// What an error or the end of a dump says.
-    fn error(&self) -> Result<Option<io::Error>, Garbage> {
+    pub(super) fn error(&self) -> Result<Option<io::Error>, Garbage> {
         let code = self.payload.first_chunk().map(|code| i32::from_ne_bytes(*code));
         let code = code.ok_or(Garbage)?;
         Ok((code < 0).then(|| io::Error::from_raw_os_error(code.saturating_neg())))

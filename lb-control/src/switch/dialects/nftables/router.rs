@@ -14,7 +14,7 @@ use super::{
     dump::{Dump, handle, totals},
     key::{Family, Path},
     link::{Error, Link, Message},
-    recognise::{label, recognise},
+    recognise::{Making, recognise},
     ruleset::{Ruleset, fronts},
     uapi::*,
 };
@@ -36,6 +36,8 @@ pub(super) struct Router {
     timeout: Duration,
     link: Option<Link>,
     held: Option<Held>,
+    /// What was read or made last.
+    expected: Option<Plan>,
     /// Bindings that are gone, and whose connections are to go.
     gone: BTreeSet<Path>,
     connections: BTreeMap<Path, u64>,
@@ -51,7 +53,7 @@ struct Held {
 
 enum Table {
     Missing,
-    /// Not as we would have made it.
+    /// Not as we would make it.
     Altered,
     Ours {
         handle: u64,
@@ -67,23 +69,25 @@ impl Router {
             timeout,
             link: None,
             held: None,
+            expected: None,
             gone: BTreeSet::new(),
             connections: BTreeMap::new(),
             next_census: Instant::now(),
         }
     }
 
+    /// A table that somebody has changed is made anew with the plan that is next, so
+    /// that all of it changes at once. If nothing else in the plan is to change, that
+    /// is now.
     pub(super) fn read(&mut self) -> Result<Plan, Failure> {
-        match self.look() {
-            Ok(Held { table: Table::Ours { plan, .. }, .. }) => Ok(plan.clone()),
-            Ok(Held { table: Table::Altered, .. }) => {
-                let table = &self.options.table;
-                tracing::warn!(table, "somebody has changed it: it is made anew");
-                Ok(Plan::default())
-            }
-            Ok(Held { table: Table::Missing, .. }) => Ok(Plan::default()),
-            Err(error) => Err(self.lost(error)),
+        let plan = self.look().map_err(|error| self.lost(error))?;
+        let known = self.expected.as_ref() == Some(&plan);
+        if known && matches!(self.held, Some(Held { table: Table::Altered, .. })) {
+            tracing::warn!(table = self.options.table, "somebody has changed it: it is made anew");
+            self.change(plan.clone()).map_err(|error| self.lost(error))?;
         }
+        self.expected = Some(plan.clone());
+        Ok(plan)
     }
 
     /// What cannot be done of it is refused, in words; the rest is done.
@@ -128,17 +132,27 @@ impl Router {
     }
 
     /// Reads all anew.
-    fn look(&mut self) -> Result<&Held, Error> {
+    fn look(&mut self) -> Result<Plan, Error> {
         let name = self.options.table.clone();
         let (generation, dump) = Dump::read(self.link()?, &name)?;
-        let table = match dump {
-            None => Table::Missing,
-            Some(dump) => match recognise(&name, self.options.masquerade, &dump) {
-                Some((seed, plan)) => Table::Ours { handle: dump.handle, seed, plan },
-                None => Table::Altered,
-            },
+        let Some(dump) = dump else {
+            self.held = Some(Held { generation, table: Table::Missing });
+            return Ok(Plan::default());
         };
-        Ok(self.held.insert(Held { generation, table }))
+        let seen = recognise(&name, &dump).ok_or(Error::Foreign(name))?;
+        let as_asked = |making: &Making| making.masquerade == self.options.masquerade;
+        let table = match seen.whole.filter(as_asked) {
+            Some(Making { seed, .. }) => {
+                Table::Ours { handle: dump.handle, seed, plan: seen.plan.clone() }
+            }
+            None => Table::Altered,
+        };
+        if seen.whole.is_some() && matches!(table, Table::Altered) {
+            // Its options are others now.
+            self.expected = Some(seen.plan.clone());
+        }
+        self.held = Some(Held { generation, table });
+        Ok(seen.plan)
     }
 
     fn change(&mut self, plan: Plan) -> Result<(), Error> {
@@ -187,6 +201,7 @@ impl Router {
             // If another change came between, the next one is refused, and looks anew.
             let next = held.generation.wrapping_add(1).max(1);
             let generation = if steps.is_empty() { held.generation } else { next };
+            self.expected = Some(plan.clone());
             self.held = Some(Held { generation, table: Table::Ours { handle, seed, plan } });
             return Ok(());
         }
@@ -208,7 +223,7 @@ impl Router {
         let old = if matches!(held, Table::Ours { .. }) {
             Ruleset::of(before, masquerade, seed)
         } else {
-            let label = comment(&label(masquerade, seed));
+            let label = comment(&Making { masquerade, seed }.label());
             let userdata = Attribute::bytes(TABLE_USERDATA, label);
             let new = [name, Attribute::u32(TABLE_FLAGS, 0), userdata];
             steps.push(Message::create(NEWTABLE, format!("add table {table}"), new));

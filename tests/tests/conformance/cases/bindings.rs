@@ -158,7 +158,7 @@ pub fn a_full_table<S: Switch>() -> Result<()> {
         }
         let path = site.lab.directory().join("full.toml");
         std::fs::write(&path, &file)?;
-        site.sluice(&["apply", &path.display().to_string()])
+        site.sluice(&["apply", "--prune", &path.display().to_string()])
     };
     declare(0, most)?;
     let count = |servers: usize| {

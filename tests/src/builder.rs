@@ -21,6 +21,8 @@ pub struct Builder {
     clients: usize,
     servers: usize,
     apart: bool,
+    external: bool,
+    learning: String,
     split: bool,
     router: bool,
     guarded: bool,
@@ -41,6 +43,8 @@ impl Default for Builder {
             clients: 1,
             servers: 2,
             apart: false,
+            external: false,
+            learning: "1s".to_owned(),
             split: false,
             router: false,
             guarded: false,
@@ -85,6 +89,21 @@ impl Builder {
         self
     }
 
+    /// The manager alone, on the edge's host: there is no XDP edge, but what the
+    /// scenario puts there to steer connections.
+    #[must_use]
+    pub fn external(mut self) -> Self {
+        self.external = true;
+        self
+    }
+
+    /// The manager's learning period, instead of 1 s.
+    #[must_use]
+    pub fn learning(mut self, period: &str) -> Self {
+        period.clone_into(&mut self.learning);
+        self
+    }
+
     /// Clients and servers on segments of their own: the edge has an interface
     /// on each. Servers cannot answer clients directly then.
     #[must_use]
@@ -93,12 +112,12 @@ impl Builder {
         self
     }
 
-    /// Instead of the edge, a Linux router with two segments, where the manager runs
-    /// and steers by nf_tables: one `[[switch]]`, with these further lines.
+    /// [`external`](Self::external), and what steers is the host itself, a Linux router
+    /// between two segments: a `[[switch]]` with these further lines.
     #[must_use]
     pub fn router(self, lines: &str) -> Self {
         let switch = format!("[[switch]]\nname = \"router\"\nkind = \"nftables\"\n{lines}");
-        Self { router: true, split: true, ..self }.tables(&switch)
+        Self { router: true, split: true, ..self }.external().tables(&switch)
     }
 
     /// Mutual TLS, by an authority of the lab's own: `manager`, `edge` and each
@@ -202,8 +221,9 @@ impl Builder {
         let servers = network.servers.iter().map(|_| Server::default()).collect();
         let settings = Settings {
             certificates: self.guarded.then(|| site.dir.join("certs")),
-            apart: self.apart,
-            router: self.router,
+            apart: self.apart || self.external,
+            learning: self.learning,
+            external: self.external,
             interfaces: if self.split { &["eth0", "eth1"] } else { &["eth0"] },
             manager: settings::manager_address(network.manager.as_ref().unwrap_or(&network.edge)),
             services,

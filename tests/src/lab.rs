@@ -111,6 +111,12 @@ impl Lab {
         crate::settings::manager_dir(&self.site).join("intent.json")
     }
 
+    /// More tables of the manager's configuration, from its next start on.
+    pub fn add_tables(&mut self, toml: &str) {
+        self.settings.tables.push_str(toml);
+        self.settings.tables.push('\n');
+    }
+
     /// Directory that the edge pins its maps and programs under.
     pub fn bpffs(&self) -> std::path::PathBuf {
         self.site.bpffs()

@@ -16,8 +16,10 @@ pub(crate) struct Settings {
     pub(crate) certificates: Option<PathBuf>,
     /// Whether manager and edge are processes of their own.
     pub(crate) apart: bool,
-    /// Whether there is a Linux router in the edge's place.
-    pub(crate) router: bool,
+    /// Whether there is another switch in the edge's place.
+    pub(crate) external: bool,
+    /// The manager's learning period.
+    pub(crate) learning: String,
     /// Of the edge.
     pub(crate) interfaces: &'static [&'static str],
     /// Host of the manager.
@@ -71,15 +73,16 @@ impl Settings {
              insecure = true\n\
              socket = \"{}\"\n\
              intent = \"{}\"\n\
-             learning = \"1s\"\n\
+             learning = \"{}\"\n\
              {}\n",
             self.manager,
             socket(site).display(),
             manager_dir(site).join("intent.json").display(),
+            self.learning,
             self.manager_extra
         );
         toml.push_str(&self.tls("manager"));
-        if !self.apart && !self.router {
+        if !self.apart {
             toml.push_str(&self.edge(site));
         }
         for placed in &self.services {

@@ -71,15 +71,12 @@ impl Lab {
     }
 
     /// Starts `sluice run` with these further arguments (with roles apart,
-    /// `sluice manager`, and `sluice edge` with the arguments; in place of a router,
-    /// `sluice manager`) and waits until it answers.
+    /// `sluice manager`, and `sluice edge` with the arguments; with another switch
+    /// in the edge's place, `sluice manager` alone) and waits until it answers.
     pub fn start_sluice(&mut self, args: &[&str]) -> Result<()> {
         if self.settings.apart {
             self.start_manager()?;
-            return self.start_edge(args);
-        }
-        if self.settings.router {
-            return self.start_manager();
+            return if self.settings.external { Ok(()) } else { self.start_edge(args) };
         }
         let config = self.settings.write_manager(&self.site)?;
         self.sluice = Some(spawn(&self.edge, "run", config, args)?);

@@ -23,6 +23,7 @@ const LAB: &[Tool] = &[
     Tool { program: "bpftool", package: "bpftool" },
     Tool { program: "python3", package: "python3" },
     Tool { program: "socat", package: "socat" },
+    Tool { program: "haproxy", package: "haproxy" },
     Tool { program: "nginx", package: "nginx-light" },
     Tool { program: "nft", package: "nftables" },
     Tool { program: "curl", package: "curl" },

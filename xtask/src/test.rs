@@ -31,6 +31,8 @@ pub enum Step {
     Packets,
     /// Real connections in labs
     Scenarios,
+    /// Every switch adapter against its real or simulated switch
+    Conformance,
     /// Examples in the documentation
     Docs,
 }
@@ -56,9 +58,8 @@ pub fn command(only: Option<Step>, filter: Option<&str>) -> Result<()> {
     setup::lab()?;
     let mut outcomes = Vec::new();
     for &step in Step::value_variants() {
-        // Scenarios run the program that was built.
-        let needed = only
-            .is_none_or(|only| only == step || (only == Step::Scenarios && step == Step::Build));
+        let needed =
+            only.is_none_or(|only| only == step || (only.is_in_labs() && step == Step::Build));
         if !needed {
             continue;
         }
@@ -76,6 +77,11 @@ pub fn command(only: Option<Step>, filter: Option<&str>) -> Result<()> {
 }
 
 impl Step {
+    /// Whether it runs the program that was built.
+    fn is_in_labs(self) -> bool {
+        matches!(self, Self::Scenarios | Self::Conformance)
+    }
+
     fn run(self, filter: Option<&str>, tests: &mut Tests) -> Result<()> {
         match self {
             Self::Format => {
@@ -94,6 +100,7 @@ impl Step {
             }
             Self::Packets => self.cargo_test(&["--test", "packets"], filter, tests),
             Self::Scenarios => self.cargo_test(&["--test", "scenarios"], filter, tests),
+            Self::Conformance => self.cargo_test(&["--test", "conformance"], filter, tests),
             Self::Docs => self.cargo_test(&["--doc"], filter, tests),
         }
     }
@@ -101,8 +108,8 @@ impl Step {
     fn cargo_test(self, targets: &[&str], filter: Option<&str>, tests: &mut Tests) -> Result<()> {
         let mut cargo = build::cargo("test")?;
         cargo.arg("--quiet").args(targets).args(filter);
-        if self == Self::Scenarios {
-            // Scenarios wait more than they compute.
+        if self.is_in_labs() {
+            // They wait more than they compute.
             cargo.args(["--", "--test-threads", "3"]);
         } else {
             cargo.arg("--no-fail-fast");

@@ -1,5 +1,6 @@
 //! The dialects of external switches.
 
+mod haproxy;
 mod nftables;
 
 use caps::Capability;
@@ -22,7 +23,7 @@ pub struct Dialect {
 }
 
 /// Every dialect there is, by name.
-static DIALECTS: &[&Dialect] = &[&nftables::DIALECT];
+static DIALECTS: &[&Dialect] = &[&haproxy::DIALECT, &nftables::DIALECT];
 
 /// The dialect of that name.
 ///

@@ -18,6 +18,7 @@ mod drain;
 mod errors;
 mod forwarding;
 mod frozen;
+mod haproxy;
 mod lab_itself;
 mod monitoring;
 mod next_hops;

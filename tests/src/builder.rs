@@ -112,12 +112,20 @@ impl Builder {
         self
     }
 
-    /// [`external`](Self::external), and what steers is the host itself, a Linux router
-    /// between two segments: a `[[switch]]` with these further lines.
+    /// [`external`](Self::external), and the host is a router between two segments,
+    /// which has no VIP itself.
+    #[must_use]
+    pub fn routed(mut self) -> Self {
+        self.router = true;
+        self.external().two_segments()
+    }
+
+    /// [`routed`](Self::routed), and steers by nf_tables: a `[[switch]]` with these
+    /// further lines.
     #[must_use]
     pub fn router(self, lines: &str) -> Self {
         let switch = format!("[[switch]]\nname = \"router\"\nkind = \"nftables\"\n{lines}");
-        Self { router: true, split: true, ..self }.external().tables(&switch)
+        self.routed().tables(&switch)
     }
 
     /// Mutual TLS, by an authority of the lab's own: `manager`, `edge` and each

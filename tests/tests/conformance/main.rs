@@ -13,6 +13,7 @@
 
 mod cases;
 mod haproxy;
+mod nftables;
 mod site;
 mod switch;
 
@@ -48,5 +49,6 @@ macro_rules! cases {
 mod lines {
     lines! {
         haproxy: crate::haproxy::Trial,
+        nftables: crate::nftables::Trial,
     }
 }

@@ -25,6 +25,7 @@ pub struct Builder {
     external: bool,
     learning: String,
     split: bool,
+    router: bool,
     guarded: bool,
     services: Vec<Service>,
     manager: String,
@@ -47,6 +48,7 @@ impl Default for Builder {
             external: false,
             learning: "1s".to_owned(),
             split: false,
+            router: false,
             guarded: false,
             services: Vec::new(),
             manager: String::new(),
@@ -121,6 +123,22 @@ impl Builder {
     pub fn two_segments(mut self) -> Self {
         self.split = true;
         self
+    }
+
+    /// [`external`](Self::external), and the host is a router between two segments,
+    /// which has no VIP itself.
+    #[must_use]
+    pub fn routed(mut self) -> Self {
+        self.router = true;
+        self.external().two_segments()
+    }
+
+    /// [`routed`](Self::routed), and steers by nf_tables: a `[[switch]]` with these
+    /// further lines.
+    #[must_use]
+    pub fn router(self, lines: &str) -> Self {
+        let switch = format!("[[switch]]\nname = \"router\"\nkind = \"nftables\"\n{lines}");
+        self.routed().tables(&switch)
     }
 
     /// Mutual TLS, by an authority of the lab's own: `manager`, `edge` and each
@@ -217,7 +235,7 @@ impl Builder {
             split: self.split,
             manager: self.apart,
             server_vips: vips(true),
-            edge_vips: vips(false),
+            edge_vips: if self.router { Vec::new() } else { vips(false) },
         };
         let network = Network::build(&site, &blueprint).context("building the lab's network")?;
         let file = site.dir.join("file");
@@ -227,6 +245,7 @@ impl Builder {
             certificates: self.guarded.then(|| site.dir.join("certs")),
             apart: self.apart || self.external,
             learning: self.learning,
+            external: self.external,
             interfaces: if self.split { &["eth0", "eth1"] } else { &["eth0"] },
             manager: settings::manager_address(network.manager.as_ref().unwrap_or(&network.edge)),
             services,

@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) certificates: Option<PathBuf>,
     /// Whether manager and edge are processes of their own.
     pub(crate) apart: bool,
+    /// Whether there is another switch in the edge's place.
+    pub(crate) external: bool,
     /// The manager's learning period.
     pub(crate) learning: String,
     /// Of the edge.

@@ -71,11 +71,14 @@ impl Lab {
     }
 
     /// Starts `sluice run` with these further arguments (with roles apart,
-    /// `sluice manager`, and `sluice edge` with the arguments) and waits until
-    /// it answers.
+    /// `sluice manager`, and `sluice edge` with the arguments; with another switch
+    /// in the edge's place, `sluice manager` alone) and waits until it answers.
     pub fn start_sluice(&mut self, args: &[&str]) -> Result<()> {
         if self.settings.apart {
             self.start_manager()?;
+            if self.settings.external {
+                return Ok(());
+            }
             self.start_edge(args)?;
             return (1..=self.further.len()).try_for_each(|edge| self.start_edge_at(edge));
         }

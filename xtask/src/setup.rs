@@ -25,6 +25,7 @@ const LAB: &[Tool] = &[
     Tool { program: "socat", package: "socat" },
     Tool { program: "haproxy", package: "haproxy" },
     Tool { program: "nginx", package: "nginx-light" },
+    Tool { program: "nft", package: "nftables" },
     Tool { program: "curl", package: "curl" },
     Tool { program: "wrk", package: "wrk" },
     Tool { program: "tshark", package: "tshark" },

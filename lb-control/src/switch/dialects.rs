@@ -3,6 +3,7 @@
 mod command;
 mod dfp;
 mod haproxy;
+mod nftables;
 mod secret;
 mod serveriron;
 
@@ -26,8 +27,14 @@ pub struct Dialect {
 }
 
 /// Every dialect there is, by name.
-static DIALECTS: &[&Dialect] =
-    &[&command::DIALECT, &dfp::DIALECT, &haproxy::DIALECT, serveriron::CLI, serveriron::SNMP];
+static DIALECTS: &[&Dialect] = &[
+    &command::DIALECT,
+    &dfp::DIALECT,
+    &haproxy::DIALECT,
+    &nftables::DIALECT,
+    serveriron::CLI,
+    serveriron::SNMP,
+];
 
 /// The dialect of that name.
 ///

@@ -13,6 +13,7 @@
 
 mod cases;
 mod haproxy;
+mod nftables;
 mod serveriron;
 mod site;
 mod switch;
@@ -52,5 +53,6 @@ mod lines {
         serveriron_cli_ssh: crate::serveriron::Trial<crate::serveriron::Ssh>,
         serveriron_cli_telnet: crate::serveriron::Trial<crate::serveriron::Telnet>,
         serveriron_snmp: crate::serveriron::Trial<crate::serveriron::Snmp>,
+        nftables: crate::nftables::Trial,
     }
 }

@@ -65,16 +65,26 @@ impl<S: Switch> Site<S> {
         self.lab.backend(service, server)
     }
 
-    /// A command of the operator.
+    /// A command of the operator, which need not be live on all switches at once.
     pub fn sluice(&self, words: &[&str]) -> Result<()> {
-        self.lab.sluice(words)?.stdout().map(drop)
+        /// The exit status for what is accepted and not live everywhere.
+        const NOT_LIVE: i32 = 4;
+        match self.lab.sluice(words)? {
+            outcome if outcome.status == Some(NOT_LIVE) => Ok(()),
+            outcome => outcome.stdout().map(drop),
+        }
     }
 
-    /// Adds servers of a service with these weights, and waits until they serve.
+    /// Adds those of the first servers of a service that do not serve yet, with these
+    /// weights, and waits until all serve.
     pub fn add(&self, service: &str, weights: &[u32]) -> Result<()> {
+        let known = self.lab.backends(service)?;
         for (server, weight) in weights.iter().enumerate() {
-            let backend = self.backend(service, server).to_string();
-            self.sluice(&["add", service, &backend, "--weight", &weight.to_string()])?;
+            let backend = self.backend(service, server);
+            if !known.iter().any(|known| known.address == backend && known.state == "active") {
+                let (backend, weight) = (backend.to_string(), weight.to_string());
+                self.sluice(&["add", service, &backend, "--weight", &weight])?;
+            }
         }
         self.serves(service, weights)
     }

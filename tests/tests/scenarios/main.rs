@@ -25,6 +25,7 @@ mod haproxy;
 mod lab_itself;
 mod monitoring;
 mod next_hops;
+mod nftables;
 mod not_ours;
 mod odd_sessions;
 mod outlive;

@@ -1,0 +1,428 @@
+//! A Linux router as a switch: its nf_tables, with traffic.
+
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{Client, Lab, Spread, eventually, get_many, nat};
+use lb_control::{
+    config::SwitchSettings,
+    model::{Phase, Protocol, Share, Verdict},
+    switch::{Device, Failure, Plan, PlannedServer, PlannedService, dialects},
+};
+
+use crate::datagrams::{Names, UDP, ask, flows};
+
+/// A table and chains of somebody else.
+const OTHERS: &str = "
+table ip site {
+    set admins { type ipv4_addr; elements = { 192.0.2.7 }; }
+    chain input { type filter hook input priority 0; policy accept; ip saddr @admins counter; }
+    chain post { type nat hook postrouting priority 100; oifname \"nowhere\" masquerade; }
+}
+table inet sluice-of-others { chain forward { type filter hook forward priority 0; } }
+";
+
+fn nft(lab: &Lab, args: &[&str]) -> Result<String> {
+    lab.edge().run("nft", args)?.stdout()
+}
+
+/// Everything in the router's ruleset that is not ours.
+fn others(lab: &Lab) -> Result<String> {
+    let tables = nft(lab, &["list", "tables"])?;
+    let others = tables.lines().filter(|table| *table != "table inet sluice");
+    let list = |table: &str| {
+        let words: Vec<_> = table.split_whitespace().collect();
+        nft(lab, &[&["list"], &words[..]].concat())
+    };
+    others.map(list).collect()
+}
+
+fn address(lab: &Lab, service: &str, server: usize) -> String {
+    lab.backend(service, server).to_string()
+}
+
+#[test]
+fn no_change_touches_a_connection_and_shares_follow_weights() -> Result<()> {
+    let lab =
+        Lab::build().servers(3).router("").service(nat("www")).service(nat("six").v6()).start()?;
+    let file = lab.directory().join("others.nft");
+    std::fs::write(&file, OTHERS)?;
+    nft(&lab, &["-f", &file.display().to_string()])?;
+    let before = others(&lab)?;
+    for service in ["www", "six"] {
+        let crowd = lab.crowd(service, 50)?.keep_asking();
+        let shares = |weights: [u32; 3]| -> Result<()> {
+            let answers = lab.get_many(service, 400)?;
+            answers.all_answered()?;
+            let names = lab.servers().iter().map(lab::Host::name);
+            answers.spread.follows(&names.zip(weights).collect::<Vec<_>>())
+        };
+        shares([1, 1, 1])?;
+        lab.sluice(&["weight", service, &address(&lab, service, 0), "300"])?.stdout()?;
+        shares([3, 1, 1])?;
+        let second = address(&lab, service, 1);
+        lab.sluice(&["remove", service, &second, "--deadline", "60s"])?.stdout()?;
+        shares([3, 0, 1])?;
+        lab.sluice(&["add", service, &second])?.stdout()?;
+        lab.wait_state(service, 1, Some("active"))?;
+        shares([3, 1, 1])?;
+        let (_, report) = crowd.stop();
+        report.untouched()?;
+    }
+    ensure!(others(&lab)? == before, "tables of others have changed");
+    Ok(())
+}
+
+#[test]
+fn what_is_forced_out_is_reset_and_stays_so() -> Result<()> {
+    let lab =
+        Lab::build().servers(2).router("").service(nat("www")).service(nat("six").v6()).start()?;
+    for service in ["www", "six"] {
+        let mut crowd = lab.crowd(service, 40)?;
+        let leaving = crowd.spread().of("server-1");
+        ensure!(leaving > 0, "{}", crowd.spread());
+        let first = address(&lab, service, 0);
+        lab.sluice(&["remove", service, &first, "--force"])?.stdout()?;
+        let report = crowd.ask();
+        ensure!(report.broken.len() as u64 == leaving && report.moved.is_empty(), "{report}");
+        let all = |broken: &[lab::Broken]| {
+            let from = |one: &lab::Broken| (one.server.clone(), one.error);
+            broken
+                .iter()
+                .map(from)
+                .all(|one| one == ("server-1".to_owned(), ErrorKind::ConnectionReset))
+        };
+        ensure!(all(&report.broken), "{:?}", report.broken);
+        crowd.ask().untouched()?;
+        lab.get_many(service, 60)?.spread.follows(&[("server-2", 1)])?;
+
+        // Connections that nobody uses while their server is broken and comes back.
+        lab.sluice(&["add", service, &first])?.stdout()?;
+        lab.wait_state(service, 0, Some("active"))?;
+        let mut silent = lab.crowd(service, 40)?;
+        let leaving = silent.spread().of("server-1");
+        ensure!(leaving > 0, "{}", silent.spread());
+        lab.sluice(&["remove", service, &first, "--force"])?.stdout()?;
+        lab.sluice(&["add", service, &first])?.stdout()?;
+        lab.wait_state(service, 0, Some("active"))?;
+        let report = silent.ask();
+        ensure!(report.broken.len() as u64 == leaving && report.moved.is_empty(), "{report}");
+        ensure!(all(&report.broken), "{:?}", report.broken);
+    }
+    Ok(())
+}
+
+/// Whether `refused` of `total` may come of a coin with this probability; a
+/// fair coin fails once in a million runs.
+fn about(share: f64, refused: u64, total: u64) -> bool {
+    let total = total as f64;
+    (refused as f64 - share * total).abs() <= 4.9 * (total * share * (1.0 - share)).sqrt()
+}
+
+#[test]
+fn a_share_is_refused_by_rst() -> Result<()> {
+    let lab = Lab::build().router("").service(nat("www")).service(nat("six").v6()).start()?;
+    for service in ["www", "six"] {
+        let crowd = lab.crowd(service, 30)?.keep_asking();
+        for share in [50.0, 12.5] {
+            lab.sluice(&["drop", service, &share.to_string()])?.stdout()?;
+            let answers = lab.get_many(service, 600)?;
+            ensure!(answers.failed.is_empty(), "{answers:?}");
+            ensure!(about(share / 100.0, answers.refused, answers.total()), "{share}: {answers:?}");
+            let attempts = Client::of(lab.client()).connect_many(lab.vip(service), 60)?;
+            for attempt in &attempts {
+                ensure!(attempt.stream.is_ok() || attempt.refused(), "{attempt:?}");
+                // A client that hears nothing sends its SYN again after a second.
+                ensure!(attempt.took < Duration::from_secs(1), "{attempt:?}");
+            }
+        }
+        lab.sluice(&["drop", service, "100", "--verdict", "silent"])?.stdout()?;
+        // Every SYN that is sent again gets the same answer.
+        let attempt = Client::of(lab.client()).connect(lab.vip(service))?;
+        ensure!(attempt.stream.is_err() && !attempt.refused(), "{attempt:?}");
+        lab.sluice(&["drop", service, "0"])?.stdout()?;
+        lab.get_many(service, 60)?.all_answered()?;
+        let (_, report) = crowd.stop();
+        report.untouched()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_ruleset_that_is_flushed_or_changed_is_made_again() -> Result<()> {
+    let lab = Lab::build().servers(3).router("verify = \"500ms\"").service(nat("www")).start()?;
+    let file = lab.directory().join("others.nft");
+    std::fs::write(&file, OTHERS)?;
+    let mut crowd = lab.crowd("www", 30)?;
+    // Seeds differ, and in what order the kernel shows elements.
+    let shown = |lab: &Lab| {
+        let shown = nft(lab, &["-s", "list", "table", "inet", "sluice"])?;
+        let lines = shown.lines().filter(|line| !line.trim().starts_with("comment"));
+        let words = lines.flat_map(str::split_whitespace);
+        let mut words: Vec<_> = words.map(|word| word.replace(',', "")).collect();
+        words.sort();
+        anyhow::Ok(words)
+    };
+    let whole = shown(&lab)?;
+    let first = lab.backend("www", 0);
+    let harm: &[&[&str]] = &[
+        &["flush", "ruleset"],
+        &["flush", "chain", "inet", "sluice", "service-www"],
+        &["delete", "element", "inet", "sluice", "bindings4", "{ELEMENT}"],
+        &["insert", "rule", "inet", "sluice", "cut", "drop"],
+        &["add", "chain", "inet", "sluice", "mine"],
+        &["delete", "table", "inet", "sluice"],
+    ];
+    let vip = lab.vip("www");
+    let element =
+        format!("{{ {} . tcp . {} . {} . {} }}", vip.ip(), vip.port(), first.ip(), first.port());
+    for words in harm {
+        nft(&lab, &["-f", &file.display().to_string()])?;
+        let words: Vec<_> = words
+            .iter()
+            .map(|word| if *word == "{ELEMENT}" { element.as_str() } else { *word })
+            .collect();
+        nft(&lab, &words)?;
+        let before = others(&lab)?;
+        eventually(Duration::from_secs(10), &format!("its table again after {words:?}"), || {
+            let now = shown(&lab);
+            Ok(now.ok().filter(|now| *now == whole).map(drop))
+        })
+        .with_context(|| lab.last_words())?;
+        ensure!(others(&lab)? == before, "tables of others have changed after {words:?}");
+        crowd.ask().untouched().with_context(|| format!("{words:?}"))?;
+        let answers = lab.get_many("www", 90)?;
+        answers.all_answered()?;
+        answers.spread.follows(&[("server-1", 1), ("server-2", 1), ("server-3", 1)])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_manager_that_starts_again_finds_what_it_made() -> Result<()> {
+    let mut lab = Lab::build().servers(2).learning("5s").router("").service(nat("www")).start()?;
+    let crowd = lab.crowd("www", 20)?.keep_asking();
+    let shown = nft(&lab, &["-s", "-a", "list", "table", "inet", "sluice"])?;
+    lab.kill_sluice()?;
+    lab.get_many("www", 60)?.all_answered()?;
+    // One that goes while no manager is there.
+    lab.kill_agent(1)?;
+    lab.start_sluice(&[])?;
+    lab.wait_switch_in_step()?;
+    ensure!(nft(&lab, &["-s", "-a", "list", "table", "inet", "sluice"])? == shown, "made anew");
+    lab.wait_state("www", 1, None)?;
+    lab.get_many("www", 60)?.spread.follows(&[("server-1", 1)])?;
+    let (_, report) = crowd.stop();
+    ensure!(report.moved.is_empty() && report.broken.iter().all(|one| one.server == "server-2"));
+    Ok(())
+}
+
+#[test]
+fn conntrack_tells_when_the_last_connection_has_ended() -> Result<()> {
+    let mut lab = Lab::build().servers(2).router("").service(nat("www")).prepare()?;
+    lab.start_sluice(&[])?;
+    for server in 0..2 {
+        lab.sluice(&["add", "www", &address(&lab, "www", server)])?.stdout()?;
+        lab.wait_state("www", server, Some("active"))?;
+    }
+    let crowd = lab.crowd("www", 40)?;
+    let leaving = crowd.spread().of("server-1");
+    ensure!(leaving > 0);
+    let (first, vip) = (address(&lab, "www", 0), lab.vip("www"));
+    lab.sluice(&["remove", "www", &first, "--deadline", "60s"])?.stdout()?;
+    eventually(Duration::from_secs(10), "conntrack's count", || {
+        let backends = lab.backends("www")?;
+        let connections = backends.iter().find(|one| one.address == lab.backend("www", 0));
+        Ok(connections.filter(|one| one.connections == leaving).map(drop))
+    })?;
+    ensure!(lab.state("www", 0)?.as_deref() == Some("draining"));
+    drop(crowd);
+    lab.wait_state("www", 0, None)?;
+    get_many(lab.client(), vip, 40)?.spread.follows(&[("server-2", 1)])
+}
+
+#[test]
+fn servers_behind_another_gateway_see_the_router() -> Result<()> {
+    let options = "[switch.options]\nmasquerade = true\ntable = \"balance\"";
+    let lab = Lab::build().servers(2).router(options).service(nat("www")).start()?;
+    // No way back to clients but through the router's own address.
+    for server in lab.servers() {
+        server.run("ip", &["route", "del", "default"])?.stdout()?;
+    }
+    let answers = lab.get_many("www", 100)?;
+    answers.all_answered()?;
+    answers.spread.follows(&[("server-1", 1), ("server-2", 1)])?;
+    // And the router's own connections.
+    get_many(lab.edge(), lab.vip("www"), 20)?.all_answered()
+}
+
+#[test]
+fn flows_of_udp_keep_their_server() -> Result<()> {
+    let lab = Lab::build().servers(2).router("").service(nat("dns").settings(UDP)).start()?;
+    let _names = Names::start(&lab, |server| lab.backend("dns", server))?;
+    let flows = flows(&lab, "dns", 60)?;
+    let first = ask(&flows)?;
+    let spread: Spread = first.iter().cloned().collect();
+    spread.follows(&[("server-1", 1), ("server-2", 1)])?;
+    lab.sluice(&["weight", "dns", &address(&lab, "dns", 0), "0"])?.stdout()?;
+    ensure!(ask(&flows)? == first, "a flow has moved");
+    lab.sluice(&["drop", "dns", "100"])?.stdout()?;
+    ensure!(ask(&flows)? == first, "a flow was refused");
+    lab.sluice(&["drop", "dns", "0"])?.stdout()?;
+    lab.sluice(&["remove", "dns", &address(&lab, "dns", 0), "--force"])?.stdout()?;
+    let refused = flows.iter().filter(|flow| {
+        let heard = flow.send(b"who?").and_then(|_| flow.recv(&mut [0; 64]));
+        heard.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    });
+    ensure!(refused.count() as u64 == spread.of("server-1"), "{spread}");
+    Ok(())
+}
+
+/// Does something with a device on the router, where no manager runs.
+fn with_device<T: Send>(
+    lab: &Lab,
+    work: impl AsyncFnOnce(&mut dyn Device) -> Result<T> + Send,
+) -> Result<T> {
+    let settings = SwitchSettings {
+        name: "router".parse()?,
+        kind: "nftables".to_owned(),
+        services: Vec::new(),
+        poll: Duration::from_secs(1),
+        verify: Duration::from_secs(1),
+        timeout: Duration::from_secs(10),
+        drop_servers: Vec::new(),
+        options: Default::default(),
+    };
+    lab.edge().netns().enter(|| {
+        let dialect = dialects::find("nftables").map_err(anyhow::Error::msg)?;
+        let mut device = (dialect.make)(&settings).map_err(anyhow::Error::msg)?;
+        // One thread, and those that it starts: in the router's namespace.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(work(device.as_mut()))
+    })
+}
+
+fn any_plan(random: &mut fastrand::Rng) -> Result<Plan> {
+    let mut plan = Plan::default();
+    for number in 0..random.u8(..4) {
+        let v6 = number % 2 == 1;
+        let address = |last: u8| -> Result<SocketAddr> {
+            let ip = if v6 { format!("[2001:db8::{last}]") } else { format!("192.0.2.{last}") };
+            Ok(format!("{ip}:{}", 80 + u16::from(last)).parse()?)
+        };
+        let vip = address(100 + number)?;
+        let mut service = PlannedService {
+            address: vip.ip(),
+            port: vip.port(),
+            protocol: [Protocol::Tcp, Protocol::Udp, Protocol::TcpAndUdp][random.usize(..3)],
+            servers: Default::default(),
+            refuse: Share::from_ppm(random.u32(..3) * 400_000).context("a share")?,
+            verdict: Verdict::Reset,
+        };
+        for last in 0..random.u8(..20) {
+            let phase = [Phase::Serve, Phase::Drain, Phase::Break][random.usize(..3)];
+            let weight = if phase == Phase::Serve { random.u32(..=65_535) } else { 0 };
+            service.servers.insert(address(last)?, PlannedServer { weight, phase });
+        }
+        plan.services.insert(format!("s.{number}").parse()?, service);
+    }
+    Ok(plan)
+}
+
+#[test]
+fn the_kernel_holds_any_plan_after_any_other() -> Result<()> {
+    let lab = Lab::build().servers(1).routed().prepare()?;
+    let file = lab.directory().join("others.nft");
+    std::fs::write(&file, OTHERS)?;
+    nft(&lab, &["-f", &file.display().to_string()])?;
+    let before = others(&lab)?;
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    with_device(&lab, async |device| {
+        for number in 0..200 {
+            let plan = any_plan(&mut random)?;
+            // Others change their tables meanwhile.
+            if number % 10 == 0 {
+                for word in ["add", "delete"] {
+                    nft(&lab, &[word, "table", "inet", "passing"])?;
+                }
+            }
+            device.apply(&plan).await.with_context(|| format!("seed {seed}: {plan:?}"))?;
+            let held = device.read().await?;
+            ensure!(held == plan, "seed {seed}: {held:?}\ninstead of {plan:?}");
+        }
+        device.apply(&Plan::default()).await?;
+        Ok(())
+    })?;
+    ensure!(others(&lab)? == before, "tables of others have changed");
+    Ok(())
+}
+
+/// Both servers by turns: whoever connects between a map that goes and one that comes
+/// would be refused.
+#[test]
+fn no_connection_meets_half_a_change() -> Result<()> {
+    let lab = Lab::build().servers(2).routed().service(nat("www")).prepare()?;
+    let vip = lab.vip("www");
+    let servers = [0, 1].map(|server| lab.backend("www", server));
+    let stop = AtomicBool::new(false);
+    let (changes, failed) = thread::scope(|scope| -> Result<_> {
+        let (changed, ready) = std::sync::mpsc::channel();
+        let (lab, stop) = (&lab, &stop);
+        let device = scope.spawn(move || {
+            with_device(lab, async |device| {
+                let mut changes = 0_u32;
+                while !stop.load(Ordering::Relaxed) {
+                    let server = PlannedServer { weight: 1 + changes, phase: Phase::Serve };
+                    let service = PlannedService {
+                        address: vip.ip(),
+                        port: vip.port(),
+                        protocol: Protocol::Tcp,
+                        servers: [(servers[changes as usize % 2], server)].into(),
+                        refuse: Share::NONE,
+                        verdict: Verdict::Reset,
+                    };
+                    let plan = Plan { services: [("www".parse()?, service)].into() };
+                    device.apply(&plan).await?;
+                    changes += 1;
+                    changed.send(())?;
+                }
+                Ok(changes)
+            })
+        });
+        ready.recv()?;
+        let mut failed = Vec::new();
+        for _ in 0..20 {
+            let attempts = Client::of(lab.client()).connect_many(vip, 100)?;
+            failed.extend(attempts.into_iter().filter(|attempt| attempt.stream.is_err()));
+        }
+        stop.store(true, Ordering::Relaxed);
+        Ok((device.join().expect("no panic")?, failed))
+    })?;
+    ensure!(changes > 100, "only {changes} changes");
+    ensure!(failed.is_empty(), "{} of 2000: {failed:?}", failed.len());
+    Ok(())
+}
+
+#[test]
+fn a_table_of_somebody_else_with_our_name_is_left_alone() -> Result<()> {
+    let lab = Lab::build().servers(1).routed().prepare()?;
+    nft(&lab, &["add", "table", "inet", "sluice"])?;
+    nft(&lab, &["add", "chain", "inet", "sluice", "theirs"])?;
+    let before = nft(&lab, &["list", "ruleset"])?;
+    let failure = with_device(&lab, async |device| {
+        let read = device.read().await;
+        ensure!(device.apply(&Plan::default()).await.is_err());
+        Ok(read)
+    })?;
+    let Err(Failure::Lost(why)) = failure else { anyhow::bail!("{failure:?}") };
+    ensure!(why.contains("made by somebody else"), "{why}");
+    ensure!(nft(&lab, &["list", "ruleset"])? == before);
+    Ok(())
+}

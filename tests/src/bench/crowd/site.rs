@@ -44,7 +44,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Site<'a> {
     directory: &'a Path,
     manager: Process,
-    control: ControlClient<Channel>,
     /// Those that live on, and how many sessions of theirs were lost.
     _agents: JoinSet<()>,
     lost: Lost,
@@ -60,13 +59,13 @@ impl<'a> Site<'a> {
         fs::write(&config, configuration(directory))?;
         let args = ["manager", "--config", &config.display().to_string()];
         let manager = roles::sluice(MANAGER_CORE, &args, &directory.join("manager.log"))?;
-        let control = ControlClient::new(reach().await?);
+        reach().await?;
         let begun = Instant::now();
         let counting = Counting::default();
         let (edges, wires) = edges::start(EDGES, TARGET, &counting)?;
         let lost = Lost::default();
         let _agents = agents::start(0, AGENTS - VICTIMS, TARGET, &lost);
-        let mut site = Self { directory, manager, control, _agents, lost, edges, wires, counting };
+        let mut site = Self { directory, manager, _agents, lost, edges, wires, counting };
         site.watch(begun).await
     }
 
@@ -81,16 +80,15 @@ impl<'a> Site<'a> {
         self.pass(REST).await?;
         let ([cpu, waited], now) = (usage.share()?, memory(process, "VmRSS")?);
         let most = memory(process, "VmHWM")?;
+        tell(&format!("at rest {cpu:.2} of a core, kept from it {waited:.2}; {} MiB", now >> 20));
         self.counting.store(COUNTING, Ordering::Relaxed);
         self.pass(BEAT).await?;
         let usage = Usage::from_now(process)?;
         self.pass(REST / 2).await?;
         let counters = (usage.share()?[0] - cpu) / COUNTING as f64;
         self.counting.store(0, Ordering::Relaxed);
+        tell(&format!("an edge's counters {counters:.4} of a core"));
         let delta = Percentiles::of(self.changes().await?);
-        tell(&format!(
-            "at rest {cpu:.2} of a core, {waited:.2} kept from it; an edge's counters {counters:.4}"
-        ));
         tell(&format!("a change to all edges: {delta}"));
         let (mut killed, mut frozen) = (Vec::new(), Vec::new());
         killed.extend(self.death(0, victims, Signal::SIGKILL).await?);
@@ -145,13 +143,15 @@ impl<'a> Site<'a> {
 
     /// An operator's changes of weights: each until its last acknowledgement.
     async fn changes(&mut self) -> Result<Vec<Duration>> {
+        // A connection that idles is given up where this side is slow to hear.
+        let mut control = ControlClient::new(reach().await?);
         let mut times = Vec::new();
         for number in 0..CHANGES {
             self.pass(PAUSE).await?;
             let key = agents::key(number);
             let (service, backend) = (key.service.to_string(), key.backend.to_string());
             let request = WeightRequest { service, backend, weight: 50 };
-            let reply = self.control.set_weight(request).await?.into_inner();
+            let reply = control.set_weight(request).await?.into_inner();
             let live = reply.switches.iter().filter(|switch| switch.live);
             ensure!(live.clone().count() == EDGES, "not every edge acknowledged: {reply:?}");
             let last = live.map(|switch| switch.live_after_nanos).max();

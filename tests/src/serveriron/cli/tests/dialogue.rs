@@ -188,7 +188,7 @@ fn one_session_configures_at_a_time() {
     // Who goes without a word gives it back too.
     drop(second);
     let mut free = String::from("not tried");
-    for _ in 0..100 {
+    for _ in 0..1000 {
         first.say("configure terminal");
         free = first.until("#");
         if free.ends_with("(config)") {

@@ -17,9 +17,8 @@ fn a_change_takes_its_time_and_changes_wait_for_each_other() {
     let taken = begun.elapsed();
     assert!(taken >= Duration::from_millis(200), "{taken:?}");
     assert_eq!(iron.operations(), 10);
-    let begun = Instant::now();
     client.command("show server real", CONFIG);
-    assert!(begun.elapsed() < Duration::from_millis(15), "showing is no change");
+    assert_eq!(iron.operations(), 10, "showing is no change");
 }
 
 #[test]
@@ -93,8 +92,10 @@ fn hostile_replies_are_as_hostile_as_ordered() {
     assert_eq!(client.until(CONFIG), "");
     iron.set_faults(hostile(Hostile::Endless));
     client.say("show server real");
-    let flood = client.silence(Duration::from_millis(300)).unwrap();
-    assert!(flood.len() > 10_000 && !flood.contains('#'), "{}", flood.len());
+    for _ in 0..500 {
+        let flood = client.until("server real endless 192.0.2.1\r\n port http\r\n!\r\n");
+        assert!(!flood.contains('#'), "{flood}");
+    }
 }
 
 #[test]
@@ -121,12 +122,13 @@ fn a_reboot_throws_out_and_forgets() {
     client.command("server predictor weighted", CONFIG);
     client.command("write memory", CONFIG);
     client.command("server force-delete", CONFIG);
-    iron.reboot(Duration::from_millis(300));
-    client.end();
+    let downtime = Duration::from_secs(2);
+    iron.reboot(downtime);
     let begun = Instant::now();
+    client.end();
     let mut refused = Client::connect(&iron);
     assert_eq!(refused.end(), "");
-    std::thread::sleep(Duration::from_millis(300).saturating_sub(begun.elapsed()));
+    std::thread::sleep(downtime.saturating_sub(begun.elapsed()));
     let mut client = Client::configuring(&iron);
     let config = client.command("show running-config", CONFIG);
     assert_eq!(config, "!\r\nserver predictor weighted\r\nend\r\n");

@@ -24,7 +24,7 @@ fn tool(iron: &Simulator, program: &str, who: &[&str], about: &[&str]) -> Outcom
     let output = Command::new(program)
         .env("SNMPCONFPATH", directory.path())
         .env("SNMP_PERSISTENT_DIR", directory.path())
-        .args(["-m", "", "-On", "-Oe", "-t", "1", "-r", "0"])
+        .args(["-m", "", "-On", "-Oe", "-t", "3", "-r", "0"])
         .args(who)
         .arg(agent)
         .args(about)
@@ -240,12 +240,12 @@ fn faults_are_faults_over_snmp_too() {
     iron.set_faults(hostile(Hostile::Endless));
     let begin = iron.commands();
     let endless = Command::new("timeout")
-        .args(["1", "snmpwalk", "-m", "", "-On", "-v2c", "-c", "public"])
+        .args(["2", "snmpwalk", "-m", "", "-On", "-v2c", "-c", "public"])
         .args([&format!("udp:{}", iron.snmp_address()), &format!("{L4}.6")])
         .output()
         .unwrap();
     assert_eq!(endless.status.code(), Some(124), "it had to be stopped");
-    assert!(iron.commands() - begin > 100);
+    assert!(iron.commands() - begin > 20);
 }
 
 #[test]

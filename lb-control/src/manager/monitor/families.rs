@@ -69,7 +69,11 @@ impl Snapshot {
         page.gauge("sluice_sessions", "Sessions of agents and switches.")
             .sample(&[], totals.sessions);
         page.gauge("sluice_agents", "Agents that have a session.").sample(&[], status.agents);
-        page.gauge("sluice_probes", "Probes of backends that run, the manager's and those that edges were asked for.").sample(&[], totals.probes);
+        page.gauge(
+            "sluice_probes",
+            "Probes of backends that run, the manager's and those that edges were asked for.",
+        )
+        .sample(&[], totals.probes);
         page.gauge("sluice_commands_waiting", "Commands that wait for switches or the disk.")
             .sample(&[], totals.waiting);
         page.counter("sluice_intent_saves_total", "Attempts to save the operators' commands.")

@@ -173,7 +173,7 @@ fn all_weights_are_told_and_each_message_fits_a_segment() {
     for (servers, ports) in [(1, 1), (170, 1), (172, 1), (1000, 1), (1000, 1000), (3000, 7)] {
         let server = |n: u16| DfpServer {
             port: n % ports,
-            protocol: if n % 2 == 0 { 6 } else { 17 },
+            protocol: if n.is_multiple_of(2) { 6 } else { 17 },
             address: Ipv4Addr::from(u32::from(n)),
         };
         let weights: Weights = (0..servers).map(|n| (server(n), n)).collect();

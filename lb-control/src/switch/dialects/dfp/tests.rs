@@ -20,8 +20,11 @@ fn settings(options: &str) -> SwitchSettings {
     settings.switches[0].clone()
 }
 
-fn plan(services: &[(&str, Protocol, &[(&str, u32, Phase)])]) -> Plan {
-    let service = |&(name, protocol, servers): &(&str, _, &[(&str, u32, Phase)])| {
+/// Addresses, weights and phases.
+type Servers<'a> = &'a [(&'a str, u32, Phase)];
+
+fn plan(services: &[(&str, Protocol, Servers<'_>)]) -> Plan {
+    let service = |&(name, protocol, servers): &(&str, _, Servers<'_>)| {
         let server = |&(address, weight, phase): &(&str, u32, Phase)| {
             (address.parse().unwrap(), PlannedServer { weight, phase })
         };

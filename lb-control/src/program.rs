@@ -105,7 +105,10 @@ pub(crate) async fn ask(
         }
         Ok(())
     };
-    let say = async { io::Result::Ok(tail.fill(&mut words).await) };
+    let say = async {
+        tail.fill(&mut words).await;
+        io::Result::Ok(())
+    };
     let ((), (), (), status) = tokio::try_join!(put, get, say, running.child.wait())?;
     running.ended();
     Ok((answer, Ended { status, last_line: tail.last_line() }))

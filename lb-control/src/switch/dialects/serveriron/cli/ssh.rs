@@ -167,7 +167,7 @@ pub(super) async fn connect(
 
 /// What boxes of that time have.
 fn with_legacy() -> Preferred {
-    fn more<T: Clone>(have: &Cow<'static, [T]>, more: &[T]) -> Cow<'static, [T]> {
+    fn more<T: Clone>(have: &[T], more: &[T]) -> Cow<'static, [T]> {
         have.iter().chain(more).cloned().collect()
     }
     let usual = Preferred::DEFAULT;

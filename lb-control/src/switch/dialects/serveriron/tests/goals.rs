@@ -28,7 +28,7 @@ fn a_plan_in_the_terms_of_the_box() {
 #[test]
 fn what_it_has_no_words_for_is_named() {
     let one = at(ONE, 80);
-    let table: [(&[(&str, u16, &[_])], Want, &str); 5] = [
+    let table: [(&[Row<'_>], Want, &str); 5] = [
         (
             &[("a", 80, &[(one, serve(1))]), ("b", 81, &[(one, serve(2))])],
             Want::Serve,

@@ -41,9 +41,12 @@ fn serve(weight: u32) -> PlannedServer {
 const DRAIN: PlannedServer = PlannedServer { weight: 0, phase: Phase::Drain };
 const BREAK: PlannedServer = PlannedServer { weight: 0, phase: Phase::Break };
 
+/// A service: its name, its port, and its servers.
+type Row<'a> = (&'a str, u16, &'a [(SocketAddrV4, PlannedServer)]);
+
 /// A plan of services at ports of one address.
-fn plan(services: &[(&str, u16, &[(SocketAddrV4, PlannedServer)])]) -> Plan {
-    let service = |(name, port, servers): &(&str, u16, &[(SocketAddrV4, PlannedServer)])| {
+fn plan(services: &[Row<'_>]) -> Plan {
+    let service = |(name, port, servers): &Row<'_>| {
         let servers = servers.iter().map(|(at, server)| ((*at).into(), *server)).collect();
         let service = PlannedService {
             address: VIP.into(),

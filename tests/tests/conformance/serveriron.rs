@@ -42,6 +42,8 @@ pub struct Snmp;
 const PASSWORD: (&str, &str) = ("telnet-pass", "enable-pass");
 const COMMUNITY: &str = "private";
 const USER_PASSWORD: &str = "a-long-password";
+/// What the dialect is told, so that the suite can ask for more.
+const MAX_WEIGHT: u32 = 256;
 /// Bindings that it has room for here.
 const ROOM: usize = 50;
 /// An address where the site has a virtual server of its own.
@@ -105,7 +107,7 @@ pub struct Trial<L> {
 
 impl<L: Language> Switch for Trial<L> {
     const CAN: Can = Can {
-        weights: Some(65_000),
+        weights: Some(MAX_WEIGHT),
         breaks: L::BREAKS,
         admission: false,
         drop_servers: true,
@@ -147,7 +149,7 @@ impl<L: Language> Switch for Trial<L> {
             fs::write(&path, format!("{secret}\n"))?;
             Ok(path.display().to_string())
         };
-        let settings = L::settings(&iron, &file)?;
+        let settings = L::settings(&iron, &file)? + &format!("max_weight = {MAX_WEIGHT}\n");
         let cuts = Arc::default();
         Ok(Self { iron: Arc::new(iron), settings, cuts, language: std::marker::PhantomData })
     }

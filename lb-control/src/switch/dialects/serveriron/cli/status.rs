@@ -7,7 +7,7 @@
 use std::net::Ipv4Addr;
 
 use super::{
-    super::config::{Activity, Doing, PortDoing, real_address},
+    super::config::{Activity, PortDoing, real_address},
     running::port,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn parse(lines: &[String]) -> Activity {
         if let Some(name) = named(line) {
             server = real_address(&name);
             if let Some(address) = server {
-                let doing = activity.reals.entry(address).or_insert_with(Doing::default);
+                let doing = activity.reals.entry(address).or_default();
                 doing.going |= is_going(line);
             }
             continue;

@@ -62,7 +62,9 @@ fn line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
-            '\u{8}' => drop(shown.pop()),
+            '\u{8}' => {
+                shown.pop();
+            }
             BREAK => {}
             _ => shown.push(character),
         }

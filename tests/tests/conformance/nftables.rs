@@ -14,8 +14,18 @@ use crate::switch::{API, Can, Holds, Standing, Switch, Tamper, Trouble, WWW};
 
 /// Of somebody else.
 const OTHERS: &str = "
-table inet site { chain input { type filter hook input priority 0; tcp dport 22 accept; }; }
-table ip sluice { set mine { type ipv4_addr; elements = { 192.0.2.7 }; }; }
+table inet site {
+    chain input {
+        type filter hook input priority 0; policy accept;
+        tcp dport 22 accept
+    }
+}
+table ip sluice {
+    set mine {
+        type ipv4_addr
+        elements = { 192.0.2.7 }
+    }
+}
 ";
 
 pub struct Trial {

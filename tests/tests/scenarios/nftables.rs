@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -21,11 +21,24 @@ use crate::datagrams::{Names, UDP, ask, flows};
 /// A table and chains of somebody else.
 const OTHERS: &str = "
 table ip site {
-    set admins { type ipv4_addr; elements = { 192.0.2.7 }; }
-    chain input { type filter hook input priority 0; policy accept; ip saddr @admins counter; }
-    chain post { type nat hook postrouting priority 100; oifname \"nowhere\" masquerade; }
+    set admins {
+        type ipv4_addr
+        elements = { 192.0.2.7 }
+    }
+    chain input {
+        type filter hook input priority 0; policy accept;
+        ip saddr @admins counter
+    }
+    chain post {
+        type nat hook postrouting priority 100; policy accept;
+        oifname \"nowhere\" masquerade
+    }
 }
-table inet sluice-of-others { chain forward { type filter hook forward priority 0; } }
+table inet sluice-of-others {
+    chain forward {
+        type filter hook forward priority 0; policy accept;
+    }
+}
 ";
 
 fn nft(lab: &Lab, args: &[&str]) -> Result<String> {
@@ -216,11 +229,11 @@ fn a_manager_that_starts_again_finds_what_it_made() -> Result<()> {
     lab.start_sluice(&[])?;
     lab.wait_switch_in_step()?;
     ensure!(nft(&lab, &["-s", "-a", "list", "table", "inet", "sluice"])? == shown, "made anew");
-    lab.wait_state("www", 1, None)?;
+    // It has connections, and so it does not go at once.
+    lab.wait_state("www", 1, Some("draining"))?;
     lab.get_many("www", 60)?.spread.follows(&[("server-1", 1)])?;
     let (_, report) = crowd.stop();
-    ensure!(report.moved.is_empty() && report.broken.iter().all(|one| one.server == "server-2"));
-    Ok(())
+    report.untouched()
 }
 
 #[test]
@@ -259,6 +272,8 @@ fn servers_behind_another_gateway_see_the_router() -> Result<()> {
     answers.all_answered()?;
     answers.spread.follows(&[("server-1", 1), ("server-2", 1)])?;
     // And the router's own connections.
+    let vip = lab.vip("www").ip().to_string();
+    lab.edge().run("ip", &["route", "add", &vip, "dev", "eth0"])?.stdout()?;
     get_many(lab.edge(), lab.vip("www"), 20)?.all_answered()
 }
 
@@ -276,11 +291,19 @@ fn flows_of_udp_keep_their_server() -> Result<()> {
     ensure!(ask(&flows)? == first, "a flow was refused");
     lab.sluice(&["drop", "dns", "0"])?.stdout()?;
     lab.sluice(&["remove", "dns", &address(&lab, "dns", 0), "--force"])?.stdout()?;
-    let refused = flows.iter().filter(|flow| {
-        let heard = flow.send(b"who?").and_then(|_| flow.recv(&mut [0; 64]));
-        heard.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
-    });
-    ensure!(refused.count() as u64 == spread.of("server-1"), "{spread}");
+    // The kernel sends only some "port unreachable" a second, but all are cut off.
+    let mut refused = 0;
+    for (flow, server) in flows.iter().zip(&first) {
+        flow.set_read_timeout(Some(Duration::from_millis(100)))?;
+        match flow.send(b"who?").and_then(|_| flow.recv(&mut [0; 64])) {
+            Ok(_) => ensure!(server == "server-2", "a flow of {server} was answered"),
+            Err(error) => {
+                ensure!(server == "server-1", "a flow of {server}: {error}");
+                refused += u32::from(error.kind() == ErrorKind::ConnectionRefused);
+            }
+        }
+    }
+    ensure!(refused > 0, "nobody was told");
     Ok(())
 }
 
@@ -368,6 +391,7 @@ fn the_kernel_holds_any_plan_after_any_other() -> Result<()> {
 /// would be refused.
 #[test]
 fn no_connection_meets_half_a_change() -> Result<()> {
+    const CHANGES: usize = 100;
     let lab = Lab::build().servers(2).routed().service(nat("www")).prepare()?;
     let vip = lab.vip("www");
     let servers = [0, 1].map(|server| lab.backend("www", server));
@@ -398,15 +422,18 @@ fn no_connection_meets_half_a_change() -> Result<()> {
         });
         ready.recv()?;
         let mut failed = Vec::new();
-        for _ in 0..20 {
-            let attempts = Client::of(lab.client()).connect_many(vip, 100)?;
+        let begun = Instant::now();
+        let mut seen = 0;
+        while seen < CHANGES && begun.elapsed() < Duration::from_secs(60) {
+            seen += ready.try_iter().count();
+            let attempts = Client::of(lab.client()).connect_many(vip, 50)?;
             failed.extend(attempts.into_iter().filter(|attempt| attempt.stream.is_err()));
         }
         stop.store(true, Ordering::Relaxed);
         Ok((device.join().expect("no panic")?, failed))
     })?;
-    ensure!(changes > 100, "only {changes} changes");
-    ensure!(failed.is_empty(), "{} of 2000: {failed:?}", failed.len());
+    ensure!(changes as usize >= CHANGES, "only {changes} changes");
+    ensure!(failed.is_empty(), "{failed:?}");
     Ok(())
 }
 

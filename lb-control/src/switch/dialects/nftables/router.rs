@@ -243,15 +243,16 @@ impl Router {
     /// None: it is not the table of before.
     fn counts(&mut self, known: u64) -> Result<Option<Vec<Count>>, Error> {
         let table = self.options.table.clone();
-        let gone = std::mem::take(&mut self.gone);
         let link = self.link()?;
         if handle(link, &table)? != Some(known) {
             return Ok(None);
         }
         let totals = totals(link, &table)?;
-        if !gone.is_empty() || Instant::now() >= self.next_census {
+        if !self.gone.is_empty() || Instant::now() >= self.next_census {
             let begun = Instant::now();
+            let gone = self.gone.clone();
             self.connections = conntrack::census(self.link()?, &gone)?;
+            self.gone.clear();
             let pause = begun.elapsed() * (CENSUS - 1);
             let pause = if self.leaves() { pause } else { pause.max(LEISURE) };
             self.next_census = Instant::now() + pause;
@@ -323,7 +324,7 @@ fn explain(error: &Error) -> String {
     let (Error::Io(inner) | Error::Refused(inner, _)) = error else { return error.to_string() };
     match inner.raw_os_error() {
         Some(libc::EPERM) => format!("{error} (the manager needs CAP_NET_ADMIN)"),
-        Some(libc::ENOENT | libc::EOPNOTSUPP | libc::EPROTONOSUPPORT) => format!(
+        Some(libc::ENOENT | libc::EINVAL | libc::EOPNOTSUPP | libc::EPROTONOSUPPORT) => format!(
             "{error} (has the kernel nf_tables with NAT, reject, numgen and hash, and conntrack's \
              netlink?)"
         ),

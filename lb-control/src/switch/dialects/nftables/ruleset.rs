@@ -35,6 +35,7 @@ const RESET: &str = "reset";
 const TCP: u8 = 6;
 /// FIN, SYN, RST, ACK; and SYN alone.
 const FLAGS: (u8, u8) = (0x17, 0x02);
+const RST: u8 = 0x04;
 /// A share of all (`Share::ALL`).
 const WHOLE: u32 = 1_000_000;
 
@@ -164,8 +165,7 @@ impl Ruleset {
             let chain = Chain { base: Some(hook), rules: vec![rule([jump])] };
             self.chains.insert(name.to_owned(), chain);
         }
-        let to = [is::meta(NFT_META_L4PROTO, 0), is::compare(0, CMP_EQ, [TCP]), is::reset()];
-        self.chain(RESET, vec![rule(to), rule([is::unreachable()])]);
+        self.chain(RESET, answers());
         self.chain("choose", Family::ALL.into_iter().map(choose).collect());
         self.chain("cut", Family::ALL.into_iter().map(cut).collect());
         let count = |family| count(family, masquerade);
@@ -289,6 +289,21 @@ fn count(family: Family, masquerade: bool) -> Rule {
     expressions.push(is::lookup(&family.set("bindings"), 0));
     expressions.extend(masquerade.then(is::masquerade));
     rule(expressions)
+}
+
+/// Chain [`RESET`]. A server's own RST is let through, or conntrack would take the
+/// connection for closed, and what the client sends for invalid, before it has heard.
+fn answers() -> Vec<Rule> {
+    let tcp = || [is::meta(NFT_META_L4PROTO, 0), is::compare(0, CMP_EQ, [TCP])];
+    let is_reset = [
+        is::payload(TRANSPORT_HEADER, TCP_FLAGS_OFFSET, 1, 0),
+        is::mask(0, &[RST]),
+        is::compare(0, CMP_NEQ, [0]),
+        is::verdict(&Verdict::Return),
+    ];
+    let let_through = tcp().into_iter().chain(is_reset).collect::<Vec<_>>();
+    let reset = tcp().into_iter().chain([is::reset()]).collect::<Vec<_>>();
+    vec![rule(let_through), rule(reset), rule([is::unreachable()])]
 }
 
 /// TCP that does not begin here: conntrack has forgotten it, and no server but its

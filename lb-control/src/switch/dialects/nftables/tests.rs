@@ -381,13 +381,13 @@ fn fuzzed_nfnetlink() {
             drop(answer.error());
             let attributes = answer.payload.get(4..).unwrap_or_default();
             for kind in [GETTABLE, GETCHAIN, GETRULE, GETSET, GETSETELEM] {
-                let _ = dump.take(kind, NAME, attributes);
+                let _ignored = dump.take(kind, NAME, attributes);
             }
             drop(conntrack::read(attributes));
             covers(&rule, attributes);
             for (_, element) in all(attributes).unwrap_or_default() {
                 drop(read_element(element));
-                let _ = counter(element);
+                let _ignored = counter(element);
             }
         }
         dump.comment = Some(MAKING.label());

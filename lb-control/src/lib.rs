@@ -10,11 +10,13 @@
 //! | [`manager`] | the core's surroundings: gRPC, timers, probes, the intent file |
 //! | [`edge`] | the XDP edge: program, maps, commits, next hops |
 //! | [`agent`] | beside an application server |
+//! | [`drop_server`] | a bottomless sink, for switches that cannot refuse connections |
 //! | [`decap`] | the servers' end of tunnels: program, maps, addresses |
 //! | [`doctor`] | why nothing arrives at an edge or a server |
 //! | [`config`] | the TOML file |
 //! | [`certs`] | a development authority |
 //! | [`privilege`] | what a daemon gives up |
+//! | `program` | programs of the operator's: checks, and adapters of switches |
 //! | [`cli`] | the command line |
 //! | [`metrics`] | what a monitor asks for over HTTP |
 //! | [`proto`] | the gRPC contracts and their conversion to the model |
@@ -28,11 +30,13 @@ pub mod config;
 pub mod core;
 pub mod decap;
 pub mod doctor;
+pub mod drop_server;
 pub mod edge;
 pub mod manager;
 pub mod metrics;
 pub mod model;
 pub mod privilege;
+mod program;
 pub mod proto;
 pub mod switch;
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub struct Builder {
     label: Option<String>,
     clients: usize,
     servers: usize,
+    edges: usize,
     apart: bool,
     external: bool,
     learning: String,
@@ -41,6 +42,7 @@ impl Default for Builder {
             label: None,
             clients: 1,
             servers: 2,
+            edges: 1,
             apart: false,
             external: false,
             learning: "1s".to_owned(),
@@ -77,6 +79,17 @@ impl Builder {
     #[must_use]
     pub fn servers(mut self, count: usize) -> Self {
         self.servers = count;
+        self
+    }
+
+    /// So many edges, up to 7, on hosts of their own, as is the manager. The
+    /// first client's way to VIPs is through the first edge, the second client's
+    /// through the second, and so on around. Only the first edge brings replies
+    /// of mode `nat` back.
+    #[must_use]
+    pub fn edges(mut self, count: usize) -> Self {
+        self.edges = count.clamp(1, 7);
+        self.apart = true;
         self
     }
 
@@ -200,6 +213,7 @@ impl Builder {
         let blueprint = Blueprint {
             clients: self.clients,
             servers: self.servers,
+            edges: self.edges,
             split: self.split,
             manager: self.apart,
             server_vips: vips(true),

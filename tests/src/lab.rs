@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     Answers, Builder, Client, Crowd, Download, Host, Netns, Process,
+    edges::FurtherEdge,
     network::{EDGE_TO_SERVERS, Network},
     nginx, pass,
     registry::Site,
@@ -30,6 +31,7 @@ pub struct Lab {
     pub(crate) processes: Vec<Server>,
     pub(crate) clients: Vec<Host>,
     pub(crate) edge: Host,
+    pub(crate) further: Vec<FurtherEdge>,
     pub(crate) manager: Option<Host>,
     pub(crate) servers: Vec<Host>,
     fabric: Netns,
@@ -57,13 +59,15 @@ impl Lab {
         processes: Vec<Server>,
         settings: Settings,
     ) -> Self {
-        let Network { clients, edge, manager, servers, fabric } = network;
+        let Network { clients, edge, further, manager, servers, fabric } = network;
+        let further = further.into_iter().map(|host| FurtherEdge { process: None, host });
         Self {
             sluice: None,
             edge_role: None,
             processes,
             clients,
             edge,
+            further: further.collect(),
             manager,
             servers,
             fabric,
@@ -207,7 +211,9 @@ impl Lab {
     pub fn keep(mut self) -> Result<()> {
         let servers =
             self.processes.iter_mut().flat_map(|server| [&mut server.nginx, &mut server.agent]);
-        for process in servers.chain([&mut self.sluice, &mut self.edge_role]).flatten() {
+        let further = self.further.iter_mut().map(|edge| &mut edge.process);
+        let all = servers.chain([&mut self.sluice, &mut self.edge_role]).chain(further);
+        for process in all.flatten() {
             process.keep();
         }
         self.site.keep()

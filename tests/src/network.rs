@@ -23,6 +23,8 @@ use crate::{
 pub(crate) struct Blueprint {
     pub(crate) clients: usize,
     pub(crate) servers: usize,
+    /// At least one. Client `i` has edge `i` as its gateway, around and around.
+    pub(crate) edges: usize,
     /// Clients and servers on segments of their own.
     pub(crate) split: bool,
     /// A host for a manager that is not on the edge.
@@ -36,6 +38,8 @@ pub(crate) struct Blueprint {
 pub(crate) struct Network {
     pub(crate) clients: Vec<Host>,
     pub(crate) edge: Host,
+    /// The second edge and those after it.
+    pub(crate) further: Vec<Host>,
     pub(crate) manager: Option<Host>,
     pub(crate) servers: Vec<Host>,
     pub(crate) fabric: Netns,
@@ -63,6 +67,9 @@ impl Network {
                 })
                 .collect::<Result<_>>()?,
             edge: host("edge".to_owned(), Net::Servers, plan::EDGE)?,
+            further: (1..blueprint.edges)
+                .map(|i| host(format!("edge-{}", i + 1), Net::Servers, edge_part(i)))
+                .collect::<Result<_>>()?,
             manager: blueprint
                 .manager
                 .then(|| host("manager".to_owned(), Net::Servers, plan::MANAGER))
@@ -78,7 +85,12 @@ impl Network {
     }
 
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &Host> {
-        self.clients.iter().chain([&self.edge]).chain(&self.manager).chain(&self.servers)
+        let others = self.edges().chain(&self.manager).chain(&self.servers);
+        self.clients.iter().chain(others)
+    }
+
+    fn edges(&self) -> impl Iterator<Item = &Host> {
+        [&self.edge].into_iter().chain(&self.further)
     }
 
     fn cable(&self, blueprint: &Blueprint, bpffs: &Path) -> Result<()> {
@@ -130,7 +142,7 @@ impl Network {
             }
             anyhow::Ok(())
         })?;
-        for name in [self.edge.name.as_str()].into_iter().chain(second) {
+        for name in self.edges().map(|edge| edge.name.as_str()).chain(second) {
             pass::attach(fabric, name, bpffs)?;
         }
         for host in self.hosts() {
@@ -143,11 +155,13 @@ impl Network {
     }
 
     fn address(&self, blueprint: &Blueprint) -> Result<()> {
-        for client in &self.clients {
-            configure(client, &gateway(client, Net::Clients))?;
+        for (i, client) in self.clients.iter().enumerate() {
+            let edge = edge_part(i % blueprint.edges);
+            configure(client, &gateway(client, Net::Clients, edge))?;
         }
         for server in &self.servers {
-            let script = gateway(server, Net::Servers) + &on_loopback(&blueprint.server_vips);
+            let script =
+                gateway(server, Net::Servers, plan::EDGE) + &on_loopback(&blueprint.server_vips);
             configure(server, &script)?;
             for (family, vips, clients) in [
                 (Family::V4, Net::Vips.prefix_v4(), Net::Clients.prefix_v4()),
@@ -167,22 +181,30 @@ impl Network {
             ])?;
         }
         if let Some(manager) = &self.manager {
-            configure(manager, &gateway(manager, Net::Servers))?;
+            configure(manager, &gateway(manager, Net::Servers, plan::EDGE))?;
         }
-        let edge = &self.edge;
-        edge.netns.sysctl(&[
-            ("ipv4/ip_forward", "1"),
-            ("ipv6/conf/all/forwarding", "1"),
-            ("ipv4/conf/all/send_redirects", "0"),
-            ("ipv4/conf/default/send_redirects", "0"),
-        ])?;
-        let towards_servers = if blueprint.split { "eth1" } else { "eth0" };
-        let script = format!("link set {towards_servers} up\n")
-            + &own_address(Net::Clients, plan::EDGE, "eth0")
-            + &own_address(Net::Servers, plan::EDGE, towards_servers)
-            + &on_loopback(&blueprint.edge_vips);
-        configure(edge, &script)
+        for (i, edge) in self.edges().enumerate() {
+            edge.netns.sysctl(&[
+                ("ipv4/ip_forward", "1"),
+                ("ipv6/conf/all/forwarding", "1"),
+                ("ipv4/conf/all/send_redirects", "0"),
+                ("ipv4/conf/default/send_redirects", "0"),
+            ])?;
+            let towards_servers = if blueprint.split { "eth1" } else { "eth0" };
+            let script = format!("link set {towards_servers} up\n")
+                + &own_address(Net::Clients, edge_part(i), "eth0")
+                + &own_address(Net::Servers, edge_part(i), towards_servers)
+                + &on_loopback(&blueprint.edge_vips);
+            configure(edge, &script)?;
+        }
+        Ok(())
     }
+}
+
+/// Last part of an edge's addresses.
+fn edge_part(edge: usize) -> u8 {
+    let further = u8::try_from(edge.saturating_sub(1)).expect("a few edges");
+    if edge == 0 { plan::EDGE } else { plan::FURTHER_EDGE + further }
 }
 
 fn configure(host: &Host, script: &str) -> Result<()> {
@@ -198,15 +220,15 @@ fn own_address(net: Net, last: u8, interface: &str) -> String {
     format!("addr add {v4}/24 dev {interface}\naddr add {v6}/64 dev {interface} nodad\n")
 }
 
-/// Its address, and everything else through the edge.
-fn gateway(host: &Host, net: Net) -> String {
+/// Its address, and everything else through an edge.
+fn gateway(host: &Host, net: Net, edge: u8) -> String {
     format!(
         "addr add {}/24 dev eth0\naddr add {}/64 dev eth0 nodad\n\
          route add 0.0.0.0/0 via {}\nroute add ::/0 via {}\n",
         host.v4,
         host.v6,
-        net.v4(plan::EDGE),
-        net.v6(plan::EDGE)
+        net.v4(edge),
+        net.v6(edge)
     )
 }
 

@@ -3,8 +3,8 @@
 //! | network | IPv4 | IPv6 |
 //! | --- | --- | --- |
 //! | VIPs | 198.18.0.0/24, from .10 | fd00:18::/64, from ::10 |
-//! | clients | 198.18.1.0/24, from .11; the edge is .1 | fd00:18:1::/64 |
-//! | servers | 198.18.2.0/24, from .11; the edge is .1, a manager apart .2 | fd00:18:2::/64 |
+//! | clients | 198.18.1.0/24, from .11; the edge is .1, further ones from .3 | fd00:18:1::/64 |
+//! | servers | 198.18.2.0/24, from .11; edges as there, a manager apart .2 | fd00:18:2::/64 |
 //!
 //! 198.18.0.0/15 is for benchmarks of network devices (RFC 2544 appendix C),
 //! fd00::/8 is local (RFC 4193): neither is anybody's.
@@ -21,6 +21,8 @@ pub(crate) enum Net {
 
 /// Last part of the edge's addresses.
 pub(crate) const EDGE: u8 = 1;
+/// Last part of the addresses of the first edge beside that one.
+pub(crate) const FURTHER_EDGE: u8 = 3;
 /// Last part of the address of a manager on a host of its own.
 pub(crate) const MANAGER: u8 = 2;
 /// Addresses of the clients' networks that no host has; floods claim them.

@@ -54,6 +54,12 @@ pub(crate) fn manager_dir(site: &Site) -> PathBuf {
     site.dir.join("manager")
 }
 
+/// What the edge on a host of that name pins is below this.
+pub(crate) fn pins(site: &Site, host: &str) -> PathBuf {
+    // That of the first edge has the program's default name.
+    site.bpffs().join(host.replacen("edge", "sluice", 1))
+}
+
 /// Where a server's agent takes events from applications, by lines or as a
 /// `NOTIFY_SOCKET`.
 pub(crate) fn notify_socket(site: &Site, server: &Host, systemd: bool) -> PathBuf {
@@ -81,7 +87,7 @@ impl Settings {
         );
         toml.push_str(&self.tls("manager"));
         if !self.apart {
-            toml.push_str(&self.edge(site));
+            toml.push_str(&self.edge(site, "edge"));
         }
         for placed in &self.services {
             let mode = placed.service.mode;
@@ -95,9 +101,10 @@ impl Settings {
         write(site, "sluice.toml", &toml)
     }
 
-    /// For `sluice edge`.
-    pub(crate) fn write_edge(&self, site: &Site) -> Result<PathBuf> {
-        write(site, "edge.toml", &(self.tls("edge") + &self.edge(site)))
+    /// For `sluice edge` on a host of that name.
+    pub(crate) fn write_edge(&self, site: &Site, host: &str) -> Result<PathBuf> {
+        let named = format!("name = \"{host}\"\n");
+        write(site, &format!("{host}.toml"), &(self.tls("edge") + &self.edge(site, host) + &named))
     }
 
     /// What shows a certificate, in a guarded lab.
@@ -112,7 +119,7 @@ impl Settings {
         )
     }
 
-    fn edge(&self, site: &Site) -> String {
+    fn edge(&self, site: &Site, host: &str) -> String {
         let manager =
             if self.apart { format!("manager = \"{}\"\n", self.manager) } else { String::new() };
         format!(
@@ -122,7 +129,7 @@ impl Settings {
              flow_key = \"{}\"\n\
              {manager}{}\n",
             self.interfaces,
-            site.bpffs().join("sluice").display(),
+            pins(site, host).display(),
             site.dir.join("flow.key").display(),
             self.edge_extra
         )

@@ -76,7 +76,8 @@ impl Lab {
     pub fn start_sluice(&mut self, args: &[&str]) -> Result<()> {
         if self.settings.apart {
             self.start_manager()?;
-            return self.start_edge(args);
+            self.start_edge(args)?;
+            return (1..=self.further.len()).try_for_each(|edge| self.start_edge_at(edge));
         }
         let config = self.settings.write_manager(&self.site)?;
         self.sluice = Some(spawn(&self.edge, "run", config, args)?);
@@ -111,12 +112,12 @@ impl Lab {
     /// Starts `sluice edge` with these further arguments and waits until the
     /// manager knows it.
     pub fn start_edge(&mut self, args: &[&str]) -> Result<()> {
-        let config = self.settings.write_edge(&self.site)?;
+        let config = self.settings.write_edge(&self.site, "edge")?;
         self.edge_role = Some(spawn(&self.edge, "edge", config, args)?);
         self.wait_switch_in_step()
     }
 
-    fn wait_answer(&mut self) -> Result<()> {
+    pub(crate) fn wait_answer(&mut self) -> Result<()> {
         eventually(START, "sluice to answer", || {
             if let Some(process) = &mut self.sluice {
                 process.check_alive()?;
@@ -148,12 +149,20 @@ impl Lab {
     /// the agents.
     pub fn daemons(&self) -> impl Iterator<Item = &Process> {
         let agents = self.processes.iter().filter_map(|Server { agent, .. }| agent.as_ref());
-        self.sluice.iter().chain(&self.edge_role).chain(agents)
+        let further = self.further.iter().filter_map(|edge| edge.process.as_ref());
+        self.sluice.iter().chain(&self.edge_role).chain(further).chain(agents)
+    }
+
+    /// `sluice run`, or manager and edges.
+    fn take_all(&mut self) -> Vec<Process> {
+        let further = self.further.iter_mut().map(|edge| edge.process.take());
+        let first = [self.sluice.take(), self.edge_role.take()];
+        first.into_iter().chain(further).flatten().collect()
     }
 
     /// SIGKILL for `sluice run`, or for both roles.
     pub fn kill_sluice(&mut self) -> Result<()> {
-        for process in [self.sluice.take(), self.edge_role.take()].into_iter().flatten() {
+        for process in self.take_all() {
             process.kill()?;
         }
         Ok(())
@@ -174,7 +183,7 @@ impl Lab {
     /// # Errors
     /// When it takes long or fails.
     pub fn stop_sluice(&mut self) -> Result<()> {
-        for process in [self.sluice.take(), self.edge_role.take()].into_iter().flatten() {
+        for process in self.take_all() {
             process.stop(STOP)?.stdout().context("an orderly stop of sluice")?;
         }
         Ok(())
@@ -332,7 +341,7 @@ impl Lab {
     }
 }
 
-fn spawn(host: &Host, role: &str, config: PathBuf, args: &[&str]) -> Result<Process> {
+pub(crate) fn spawn(host: &Host, role: &str, config: PathBuf, args: &[&str]) -> Result<Process> {
     let mut all: Vec<OsString> = vec![role.into(), "--config".into(), config.into()];
     all.extend(args.iter().map(OsString::from));
     host.spawn(&format!("sluice-{role}"), binary()?, &all)

@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::values::duration;
 pub use self::{
     certs::{CertsArgs, CertsCommand},
-    daemons::{AgentArgs, EdgeArgs},
+    daemons::{AgentArgs, DropMode, DropServerArgs, EdgeArgs},
     describe::{DescribeArgs, DescribeWhat},
     doctor::DoctorArgs,
     notify::NotifyArgs,
@@ -159,6 +159,18 @@ Examples:
   sluice notify weight 50% --service www --backend 10.0.0.11:80
   sluice notify load 0.75 -o json")]
     Notify(NotifyArgs),
+    /// Run a bottomless sink, for switches that cannot refuse connections
+    #[command(after_help = "\
+An external switch that has no admission control (`sluice get switches -o wide`)
+is given this server, as `drop_servers` of its [[switch]], with the weight that
+sends it the share that `sluice drop` refuses; without such a policy it gets no
+connection. Each is reset at once, or held: accepted, never read, and reset after
+--hold, so that a client that tries again at once is kept waiting.
+
+Examples:
+  sluice drop-server --listen 10.0.0.99:80
+  sluice drop-server --listen 0.0.0.0:80 --listen [::]:80 --mode hold --hold 30s --most 20000")]
+    DropServer(DropServerArgs),
     /// Remove the XDP program and its maps from the kernel
     #[command(after_help = "\
 Stop `sluice run` or `sluice edge` first. From then on, nothing is steered.
@@ -271,15 +283,17 @@ Examples:
   sluice apply intent.toml --dry-run
   sluice apply intent.toml --prune -o json")]
     Apply(ApplyArgs),
-    /// Show what applying a file would change
+    /// Show what applying a file would change, or what a switch lacks
     #[command(after_help = "\
 + comes, - goes, ~ changes. Whoever may look may ask. A service that the file
-does not have is shown as going, as with `sluice apply --prune`.
+does not have is shown as going, as with `sluice apply --prune`. With --switch:
+from what it holds, as it has last said, to what it should hold.
 Exit status: 0 no difference, 1 differences, 2 the file is not taken or another
 failure, 3 the manager cannot be reached.
 
-Example:
-  sluice diff intent.toml")]
+Examples:
+  sluice diff intent.toml
+  sluice diff --switch lb1")]
     Diff(DiffArgs),
     /// Show what the switches have counted
     #[command(after_help = "\

@@ -1,6 +1,7 @@
 //! The roles that go on until they are told to stop.
 
 mod agent;
+mod drop_server;
 mod edge;
 mod run;
 mod signals;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     agent::{agent, settings as agent_settings},
+    drop_server::drop_server,
     edge::{detach, edge},
     run::{manager, run},
 };

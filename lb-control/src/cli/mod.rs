@@ -46,6 +46,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Edge(args) => serve(global, || daemon::edge(global, args)),
         Command::Agent(args) => serve(global, || daemon::agent(global, args)),
         Command::Notify(args) => look(global, commands::notify(global, args, out)),
+        Command::DropServer(args) => serve(global, || daemon::drop_server(args)),
         Command::Detach => serve(global, || daemon::detach(global)),
         Command::Certs(args) => commands::certs(&args.command, out),
         Command::Check { file } => commands::check(file, out),

@@ -17,11 +17,11 @@ use std::time::Duration;
 pub use self::{
     change::{ChangeView, OutcomeView},
     counters::{BackendCountView, CountersView, WatchView},
-    declare::ApplyView,
+    declare::{ApplyView, ComparisonView},
     describe::{BackendDescription, HeldView, ServiceDescription, SwitchDescription, WordView},
     doctor::DoctorView,
     events::EventView,
-    lists::{BackendView, ClassView, PolicyView, ServiceView, SwitchView},
+    lists::{BackendView, ClassView, DriftView, PolicyView, RefillView, ServiceView, SwitchView},
     notify::NotifyView,
     status::StatusView,
 };

@@ -187,6 +187,10 @@ pub struct EdgeSettings {
     /// client. Default 300 s.
     #[serde(default = "epoch", with = "duration")]
     pub admission_epoch: Duration,
+    /// How often what the kernel has is compared with what this edge has put
+    /// there, and put right; 0: never. Default 10 s.
+    #[serde(default = "verify", with = "duration")]
+    pub verify: Duration,
 }
 
 fn edge_name() -> Name {
@@ -224,6 +228,9 @@ fn tracking() -> bool {
 }
 fn epoch() -> Duration {
     Duration::from_secs(300)
+}
+fn verify() -> Duration {
+    Duration::from_secs(10)
 }
 
 /// `[agent]`

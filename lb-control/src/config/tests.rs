@@ -35,7 +35,7 @@ fn unknown_names() {
         sluice.toml:2:1: unknown field `interface`: did you mean `interfaces`?
          2 | interface = ["eth0"]
            | ^^^^^^^^^
-           = valid here: name, interfaces, xdp, manager, metrics, pin, flow_key, flows, syn_flows, udp_flows, tunnel_sources, icmp_answers, ring_pool, idle, tracking, admission_epoch"#,
+           = valid here: name, interfaces, xdp, manager, metrics, pin, flow_key, flows, syn_flows, udp_flows, tunnel_sources, icmp_answers, ring_pool, idle, tracking, admission_epoch, verify"#,
     );
     refused(
         "[managr]\n",
@@ -43,7 +43,7 @@ fn unknown_names() {
         sluice.toml:1:2: unknown field `managr`: did you mean `manager`?
          1 | [managr]
            |  ^^^^^^
-           = valid here: manager, edge, agent, tls, service, class"#,
+           = valid here: manager, edge, agent, tls, service, switch, class"#,
     );
     refused(
         "[[service]]\nname = \"www\"\nmode = \"nit\"\n",
@@ -456,6 +456,11 @@ fn examples_hold_and_show_the_defaults() {
         // What has no default.
         full.tls.take().unwrap();
         let rules = std::mem::take(&mut full.manager.allow).len();
+        for switch in std::mem::take(&mut full.switches) {
+            let bare: SwitchSettings = toml::from_str("name = \"lb\"\nkind = \"any\"").unwrap();
+            let periods = |of: &SwitchSettings| (of.poll, of.verify, of.timeout);
+            assert_eq!(periods(&switch), periods(&bare));
+        }
         let metrics = full.manager.metrics.take().map(|address| address.to_string());
         assert_eq!(metrics.as_deref(), (name == "sluice.toml").then_some("127.0.0.1:9740"));
         assert_eq!(rules, if name == "sluice.toml" { 4 } else { 0 });

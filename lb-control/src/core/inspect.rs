@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
-    BackendView, Core, Deltas,
+    BackendView, Core, Deltas, Drifts,
     agents::Agent,
     clock::Timer,
     switches::{SLOW, Switch},
@@ -85,6 +85,7 @@ pub struct SwitchTotals {
     pub in_step: bool,
     pub generation: u64,
     pub deltas: Deltas,
+    pub drifts: Drifts,
     pub counters: Option<Arc<Counters>>,
 }
 
@@ -195,6 +196,7 @@ impl Core {
             in_step: self.in_step(switch),
             generation: switch.generation,
             deltas: switch.deltas.clone(),
+            drifts: switch.drifts.clone(),
             counters: switch.counters.clone(),
         };
         Totals {

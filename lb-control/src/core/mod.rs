@@ -22,6 +22,8 @@
 //! | `operator` | commands; `requests` waits until they are live and answers |
 //! | `declare` | the whole intent at once: export, diff and apply |
 //! | `switches` | what each switch holds, and the delta that brings it to desired |
+//! | `drift` | switches that were changed behind the manager's back |
+//! | `beside` | what a switch holds beside what it should |
 //! | `why` | events: their numbers, and what follows from what |
 //! | `live` | since when a switch has had what live |
 //! | `inspect` | everything that is known of one binding; agents |
@@ -31,6 +33,7 @@ mod adopt;
 mod agents;
 mod applications;
 mod authority;
+mod beside;
 mod bindings;
 mod clock;
 mod closing;
@@ -39,6 +42,7 @@ mod crowd;
 mod damping;
 mod declare;
 mod drain;
+mod drift;
 mod freeze;
 mod health;
 mod input;
@@ -60,6 +64,7 @@ mod why;
 use std::{collections::BTreeMap, mem, time::Duration};
 
 pub use declare::{Action, Alteration, Declared, Withdrawal};
+pub use drift::{DriftView, Drifts};
 pub use input::{Command, Input, ProbeId, RequestId, SessionId};
 pub use inspect::{AgentView, Held, Inspection, Live, ProbeView, SwitchTotals, Totals};
 pub use intent::{Intent, Removal};

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::{
     Carried, Core, Event, Output, Peer, SessionId,
     clock::Timer,
+    drift::Drifts,
     live::{Deltas, History},
 };
 use crate::{
@@ -50,6 +51,11 @@ pub(super) struct Switch {
     pub(super) counters: Option<Arc<Counters>>,
     /// The version that was live when the counters came.
     pub(super) counted: u64,
+    /// Since when it has not held what it should.
+    pub(super) behind: Option<Duration>,
+    /// When it was last filled or brought up to date from a full read, and by how
+    /// many changes.
+    pub(super) refilled: Option<(Duration, usize)>,
     /// What it should do and has no way to.
     pub(super) lacks: Vec<String>,
     /// Why it cannot be reached.
@@ -60,6 +66,7 @@ pub(super) struct Switch {
     decided: u64,
     pub(super) history: History,
     pub(super) deltas: Deltas,
+    pub(super) drifts: Drifts,
 }
 
 #[derive(Clone, Debug)]
@@ -69,9 +76,11 @@ pub(super) struct Flight {
     /// It carries what events up to this one decided.
     pub(super) decided: u64,
     /// What the switch holds once it has applied the delta.
-    target: Arc<SwitchState>,
+    pub(super) target: Arc<SwitchState>,
     version: u64,
     pub(super) sent_at: Duration,
+    /// The switch held something else than the delta was made for.
+    pub(super) crossed: bool,
 }
 
 impl Core {
@@ -94,10 +103,10 @@ impl Core {
                 }
             }
             (FromSwitch::Lacks(lacks), Some(Peer::Switch(name))) => self.lacks(&name, lacks),
-            // A second hello is a full read again.
             (FromSwitch::Hello(hello), Some(Peer::Switch(name))) if hello.name == name => {
-                self.switch_hello(session, hello);
+                self.read_again(&name, hello);
             }
+            (FromSwitch::Drifted(drift), Some(Peer::Switch(name))) => self.drifted(&name, drift),
             (FromSwitch::Hello(_), Some(Peer::Switch(name))) => {
                 self.close(session, "a switch keeps its name for a session".to_owned());
                 self.switch_closed(&name);
@@ -128,10 +137,7 @@ impl Core {
         }
         switch.session = Some(session);
         switch.trouble = None;
-        // A stamp that we did not give was given by another manager, or by
-        // this one before its intent file was lost.
-        let foreign = stamp.term > self.intent.term
-            || (stamp.term == self.intent.term && stamp.sequence > switch.sent);
+        switch.drifts.forget_open();
         switch.flight = None;
         switch.live = 0;
         switch.counted = 0;
@@ -145,7 +151,7 @@ impl Core {
         self.clock.cancel(&Timer::Retry(name.clone()));
         self.sessions.insert(session, Peer::Switch(name.clone()));
         self.tell_switch("switch.connected", &name, description);
-        if foreign {
+        if self.is_foreign(&name, stamp) {
             self.supersede(&name, stamp);
         }
         let strange = |(key, _): &(&BindingKey, _)| !self.desired.bindings.contains_key(*key);
@@ -155,18 +161,28 @@ impl Core {
             self.found(key, *binding, left.contains(key));
         }
         let changes = state.diff(&self.desired).len();
-        let empty = stamp == Stamp::default();
+        let empty = stamp == Stamp::default() && state.bindings.is_empty();
         if changes > 0 {
             let kind = if empty { "switch.refilled" } else { "switch.reconciled" };
             self.tell_switch(kind, &name, format!("{changes} change(s) bring it up to date"));
         }
         if let Some(switch) = self.switches.get_mut(&name) {
             switch.holds = Arc::new(state);
+            if changes > 0 {
+                switch.refilled = Some((self.now, changes));
+            }
         }
     }
 
+    /// Whether a stamp was given by another manager, or by this one before its
+    /// intent file was lost.
+    pub(super) fn is_foreign(&self, switch: &Name, stamp: Stamp) -> bool {
+        let sent = self.switches.get(switch).map_or(0, |switch| switch.sent);
+        stamp.term > self.intent.term || (stamp.term == self.intent.term && stamp.sequence > sent)
+    }
+
     /// Takes a term above one that a switch has seen, or it would refuse us.
-    fn supersede(&mut self, switch: &Name, stamp: Stamp) {
+    pub(super) fn supersede(&mut self, switch: &Name, stamp: Stamp) {
         self.intent.term = stamp.term.saturating_add(1);
         self.saving.dirty = true;
         let message = format!(
@@ -185,11 +201,14 @@ impl Core {
         };
         switch.stamp = stamp;
         switch.generation = generation;
-        switch.live = flight.version;
         let took = self.now - flight.sent_at;
+        if !flight.crossed {
+            switch.live = flight.version;
+            switch.drifts.in_step();
+            switch.history.note(flight.version, self.now, (stamp, generation), Some(took));
+        }
         switch.last_live = took;
         switch.deltas.note(took, flight.changes);
-        switch.history.note(flight.version, self.now, (stamp, generation), Some(took));
         let before = std::mem::replace(&mut switch.decided, flight.decided);
         switch.refused = None;
         switch.held_back = None;
@@ -209,11 +228,14 @@ impl Core {
         let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else {
             return;
         };
+        switch.deltas.refused += 1;
+        if flight.crossed {
+            return; // The next one is made for what it holds.
+        }
         // What it has not seen yet is no repetition, however much it refused before.
         let again = switch.refused.as_ref().is_some_and(|(of, _)| *of == flight.version);
         switch.refusals = if again { switch.refusals.saturating_add(1) } else { 1 };
         let pause = RETRY.0.saturating_mul(1 << (switch.refusals - 1).min(10)).min(RETRY.1);
-        switch.deltas.refused += 1;
         switch.held_back = Some(flight.version);
         switch.refused = Some((flight.version, reason.clone()));
         self.clock.set(Timer::Retry(name.clone()), self.now + pause);
@@ -283,6 +305,8 @@ impl Core {
         let mut last: Option<(Arc<SwitchState>, Vec<Change>)> = None;
         let decided = self.trail.decided();
         for switch in self.switches.values_mut() {
+            let in_step = switch.session.is_some() && switch.live == self.version;
+            switch.behind = (!in_step).then(|| switch.behind.unwrap_or(self.now));
             let Some(session) = switch.session else {
                 continue;
             };
@@ -300,6 +324,8 @@ impl Core {
             last = Some((Arc::clone(&switch.holds), changes.clone()));
             if changes.is_empty() {
                 switch.live = self.version;
+                switch.behind = None;
+                switch.drifts.in_step();
                 switch.decided = decided;
                 let what = (switch.stamp, switch.generation);
                 switch.history.note(self.version, self.now, what, None);
@@ -319,6 +345,7 @@ impl Core {
                 target,
                 version,
                 sent_at: self.now,
+                crossed: false,
             };
             switch.flight = Some(flight);
             self.out.push(Output::ToSwitch {
@@ -350,7 +377,7 @@ impl Core {
         self.tell_switch(kind, name, message);
     }
 
-    fn tell_switch(&mut self, kind: &'static str, name: &Name, message: String) {
+    pub(super) fn tell_switch(&mut self, kind: &'static str, name: &Name, message: String) {
         self.publish(Event { kind, switch: Some(name.clone()), message, ..Event::default() });
     }
 }

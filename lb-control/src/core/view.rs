@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::{
-    Core,
+    Core, DriftView,
     bindings::{Record, State},
     counters,
     switches::{SLOW, full_message},
@@ -80,8 +80,16 @@ pub struct SwitchView {
     pub sequence_sent: u64,
     pub last_live: Duration,
     pub last_error: String,
+    /// How long it has not held what it should; None: it does.
+    pub lag: Option<Duration>,
+    /// How long ago it was last filled or brought up to date from a full read, and
+    /// by how many changes.
+    pub refill: Option<(Duration, usize)>,
     /// What it should do and has no way to.
     pub lacks: Vec<String>,
+    /// How often it was found changed behind the manager's back.
+    pub drifts: u64,
+    pub drift: Option<DriftView>,
 }
 
 /// One class and what became of its new connections.
@@ -199,7 +207,8 @@ impl Core {
         }
     }
 
-    pub fn switches(&self) -> Vec<SwitchView> {
+    /// Every switch, as of `now`.
+    pub fn switches(&self, now: Duration) -> Vec<SwitchView> {
         let view = |(name, switch): (&Name, &super::Switch)| SwitchView {
             name: name.clone(),
             description: switch.description.clone(),
@@ -214,7 +223,11 @@ impl Core {
                 .or(switch.refused.as_ref().map(|(_, why)| why))
                 .cloned()
                 .unwrap_or_default(),
+            lag: switch.behind.map(|since| now.saturating_sub(since)),
+            refill: switch.refilled.map(|(at, changes)| (now.saturating_sub(at), changes)),
             lacks: switch.lacks.clone(),
+            drifts: switch.drifts.times,
+            drift: switch.drifts.view(now),
         };
         self.switches.iter().map(view).collect()
     }
@@ -245,13 +258,20 @@ impl Core {
             self.all_counters().for_each(|counters| counters::add(&mut sum, counters));
             return Ok(sum);
         };
-        let switch = self.switches.get(name).ok_or_else(|| {
+        Ok(self.switch(name)?.counters.as_deref().cloned().unwrap_or_default())
+    }
+
+    /// A switch that has been heard of.
+    ///
+    /// # Errors
+    /// Says which there are.
+    pub(super) fn switch(&self, name: &Name) -> Result<&super::Switch, String> {
+        self.switches.get(name).ok_or_else(|| {
             format!(
                 "there is no switch `{name}`; this manager has: {}",
                 Self::list(self.switches.keys())
             )
-        })?;
-        Ok(switch.counters.as_deref().cloned().unwrap_or_default())
+        })
     }
 
     /// Whether a service exists.
@@ -293,6 +313,7 @@ impl Core {
                 ));
             }
             alarms.extend(switch.lacks.iter().map(|what| format!("switch `{name}`: {what}")));
+            alarms.extend(switch.drifts.alarm(name, self.now));
             if let Some((_, why)) = &switch.refused {
                 alarms.push(format!("switch `{name}` refuses changes: {why}"));
             }

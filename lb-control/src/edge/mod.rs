@@ -16,6 +16,7 @@
 //! | `trace` | what the program does with a packet, told by itself |
 //! | `object`, `layout`, `pins` | program, maps and links in the kernel |
 //! | `upgrade` | in the place of an older version |
+//! | `verify` | whether the kernel still has all of it |
 //! | `mapping`, `sys` | the only unsafe rooms: shared memory and raw system calls |
 
 mod alone;
@@ -43,6 +44,7 @@ mod sys;
 mod tables;
 pub mod trace;
 mod upgrade;
+mod verify;
 
 use std::{
     sync::Arc,
@@ -90,19 +92,24 @@ impl Edge {
     }
 
     /// Follows next hops, looks after remembered flows, turns the admission
-    /// epoch, and probes backends while no manager is there, until `shutdown`.
+    /// epoch, probes backends while no manager is there, and puts right what
+    /// somebody else has changed, until `shutdown`.
     ///
     /// # Errors
     /// When a task of ours fails.
     pub async fn maintain(&self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        tokio::select! {
+        let outcome = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             () = self.follow_hops() => Ok(()),
             result = self.sweep() => result,
             () = self.turn_epoch() => Ok(()),
             result = self.upgrade() => result,
+            result = verify::run(&self.0) => result,
             () = alone::run(&self.0) => Ok(()),
-        }
+        };
+        // From here on nothing attaches it again.
+        self.0.let_go();
+        outcome
     }
 
     /// Serves one manager: a full read first, then its deltas and, once a

@@ -80,6 +80,14 @@ fn page(edge: &Shared) -> anyhow::Result<Page> {
         .sample(&labels, stamp.sequence);
     page.gauge("sluice_switch_generation", "Number of the configuration that packets see.")
         .sample(&labels, counters.generation);
+    let (times, changes) = edge.drifts.counts();
+    page.counter(
+        "sluice_edge_drifts_total",
+        "How often something in the kernel was not as this edge had put it.",
+    )
+    .sample(&labels, times);
+    page.counter("sluice_edge_drifted_changes_total", "Words, rows and ring slots that were not.")
+        .sample(&labels, changes);
     metrics::counted(&mut page, &[(name, &counters)]);
     Ok(page)
 }

@@ -24,6 +24,7 @@ use super::{
     sweep::Sweeper,
     sys,
     upgrade::Upgrade,
+    verify::Drifts,
 };
 use crate::{
     config::EdgeSettings,
@@ -65,7 +66,13 @@ struct Parts {
     counters: CounterMaps,
     grace: Arc<KernelGrace>,
     places: Vec<Place>,
-    upgrade: Option<Upgrade>,
+    steering: Steering,
+}
+
+/// Whose program steers.
+enum Steering {
+    Ours(Loaded),
+    Older(Upgrade),
 }
 
 fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result<Parts> {
@@ -106,9 +113,19 @@ fn start(settings: &EdgeSettings, pins: &Pins, adopting: bool) -> anyhow::Result
     if adopting {
         zero_free(&plane, &counters).context("counters cannot be written")?;
     }
-    let (places, upgrade) = attach_all(loaded, settings, pins)?;
-    plane.set_tracking(settings.tracking && upgrade.is_none());
-    Ok(Parts { plane, open_flows, syn_flows, udp_flows, clients, counters, grace, places, upgrade })
+    let (places, steering) = attach_all(loaded, settings, pins)?;
+    plane.set_tracking(settings.tracking && matches!(steering, Steering::Ours(_)));
+    Ok(Parts {
+        plane,
+        open_flows,
+        syn_flows,
+        udp_flows,
+        clients,
+        counters,
+        grace,
+        places,
+        steering,
+    })
 }
 
 /// Ids that rested when the process before us ended start from zero, too.
@@ -124,7 +141,7 @@ fn attach_all(
     mut loaded: Loaded,
     settings: &EdgeSettings,
     pins: &Pins,
-) -> anyhow::Result<(Vec<Place>, Option<Upgrade>)> {
+) -> anyhow::Result<(Vec<Place>, Steering)> {
     let mut places = Vec::new();
     let mut waiting = Vec::new();
     for name in &settings.interfaces {
@@ -143,15 +160,19 @@ fn attach_all(
     }
     if waiting.is_empty() {
         pins.settle(loaded.program()?, settings)?;
-        return Ok((places, None));
+        return Ok((places, Steering::Ours(loaded)));
     }
-    Ok((places, Some(Upgrade::new(loaded, waiting))))
+    Ok((places, Steering::Older(Upgrade::new(loaded, waiting))))
 }
 
 impl Parts {
     fn finish(self, settings: &EdgeSettings, pins: Pins) -> Shared {
         let place = |(name, place): (&String, Place)| format!("{} {name}", place.name());
         let places: Vec<_> = settings.interfaces.iter().zip(self.places).map(place).collect();
+        let (program, upgrade) = match self.steering {
+            Steering::Ours(loaded) => (Some(loaded), None),
+            Steering::Older(upgrade) => (None, Some(upgrade)),
+        };
         Shared {
             description: format!("xdp {}", places.join(", ")),
             plane: Mutex::new(self.plane),
@@ -168,7 +189,9 @@ impl Parts {
             ways_set: tokio::sync::watch::Sender::new(()),
             managed: tokio::sync::watch::Sender::new(false),
             settings: settings.clone(),
-            upgrade: Mutex::new(self.upgrade),
+            upgrade: Mutex::new(upgrade),
+            program: Mutex::new(program),
+            drifts: Drifts::default(),
             pins,
         }
     }

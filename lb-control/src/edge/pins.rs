@@ -108,6 +108,12 @@ impl Pins {
         self.dir.join(PROGRAM)
     }
 
+    /// Maps that are not pinned (any more).
+    pub(super) fn missing(&self, settings: &EdgeSettings) -> Vec<&'static str> {
+        let names = shapes(settings).into_iter().map(|(name, _)| name);
+        names.filter(|name| !self.dir.join(name).exists()).collect()
+    }
+
     /// Where the link of an interface is pinned.
     pub(super) fn link(&self, ifindex: u32) -> PathBuf {
         link_in(&self.dir, ifindex)

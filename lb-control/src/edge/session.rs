@@ -47,6 +47,7 @@ pub(super) async fn run(
                 Some(ToSwitch::Apply(delta)) => apply(&edge, delta).await?,
                 None => return Ok(()),
             },
+            drift = edge.drifts.next() => FromSwitch::Drifted(drift),
             _ = report.tick() => match counters(&edge).await? {
                 Some(counters) => counters,
                 None => continue,

@@ -16,11 +16,13 @@ use super::{
     flows::Flows,
     grace::KernelGrace,
     hops::{Answer, ClientMap, RouteTables},
+    object::Loaded,
     pins::Pins,
     plane::Plane,
     sweep::{Sweeper, Tally, Ward},
     sys,
     upgrade::Upgrade,
+    verify::Drifts,
 };
 use crate::{config::EdgeSettings, model::Counters};
 
@@ -48,6 +50,10 @@ pub(super) struct Shared {
     pub managed: watch::Sender<bool>,
     /// Of an older version's place, while it still has it.
     pub upgrade: Mutex<Option<Upgrade>>,
+    /// Our program once it steers, to be attached again; none while this edge
+    /// ends.
+    pub program: Mutex<Option<Loaded>>,
+    pub drifts: Drifts,
     /// Keeps the lock on them, too.
     pub pins: Pins,
 }
@@ -121,9 +127,14 @@ impl Shared {
         // Held meanwhile: no change comes in between.
         let done = under_way.go_on(&mut self.plane(), &self.settings, &self.pins)?;
         if done {
-            *upgrade = None;
+            *lock(&self.program) = upgrade.take().map(Upgrade::finish);
         }
         Ok(done)
+    }
+
+    /// Ends what attaches the program again.
+    pub(super) fn let_go(&self) {
+        lock(&self.program).take();
     }
 
     pub(super) fn read_counters(&self) -> io::Result<Counters> {
@@ -132,6 +143,6 @@ impl Shared {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,22 @@
 //! Double-buffered tables: what the next commit has to write, and where.
 
+use std::collections::HashSet;
+
 use lb_common::abi::copy_base;
 
 use super::mapping::{Plain, Region};
+
+/// Bytes of each copy that are compared in one step.
+const STEP: usize = 64 << 10;
+
+/// What a step of comparing has shown.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Looked {
+    /// Rows that somebody else has changed, in either copy.
+    pub wrong: Vec<u32>,
+    /// Where the next step begins; `None` at the end.
+    pub next: Option<usize>,
+}
 
 /// Indices that differ between a table as it should be and each of its two
 /// copies.
@@ -18,6 +32,33 @@ impl Dirty {
             (0..wanted.len()).filter(differs).map(|index| index as u32).collect()
         };
         Self([differing(0), differing(1)])
+    }
+
+    /// Compares some rows of both copies with `wanted`, from `from` on, and marks
+    /// those that are neither right nor known not to be.
+    pub(super) fn verify<T: Plain>(
+        &mut self,
+        wanted: &[T],
+        region: &Region<T>,
+        from: usize,
+    ) -> Looked {
+        let end = wanted.len().min(from + (STEP / size_of::<T>()).max(1));
+        let mut wrong = Vec::new();
+        for (copy, dirty) in self.0.iter_mut().enumerate() {
+            let there = region.read(copy * wanted.len() + from, end - from);
+            let pairs = (from..end).zip(there.iter().zip(&wanted[from..end]));
+            let differing = pairs.filter(|(_, (is, should))| is != should);
+            let differing: Vec<_> = differing.map(|(index, _)| index as u32).collect();
+            if differing.is_empty() {
+                continue;
+            }
+            let due: HashSet<_> = dirty.iter().copied().collect();
+            let tampered = differing.into_iter().filter(|index| !due.contains(index));
+            let first = wrong.len();
+            wrong.extend(tampered);
+            dirty.extend_from_slice(&wrong[first..]);
+        }
+        Looked { wrong, next: (end < wanted.len()).then_some(end) }
     }
 
     pub(super) fn mark(&mut self, index: u32) {
@@ -75,6 +116,11 @@ impl<T: Plain> DoubleTable<T> {
             self.wanted[index] = value;
             self.dirty.mark(index as u32);
         }
+    }
+
+    /// See [`Dirty::verify`].
+    pub(super) fn verify(&mut self, from: usize) -> Looked {
+        self.dirty.verify(&self.wanted, &self.region, from)
     }
 
     /// See [`Dirty::behind`].

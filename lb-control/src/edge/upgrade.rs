@@ -82,6 +82,11 @@ impl Upgrade {
         Self { loaded, waiting, watch: Watch::default() }
     }
 
+    /// The program that has taken over.
+    pub(super) fn finish(self) -> Loaded {
+        self.loaded
+    }
+
     /// Takes over once our tables are filled. Returns whether it is done.
     ///
     /// # Errors

@@ -112,10 +112,22 @@ impl v1::control_server::Control for Control {
 
     async fn list_switches(&self, request: Request<v1::ListRequest>) -> Reply<v1::SwitchList> {
         self.may_look(&request).await?;
-        let switches = self.handle.query(|core, _| core.switches()).await?;
+        let switches = self.handle.query(|core, now| core.switches(now)).await?;
         Ok(Response::new(v1::SwitchList {
             switches: switches.into_iter().map(Into::into).collect(),
         }))
+    }
+
+    async fn compare_switch(
+        &self,
+        request: Request<v1::SwitchRequest>,
+    ) -> Reply<v1::SwitchComparison> {
+        self.may_look(&request).await?;
+        let name = request.into_inner().wanted()?;
+        let seen = self.handle.query(move |core, _| core.beside(&name)).await?;
+        let (alterations, connected) = seen.map_err(Status::not_found)?;
+        let alterations = alterations.into_iter().map(Into::into).collect();
+        Ok(Response::new(v1::SwitchComparison { alterations, connected }))
     }
 
     async fn list_classes(&self, request: Request<v1::ListRequest>) -> Reply<v1::ClassList> {

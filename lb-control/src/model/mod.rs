@@ -32,5 +32,5 @@ pub use server_id::{ServerId, ServerIdError};
 pub use service::{Affinity, Mode, Protocol, ServiceSpec, Udp};
 pub(crate) use shown::shown;
 pub use state::{Change, StateError, SwitchState};
-pub use switch::{Delta, FromSwitch, Hello, Stamp, ToSwitch};
+pub use switch::{Delta, Drift, FromSwitch, Hello, Stamp, ToSwitch};
 pub use vip::{Vip, VipError};

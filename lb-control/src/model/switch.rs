@@ -35,11 +35,14 @@ pub enum ToSwitch {
     Apply(Delta),
 }
 
-/// A switch's first word: a full read of what it holds.
+/// A full read of what a switch holds: its first word in a session. Said again,
+/// it tells what somebody else has changed: the manager undoes that by a delta.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hello {
     pub name: Name,
-    /// Of the last delta applied; zero on an empty switch.
+    /// Of the last delta that was applied when the state was read; zero on a
+    /// switch that is, or has become, empty. A switch answers every delta that it
+    /// has taken before it reads anew.
     pub stamp: Stamp,
     pub generation: u64,
     pub state: SwitchState,
@@ -71,4 +74,17 @@ pub enum FromSwitch {
     /// What it should do and has no way to, for people: all of it, whenever it is
     /// something else than before.
     Lacks(Vec<String>),
+    /// It was changed behind the manager's back.
+    Drifted(Drift),
+}
+
+/// What somebody else has changed on a switch that looks after itself: what it
+/// holds is what it was given, or it will say so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drift {
+    pub changes: u64,
+    /// For people: the first few of them.
+    pub what: String,
+    /// Everything is again as it was.
+    pub repaired: bool,
 }

@@ -100,6 +100,16 @@ impl v1::CountersRequest {
     }
 }
 
+impl v1::SwitchRequest {
+    /// The switch that is asked for.
+    ///
+    /// # Errors
+    /// It is no name.
+    pub fn wanted(&self) -> Result<Name, WireError> {
+        name("name", &self.name)
+    }
+}
+
 impl v1::EventsRequest {
     /// The service, backend and switch whose events are asked for, as events
     /// write them; empty: all.
@@ -232,6 +242,16 @@ impl From<SwitchView> for v1::SwitchView {
             last_live_nanos: nanos(view.last_live),
             last_error: view.last_error,
             lacks: view.lacks,
+            lag_nanos: view.lag.map(nanos),
+            refill_age_nanos: view.refill.map(|(age, _)| nanos(age)),
+            refill_changes: view.refill.map_or(0, |(_, changes)| count(changes).into()),
+            drifts: view.drifts,
+            drift: view.drift.map(|drift| v1::DriftView {
+                age_nanos: nanos(drift.age),
+                changes: drift.changes,
+                what: drift.what,
+                mended: drift.mended,
+            }),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     wire::{WireError, each, key, name, nanos, required, text},
 };
 use crate::model::{
-    BackendCount, Change, ClassCount, Counters, Delta, FromSwitch, Hello, ReasonCount,
+    BackendCount, Change, ClassCount, Counters, Delta, Drift, FromSwitch, Hello, ReasonCount,
     ServiceCount, Stamp, ToSwitch,
 };
 
@@ -34,6 +34,9 @@ impl From<FromSwitch> for v1::EdgeMessage {
             }
             FromSwitch::Counters(counters) => Kind::Counters((&counters).into()),
             FromSwitch::Lacks(what) => Kind::Lacks(v1::Lacks { what }),
+            FromSwitch::Drifted(Drift { changes, what, repaired }) => {
+                Kind::Drifted(v1::Drifted { changes, what, repaired })
+            }
         };
         Self { kind: Some(kind) }
     }
@@ -61,6 +64,9 @@ impl TryFrom<v1::EdgeMessage> for FromSwitch {
             }
             Kind::Lacks(lacks) => {
                 Self::Lacks(lacks.what.into_iter().take(FromSwitch::MOST_LACKS).map(text).collect())
+            }
+            Kind::Drifted(v1::Drifted { changes, what, repaired }) => {
+                Self::Drifted(Drift { changes, what: text(what), repaired })
             }
         })
     }

@@ -7,8 +7,8 @@ use crate::{
     core::Command,
     model::{
         Affinity, AgentBinding, AgentHello, Application, Availability, BackendCount, BackendReport,
-        Binding, BindingKey, Change, ClassCount, ClassSpec, Counters, Delta, FromAgent, FromSwitch,
-        Heartbeat, Hello, Mode, Phase, Policy, Protocol, ReasonCount, Scope, ServerEnd,
+        Binding, BindingKey, Change, ClassCount, ClassSpec, Counters, Delta, Drift, FromAgent,
+        FromSwitch, Heartbeat, Hello, Mode, Phase, Policy, Protocol, ReasonCount, Scope, ServerEnd,
         ServiceCount, ServiceSpec, Share, Stamp, SwitchState, ToAgent, ToSwitch, Udp, Verdict, Vip,
     },
 };
@@ -131,6 +131,9 @@ fn what_a_switch_says_survives_the_wire() {
     let reason = "no room".to_owned();
     round_trip::<_, v1::EdgeMessage>(FromSwitch::Refused { stamp, reason });
     round_trip::<_, v1::EdgeMessage>(FromSwitch::Counters(counters()));
+    let what = "2 rows of BACKENDS".to_owned();
+    let drift = Drift { changes: 2, what, repaired: true };
+    round_trip::<_, v1::EdgeMessage>(FromSwitch::Drifted(drift));
 }
 
 #[test]

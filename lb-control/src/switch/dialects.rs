@@ -1,5 +1,6 @@
 //! The dialects of external switches.
 
+mod command;
 mod haproxy;
 
 use caps::Capability;
@@ -22,7 +23,7 @@ pub struct Dialect {
 }
 
 /// Every dialect there is, by name.
-static DIALECTS: &[&Dialect] = &[&haproxy::DIALECT];
+static DIALECTS: &[&Dialect] = &[&command::DIALECT, &haproxy::DIALECT];
 
 /// The dialect of that name.
 ///

@@ -44,7 +44,8 @@ pub(super) fn fit(given: &[Weight], refuse: Share, most: u32) -> (Vec<u32>, u32)
         let others = weights.iter().zip(given).map(|(&weight, &given)| off(weight, share(given)));
         others.chain([off(*sink, refused)]).fold(0.0, f64::max)
     };
-    let totals = (highest.saturating_sub(TRIED).max(1)..=highest).rev();
+    // Below half of it the largest share might be too small as well.
+    let totals = (highest.saturating_sub(TRIED).max(highest.div_ceil(2))..=highest).rev();
     let candidates = totals.map(|total| {
         let weights = weigh(total);
         (error(total, &weights), weights)

@@ -29,6 +29,8 @@ pub struct Edge {
     runs: bool,
     life: u64,
     stream: Option<usize>,
+    /// It has taken a delta and not answered yet.
+    owes: bool,
     pub refuses: bool,
     /// It takes its time to acknowledge.
     pub slow: bool,
@@ -45,6 +47,7 @@ impl Edge {
             runs: false,
             life: 0,
             stream: None,
+            owes: false,
             refuses: false,
             slow: false,
         }
@@ -52,6 +55,12 @@ impl Edge {
 
     pub fn serves(&self, key: &BindingKey) -> bool {
         self.state.bindings.get(key).is_some_and(|binding| binding.phase == Phase::Serve)
+    }
+
+    /// Whether a delta fits what it holds.
+    fn takes(&self, delta: &Delta) -> bool {
+        let mut state = self.state.clone();
+        delta.changes.iter().all(|change| state.apply(change).is_ok())
     }
 
     pub fn is_connected(&self) -> bool {
@@ -90,7 +99,7 @@ impl World {
         }
     }
 
-    /// Somebody changes what the edge holds while its process is away.
+    /// Somebody changes what the edge holds.
     pub fn tamper(&mut self, edge: usize) {
         let keys = scene::keys();
         let (put, weight) = (self.one_of(keys), self.rng.u16(0..200));
@@ -121,7 +130,15 @@ impl World {
             return Ok(());
         };
         let of = &mut self.edges[edge];
-        of.stream = Some(stream);
+        (of.stream, of.owes) = (Some(stream), false);
+        self.say_hello(edge);
+        Ok(())
+    }
+
+    /// An edge reads what it holds, and says so.
+    fn say_hello(&mut self, edge: usize) {
+        let of = &self.edges[edge];
+        let Some(stream) = of.stream else { return };
         let hello = Hello {
             name: of.name.clone(),
             stamp: of.stamp,
@@ -130,6 +147,38 @@ impl World {
             description: "simulated".to_owned(),
         };
         self.send(stream, true, Message::FromSwitch(FromSwitch::Hello(hello)));
+    }
+
+    /// Somebody changes what a live edge holds, or wipes it: it notices after a
+    /// while, whatever it has been told meanwhile.
+    pub fn tamper_live(&mut self, edge: usize, wiped: bool) {
+        if wiped {
+            self.note(|| format!("edge {edge} is wiped"));
+            let of = &mut self.edges[edge];
+            of.state = SwitchState::default();
+            of.stamp = Stamp::default();
+            of.serves_since.clear();
+            of.tampered = true;
+        } else {
+            self.tamper(edge);
+        }
+        let life = self.edges[edge].life;
+        let delay = self.between(0, 3_000);
+        self.after(delay, Event::Notice { edge, life });
+    }
+
+    /// It looks at what it holds.
+    pub fn notice(&mut self, edge: usize, life: u64) -> Outcome {
+        if self.edges[edge].life != life || self.mutant == Mutant::DriftUnnoticed {
+            return Ok(());
+        }
+        if self.edges[edge].owes {
+            // It answers before it reads anew.
+            self.after(Duration::from_millis(50), Event::Notice { edge, life });
+        } else {
+            self.note(|| format!("edge {edge} notices that it was changed"));
+            self.say_hello(edge);
+        }
         Ok(())
     }
 
@@ -149,6 +198,8 @@ impl World {
         let of = &mut self.edges[edge];
         let answer = if stamp <= of.stamp {
             FromSwitch::Refused { stamp, reason: "stale".to_owned() }
+        } else if of.tampered && !of.takes(&delta) {
+            FromSwitch::Refused { stamp, reason: "it does not fit".to_owned() }
         } else if of.refuses {
             FromSwitch::Refused { stamp, reason: "refuses everything".to_owned() }
         } else {
@@ -161,6 +212,7 @@ impl World {
         self.note(|| {
             format!("edge {edge} hears {}: {}", history::delta(&delta), history::switch(&answer))
         });
+        self.edges[edge].owes = true;
         let most = if self.edges[edge].slow { 5_000 } else { 2 };
         let delay = self.between(0, most);
         self.after(delay, Event::Answer { stream, answer: Box::new(answer) });
@@ -168,6 +220,9 @@ impl World {
     }
 
     pub fn edge_answers(&mut self, stream: usize, answer: FromSwitch) -> Outcome {
+        if let Some(of) = self.edges.iter_mut().find(|edge| edge.stream == Some(stream)) {
+            of.owes = false;
+        }
         if self.streams[stream].open_at_peer {
             self.send(stream, true, Message::FromSwitch(answer));
         }

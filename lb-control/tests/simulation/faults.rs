@@ -55,7 +55,11 @@ impl World {
                 }
                 self.start_edge(edge);
             }
-            75..79 => self.edges[edge].refuses ^= true,
+            75..77 => {
+                let wiped = self.chance(25);
+                self.tamper_live(edge, wiped);
+            }
+            77..79 => self.edges[edge].refuses ^= true,
             79..84 => self.edges[edge].slow ^= true,
             84..89 => {
                 self.note(|| "the manager dies".to_owned());

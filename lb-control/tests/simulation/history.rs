@@ -17,6 +17,7 @@ pub fn input(input: &Input) -> Option<String> {
         Input::Opened { .. } | Input::Stranger { .. } | Input::Excess { .. } => return None,
         Input::Probed { probe, outcome: Err(error) } => format!("probe {}: {error}", probe.0),
         Input::Saved { number, outcome } => format!("save {number}: {outcome:?}"),
+        Input::Unreachable { switch, why } => format!("{switch} is out of reach: {why}"),
         Input::Operator { request, command, .. } => {
             format!("request {}: {}", request.0, operator(command))
         }
@@ -95,6 +96,8 @@ pub fn switch(message: &FromSwitch) -> String {
             format!("{}.{} is refused: {reason}", stamp.term, stamp.sequence)
         }
         FromSwitch::Counters(_) => "counters".to_owned(),
+        FromSwitch::Lacks(lacks) => format!("lacks: {}", lacks.join("; ")),
+        FromSwitch::Drifted(drift) => format!("drifted: {}", drift.what),
     }
 }
 

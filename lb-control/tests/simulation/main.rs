@@ -190,6 +190,11 @@ fn a_lost_delta_is_found() {
 }
 
 #[test]
+fn drift_that_nobody_notices_is_found() {
+    finds(Mutant::DriftUnnoticed, Invariant::Converges);
+}
+
+#[test]
 fn a_lost_save_is_found() {
     finds(Mutant::SaveLost, Invariant::IntentKept);
 }

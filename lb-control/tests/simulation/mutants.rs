@@ -28,6 +28,8 @@ pub enum Mutant {
     EdgeLies,
     /// A delta is lost, and the session goes on.
     DeltaLost,
+    /// An edge does not notice that it was changed behind the manager's back.
+    DriftUnnoticed,
     /// A save is acknowledged and not written.
     SaveLost,
     /// Half of the intent is written.

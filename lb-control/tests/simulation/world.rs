@@ -77,6 +77,11 @@ pub enum Event {
         edge: usize,
         life: u64,
     },
+    /// An edge looks whether somebody has changed what it holds.
+    Notice {
+        edge: usize,
+        life: u64,
+    },
     Answer {
         stream: usize,
         answer: Box<FromSwitch>,
@@ -219,6 +224,7 @@ impl World {
             }
             Event::Exit { agent, life } => self.exit(agent, life),
             Event::Report { edge, life } => self.report(edge, life),
+            Event::Notice { edge, life } => self.notice(edge, life),
             Event::Answer { stream, answer } => self.edge_answers(stream, *answer),
             Event::Probe { probe, life } => self.probe(probe, life),
             Event::Probed { probe, life, outcome } => self.probed(probe, life, outcome),

@@ -70,6 +70,22 @@ fn shares_follow_weights() -> Result<()> {
     Ok(())
 }
 
+/// Connections to servers that are kept for later requests are no reason to stay.
+#[test]
+fn servers_come_and_go_in_mode_http_too() -> Result<()> {
+    let site = Site::start()?;
+    site.follows("web", [1, 1, 1])?;
+    let backend = site.lab.backend("web", 0).to_string();
+    site.lab.sluice(&["remove", "web", &backend, "--wait"])?.stdout()?;
+    eventually(PATIENCE, "the server to be deleted", || {
+        Ok((site.haproxy.servers("be_web")?.len() == 2).then_some(()))
+    })?;
+    site.follows("web", [0, 1, 1])?;
+    site.lab.sluice(&["add", "web", &backend])?.stdout()?;
+    site.lab.wait_state("web", 0, Some("active"))?;
+    site.follows("web", [1, 1, 1])
+}
+
 /// Connections begun before, between and after changes, kept busy all the while.
 #[test]
 fn no_change_breaks_a_connection() -> Result<()> {

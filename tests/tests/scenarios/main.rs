@@ -15,6 +15,8 @@ mod datagrams;
 mod declaring;
 mod doctor;
 mod drain;
+mod drift;
+mod edges;
 mod errors;
 mod forwarding;
 mod frozen;

@@ -1,126 +1,35 @@
-//! A health check by a program of the operator's.
+//! A health check by a program of the operator's ([`program`](crate::program)).
 //!
-//! It runs without a shell, in a process group of its own, with nothing on its
-//! standard input and none of the agent's capabilities. Its environment is the
-//! agent's, and `SLUICE_SERVICE`, `SLUICE_ADDRESS` (address and port),
-//! `SLUICE_HOST` and `SLUICE_PORT`. Exit status 0 is healthy.
+//! Its environment is the agent's, and `SLUICE_SERVICE`, `SLUICE_ADDRESS` (address
+//! and port), `SLUICE_HOST` and `SLUICE_PORT`. Exit status 0 is healthy.
 
-use std::{
-    io,
-    os::{fd::OwnedFd, unix::process::ExitStatusExt as _},
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
+use tokio::process::Command;
 
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
-use tokio::{io::AsyncReadExt as _, net::unix::pipe, process::Command, time::timeout};
-
-use crate::config::AgentBind;
-
-/// The end of the output that is kept, in bytes.
-const TAIL: usize = 4096;
-/// The most characters of its last line that are shown.
-const SHOWN: usize = 200;
-/// How long its output may be held open by what it has left running.
-const LINGER: Duration = Duration::from_millis(100);
+use crate::{config::AgentBind, program};
 
 /// Runs the program once. Dropped, also at a timeout, it kills the program with
 /// its group.
 pub(super) async fn run(bind: &AgentBind, argv: &[String]) -> Result<(), String> {
-    let [program, arguments @ ..] = argv else {
+    let [name, arguments @ ..] = argv else {
         return Err("no command is set".to_owned());
     };
-    let failed = |error: io::Error| format!("cannot run {program}: {error}");
-    let (output, write) = io::pipe().map_err(failed)?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(name);
     command
         .args(arguments)
         .env("SLUICE_SERVICE", bind.service.as_str())
         .env("SLUICE_ADDRESS", bind.address.to_string())
         .env("SLUICE_HOST", bind.address.ip().to_string())
-        .env("SLUICE_PORT", bind.address.port().to_string())
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(write.try_clone().map_err(failed)?)
-        .stderr(write);
-    // SAFETY: between fork and exec it makes one system call, and allocates nothing.
-    unsafe { command.pre_exec(drop_capabilities) };
-    let mut child = command.spawn().map_err(failed)?;
-    // Closes our ends of the pipe's writing side.
-    drop(command);
-    let mut group = Group(child.id());
-    let mut output = pipe::Receiver::from_owned_fd(OwnedFd::from(output)).map_err(failed)?;
-    let mut tail = Tail::default();
-    let status = tokio::select! {
-        status = child.wait() => status.map_err(failed)?,
-        () = tail.fill(&mut output) => child.wait().await.map_err(failed)?,
-    };
-    // Its number may be another's from now on.
-    group.0 = None;
-    drop(timeout(LINGER, tail.fill(&mut output)).await);
-    judge(program, status, &tail.last_line())
-}
-
-/// The agent's own ambient ones, which programs that it starts would inherit.
-fn drop_capabilities() -> io::Result<()> {
-    // SAFETY: prctl with these arguments touches no memory.
-    let done =
-        unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-fn judge(program: &str, status: ExitStatus, said: &str) -> Result<(), String> {
-    if status.success() {
-        return Ok(());
-    }
-    let how = match (status.code(), status.signal()) {
-        (Some(code), _) => format!("{program} exited with {code}"),
-        (None, Some(signal)) => format!("{program} was ended by signal {signal}"),
-        (None, None) => format!("{program} failed"),
-    };
-    Err(if said.is_empty() { how } else { format!("{said} ({how})") })
-}
-
-/// A process group whose leader nobody has waited for yet.
-struct Group(Option<u32>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0.and_then(|id| i32::try_from(id).ok()) {
-            // The leader is a zombie at the least, so that the number is its own.
-            let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
-        }
-    }
-}
-
-/// The end of what a program has put out.
-#[derive(Default)]
-struct Tail(Vec<u8>);
-
-impl Tail {
-    /// Reads to the end.
-    async fn fill(&mut self, from: &mut pipe::Receiver) {
-        let mut buffer = [0; TAIL];
-        while let Ok(read @ 1..) = from.read(&mut buffer).await {
-            self.0.extend_from_slice(&buffer[..read]);
-            let too_many = self.0.len().saturating_sub(TAIL);
-            self.0.drain(..too_many);
-        }
-    }
-
-    /// The last line with something in it, bounded and plain.
-    fn last_line(&self) -> String {
-        let text = String::from_utf8_lossy(&self.0);
-        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        last.trim().chars().filter(|c| !c.is_control()).take(SHOWN).collect()
-    }
+        .env("SLUICE_PORT", bind.address.port().to_string());
+    let ended = program::run(&mut command).await;
+    ended.map_err(|error| format!("cannot run {name}: {error}"))?.judge(name)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     async fn sh(script: &str) -> Result<(), String> {

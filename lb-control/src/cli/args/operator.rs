@@ -155,7 +155,11 @@ pub struct ApplyArgs {
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// What `sluice export` wrote; - reads standard input
-    pub file: PathBuf,
+    #[arg(required_unless_present = "switch")]
+    pub file: Option<PathBuf>,
+    /// Instead: what this switch holds beside what it should
+    #[arg(long, value_name = "NAME", value_parser = name, conflicts_with = "file")]
+    pub switch: Option<Name>,
 }
 
 #[derive(Debug, Args)]

@@ -6,18 +6,22 @@ use std::{
     path::Path,
 };
 
-use super::change::{not_live, sentence};
+use super::{
+    change::{not_live, sentence},
+    names::Named,
+};
 use crate::{
     cli::{
         Failure,
         args::{ApplyArgs, DiffArgs},
         client::{Client, Control},
         output::Output,
-        views::ApplyView,
+        views::{ApplyView, ComparisonView},
     },
+    model::Name,
     proto::{
         MAX_DECLARATION,
-        v1::{ApplyRequest, ExportRequest},
+        v1::{ApplyRequest, ExportRequest, SwitchRequest},
     },
 };
 
@@ -45,15 +49,41 @@ pub async fn apply(client: &Client, args: &ApplyArgs, out: &mut Output) -> Resul
 
 /// As diff(1) and its kin: 1 says that there are differences, 2 that there was trouble.
 pub async fn diff(client: &Client, args: &DiffArgs, out: &mut Output) -> Result<(), Failure> {
-    let view = declare(client, &args.file, true, true).await.map_err(|failure| match failure {
+    let trouble = |failure| match failure {
         Failure::Failed(message) => Failure::Usage(message),
         other => other,
-    })?;
+    };
+    let Some(file) = &args.file else {
+        return beside(client, args.switch.as_ref(), out).await.map_err(trouble);
+    };
+    let view = declare(client, file, true, true).await.map_err(trouble)?;
     if view.alterations.is_empty() {
         return if out.is_json() { show(&view, out) } else { Ok(()) };
     }
     show(&view, out)?;
     Err(Failure::Differs)
+}
+
+/// What a switch holds beside what it should.
+async fn beside(client: &Client, switch: Option<&Name>, out: &mut Output) -> Result<(), Failure> {
+    let named = Named { switch, ..Named::default() };
+    let request = SwitchRequest { name: switch.map(Name::to_string).unwrap_or_default() };
+    let call = async |mut control: Control| control.compare_switch(request).await;
+    let view = match client.call(call).await {
+        Ok(comparison) => ComparisonView::from(comparison),
+        Err(failed) => return Err(named.explain(client, failed).await),
+    };
+    if out.is_json() {
+        out.document(&view)?;
+    } else {
+        for alteration in &view.alterations {
+            out.line(&alteration.line())?;
+        }
+        if !view.connected {
+            out.line("it is not connected: what it holds by now is not known")?;
+        }
+    }
+    if view.alterations.is_empty() { Ok(()) } else { Err(Failure::Differs) }
 }
 
 async fn declare(

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
 use super::{
     counters, events,
-    get::{backend_state, backends_table, policy},
+    get::{backend_state, backends_table, drift, policy, refill},
     names::Named,
 };
 use crate::{
@@ -316,7 +316,18 @@ fn switch_page(view: &SwitchDescription) -> String {
         "Last delta",
         &format!("{}/{}, {behind}{}", switch.term, switch.sequence_live, last.unwrap_or_default()),
     );
+    let drift = switch
+        .last_drift
+        .as_ref()
+        .map(|last| format!("{}, {} in all: {}", drift(last), switch.drifts, last.what));
+    page.line("Drift", drift.as_deref().unwrap_or("never"));
     page.line("Error", switch.last_error.as_deref().unwrap_or("none"));
+    if let Some(lag) = switch.lag_seconds {
+        page.line("Lag", &latency(lag));
+    }
+    if let Some(last) = &switch.last_refill {
+        page.line("Last refill", &refill(last));
+    }
     for what in &switch.lacks {
         page.line("Lacks", what);
     }

@@ -13,7 +13,9 @@ use crate::{
         human,
         output::Output,
         table::Table,
-        views::{BackendView, ClassView, PolicyView, ServiceView, SwitchView},
+        views::{
+            BackendView, ClassView, DriftView, PolicyView, RefillView, ServiceView, SwitchView,
+        },
     },
     model::Name,
     proto::v1::ListRequest,
@@ -183,9 +185,13 @@ fn switches_table(views: &[SwitchView]) -> Table {
         "DESCRIPTION",
         "GENERATION",
         "BEHIND",
+        "+LAG",
         "LAST LIVE AFTER",
         "+TERM",
         "+SEQUENCE",
+        "+LAST REFILL",
+        "LAST DRIFT",
+        "+DRIFTS",
         "ERROR",
     ]);
     for view in views {
@@ -197,13 +203,35 @@ fn switches_table(views: &[SwitchView]) -> Table {
             view.description.clone(),
             view.generation.to_string(),
             view.sequence_sent.saturating_sub(view.sequence_live).to_string(),
+            view.lag_seconds.map(age).unwrap_or_default(),
             view.last_live_seconds.map(latency).unwrap_or_default(),
             view.term.to_string(),
             format!("{}/{}", view.sequence_live, view.sequence_sent),
+            view.last_refill.as_ref().map(refill).unwrap_or_default(),
+            view.last_drift.as_ref().map(drift).unwrap_or_default(),
+            view.drifts.to_string(),
             view.last_error.clone().unwrap_or_default(),
         ]);
     }
     table
+}
+
+/// `3 changes 12s ago`
+pub(super) fn refill(view: &RefillView) -> String {
+    format!("{} {} ago", changes(view.changes), age(view.age_seconds))
+}
+
+fn changes(changes: u64) -> String {
+    match changes {
+        1 => "1 change".to_owned(),
+        changes => format!("{changes} changes"),
+    }
+}
+
+/// `3 changes 12s ago`, with `not mended` while it still differs.
+pub(super) fn drift(view: &DriftView) -> String {
+    let mended = if view.mended { "" } else { ", not mended" };
+    format!("{} {} ago{mended}", changes(view.changes), age(view.age_seconds))
 }
 
 fn classes_table(views: &[ClassView]) -> Table {

@@ -13,6 +13,24 @@ pub struct ApplyView {
     pub change: ChangeView,
 }
 
+/// What a switch holds beside what it should.
+#[derive(Debug, Serialize)]
+pub struct ComparisonView {
+    /// From what it holds to what it should.
+    pub alterations: Vec<AlterationView>,
+    /// Without a session there is no telling what it holds by now.
+    pub connected: bool,
+}
+
+impl From<v1::SwitchComparison> for ComparisonView {
+    fn from(comparison: v1::SwitchComparison) -> Self {
+        Self {
+            alterations: comparison.alterations.into_iter().map(Into::into).collect(),
+            connected: comparison.connected,
+        }
+    }
+}
+
 /// One difference between a file and the intent.
 #[derive(Debug, Serialize)]
 pub struct AlterationView {

@@ -95,8 +95,35 @@ pub struct SwitchView {
     /// Last delta: from being sent to being acknowledged.
     pub last_live_seconds: Option<f64>,
     pub last_error: Option<String>,
+    /// How long it has not held what it should; `null`: it does.
+    pub lag_seconds: Option<f64>,
+    /// When it was last filled or brought up to date from a full read; `null`: never.
+    pub last_refill: Option<RefillView>,
     /// What it should do and has no way to.
     pub lacks: Vec<String>,
+    /// How often it was found changed behind the manager's back.
+    pub drifts: u64,
+    /// The last time; `null`: never.
+    pub last_drift: Option<DriftView>,
+}
+
+/// A full read of a switch that was followed by changes.
+#[derive(Debug, Serialize)]
+pub struct RefillView {
+    pub age_seconds: f64,
+    pub changes: u64,
+}
+
+/// What was found changed behind the manager's back.
+#[derive(Debug, Serialize)]
+pub struct DriftView {
+    /// Since it was noticed.
+    pub age_seconds: f64,
+    pub changes: u64,
+    /// The first few of them.
+    pub what: String,
+    /// The switch holds again what it should.
+    pub mended: bool,
 }
 
 /// One class of clients.
@@ -206,7 +233,18 @@ impl From<v1::SwitchView> for SwitchView {
             sequence_live: view.sequence_live,
             last_live_seconds: answered.then(|| seconds(view.last_live_nanos)),
             last_error: optional(view.last_error),
+            lag_seconds: view.lag_nanos.map(seconds),
+            last_refill: view
+                .refill_age_nanos
+                .map(|age| RefillView { age_seconds: seconds(age), changes: view.refill_changes }),
             lacks: view.lacks,
+            drifts: view.drifts,
+            last_drift: view.drift.map(|drift| DriftView {
+                age_seconds: seconds(drift.age_nanos),
+                changes: drift.changes,
+                what: drift.what,
+                mended: drift.mended,
+            }),
         }
     }
 }

@@ -6,6 +6,8 @@ mod authority;
 mod closing;
 mod declaring;
 mod draining;
+mod drifting;
+mod external;
 mod freezing;
 mod leaving;
 mod odd_sessions;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     core::*,
-    model::{Application, BindingKey, Delta, FromSwitch, Stamp, SwitchState},
+    model::{Application, BindingKey, Delta, FromSwitch, Hello, Name, Stamp, SwitchState},
 };
 
 /// An agent, as the world plays it.
@@ -39,6 +39,17 @@ pub(super) struct FakeSwitch {
 }
 
 impl FakeSwitch {
+    /// A full read.
+    pub(super) fn read(&self, name: Name) -> Hello {
+        Hello {
+            name,
+            stamp: self.stamp,
+            generation: self.stamp.sequence,
+            state: self.state.clone(),
+            description: "fake".to_owned(),
+        }
+    }
+
     pub(super) fn answer(&mut self, session: SessionId) -> Input {
         let delta = self.unanswered.pop().expect("a delta to answer");
         let stamp = delta.stamp;
@@ -46,9 +57,16 @@ impl FakeSwitch {
             Some(reason) => FromSwitch::Refused { stamp, reason: reason.clone() },
             None => {
                 assert!(stamp > self.stamp, "{stamp:?} is not newer than {:?}", self.stamp);
-                for change in &delta.changes {
-                    self.state.apply(change).expect("a delta fits the switch");
+                let mut state = self.state.clone();
+                let misfit = delta.changes.iter().find_map(|change| state.apply(change).err());
+                if let Some(error) = misfit {
+                    let reason = error.to_string();
+                    return Input::Switch {
+                        session,
+                        message: FromSwitch::Refused { stamp, reason },
+                    };
                 }
+                self.state = state;
                 self.stamp = stamp;
                 let generation = stamp.sequence;
                 FromSwitch::Applied { stamp, generation, live_after: Duration::from_micros(10) }

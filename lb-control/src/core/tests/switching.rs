@@ -110,7 +110,7 @@ fn a_refused_delta_is_told_and_tried_again_with_growing_pauses() {
     assert_eq!(done.switches[0].live, Err("no room".to_owned()));
     assert!(done.switches[1].live.is_ok(), "the other switch has it");
     assert!(world.core.status().alarms.iter().any(|alarm| alarm.contains("no room")));
-    assert_eq!(world.core.switches()[0].last_error, "no room");
+    assert_eq!(world.core.switches(world.now)[0].last_error, "no room");
     world.pass(seconds(60));
     // At 0, 1, 3, 7, 15, 31 seconds.
     assert_eq!(world.switches["edge"].deltas.len() - before, 6);
@@ -211,7 +211,7 @@ fn a_second_switch_of_the_same_name_is_sent_away() {
 fn switches_that_are_gone_are_remembered() {
     let mut world = serving();
     world.disconnect("spare");
-    let views = world.core.switches();
+    let views = world.core.switches(world.now);
     let connected: Vec<_> = views.iter().map(|view| (view.name.as_str(), view.connected)).collect();
     assert_eq!(connected, [("edge", true), ("spare", false)]);
     let status = world.core.status();

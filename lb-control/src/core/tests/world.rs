@@ -16,7 +16,7 @@ use crate::{
     core::*,
     model::{
         AgentBinding, AgentHello, Application, BackendReport, Binding, BindingKey, Counters, Delta,
-        FromAgent, FromSwitch, Heartbeat, Hello, Origin, Phase, Policy, ServerId, Share, ToAgent,
+        FromAgent, FromSwitch, Heartbeat, Origin, Phase, Policy, ServerId, Share, ToAgent,
         ToSwitch, Weight,
     },
 };
@@ -217,14 +217,17 @@ impl World {
         let held = self.switches.entry(switch.to_owned()).or_default();
         held.session = Some(session);
         held.unanswered.clear();
-        let hello = Hello {
-            name: name(switch),
-            stamp: held.stamp,
-            generation: held.stamp.sequence,
-            state: held.state.clone(),
-            description: "fake".to_owned(),
-        };
+        let hello = held.read(name(switch));
         self.feed(Input::Opened { session, origin: self.switch_origin.clone() });
+        self.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
+    }
+
+    /// Somebody changes what a switch holds; it notices, and reads it again.
+    pub(super) fn tamper(&mut self, switch: &str, change: impl FnOnce(&mut FakeSwitch)) {
+        let held = self.switches.get_mut(switch).expect("a switch");
+        change(held);
+        let hello = held.read(name(switch));
+        let session = held.session.expect("a connected switch");
         self.feed(Input::Switch { session, message: FromSwitch::Hello(hello) });
     }
 

@@ -210,4 +210,15 @@ mod tests {
         assert!(parse(&bytes[..14]).is_err());
         assert!(parse(&[8, 0, 3, 0, 1, 0, 0, 0]).is_err());
     }
+
+    #[test]
+    fn fuzzed_devices() {
+        let mut bytes = vec![0; 8];
+        Netdev { ifindex: 5, xdp_features: 0 }.emit(&mut bytes);
+        bytes.extend([12, 0, 3, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
+        let header = GenlHeader { cmd: NETDEV_CMD_DEV_GET, version: 1 };
+        crate::testing::Fuzz::new("netdev").with(bytes).run(|bytes| {
+            drop(Netdev::parse_with_param(bytes, header));
+        });
+    }
 }

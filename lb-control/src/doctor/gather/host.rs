@@ -94,4 +94,13 @@ mod tests {
         assert_eq!(counter(text, "TcpExt:", "C"), None);
         assert_eq!(counter("TcpExt: A\n", "TcpExt:", "A"), None);
     }
+
+    #[test]
+    fn fuzzed_netstat() {
+        let text = "TcpExt: A IPReversePathFilter B\nTcpExt: 1 23 4\nIpExt: A\nIpExt: 7\n";
+        crate::testing::Fuzz::new("netstat").with(text).words(&["TcpExt:", "\n"]).run(|bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            counter(text, "TcpExt:", "IPReversePathFilter");
+        });
+    }
 }

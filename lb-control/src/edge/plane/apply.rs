@@ -216,6 +216,7 @@ impl Plane {
         track.differing = turn.differing;
         track.tracking |= turn.differing;
         track.changed = next;
+        track.known = None;
         retired
     }
 

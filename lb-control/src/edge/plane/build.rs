@@ -110,7 +110,7 @@ fn cores() -> usize {
 }
 
 /// Who has a share of a service's ring.
-fn seats(state: &SwitchState, ids: &Ids<BindingKey>, name: &Name) -> Vec<Seat> {
+pub(super) fn seats(state: &SwitchState, ids: &Ids<BindingKey>, name: &Name) -> Vec<Seat> {
     let seat = |(key, binding): (&BindingKey, &Binding)| {
         let weight = share(Some(binding));
         let id = ids.get(key).filter(|_| weight > 0)?;

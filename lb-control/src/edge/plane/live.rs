@@ -9,7 +9,7 @@ use std::{
 use lb_common::{
     abi::{
         Backend, ClassRange, Config, LookupKey, LookupSlot, Name, NextHop, Policy, RingSlot, Route,
-        Service, copy_base, words,
+        Service, copy_base, maps, words,
     },
     lookup,
 };
@@ -24,10 +24,19 @@ use crate::{
     model::Stamp,
 };
 
+/// Where a look at all tables goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::edge) struct Place {
+    table: usize,
+    row: usize,
+}
+
 /// Every table as it should be; [`commit`](Self::commit) makes it so.
 #[derive(Debug)]
 pub(super) struct Live {
     words: Region<u64>,
+    /// What this process has put into them.
+    set_words: [u64; words::COUNT as usize],
     pub rings: Region<RingSlot>,
     pub config: DoubleTable<Config>,
     pub services: DoubleTable<Service>,
@@ -66,8 +75,10 @@ impl Live {
         }
         // The same keys may have found other places than they have now.
         let lookup_dirty = Dirty::compare(lookup.slots(), &memory.lookup);
+        let set_words = std::array::from_fn(|index| memory.words.get(index));
         Ok(Self {
             words: memory.words,
+            set_words,
             rings: memory.rings,
             config: DoubleTable::adopt(memory.config, generation),
             services: DoubleTable::adopt(memory.services, generation),
@@ -197,8 +208,8 @@ impl Live {
 
     /// The stamp of the last delta.
     pub(super) fn stamp(&self) -> Stamp {
-        let load = |index| self.words.word(index).load(Ordering::Relaxed);
-        Stamp { term: load(words::TERM), sequence: load(words::SEQUENCE) }
+        let word = |index: u32| self.set_words[index as usize];
+        Stamp { term: word(words::TERM), sequence: word(words::SEQUENCE) }
     }
 
     pub(super) fn set_stamp(&mut self, stamp: Stamp) {
@@ -208,6 +219,61 @@ impl Live {
 
     /// Sets a run-time word, at once and for every generation.
     pub(super) fn set_word(&mut self, index: u32, value: u64) {
+        self.set_words[index as usize] = value;
         self.words.word(index).store(value, Ordering::Relaxed);
+    }
+
+    /// Puts right every word that is not as this process has set it. Returns how
+    /// many were.
+    pub(super) fn verify_words(&mut self) -> usize {
+        let wrong = |index: &u32| {
+            let set = if *index == words::GENERATION {
+                self.generation
+            } else {
+                self.set_words[*index as usize]
+            };
+            // Those who watch packets set these.
+            let ours = !matches!(*index, words::WATCH | words::WATCH_SERVICE);
+            ours && self.words.word(*index).load(Ordering::Relaxed) != set
+        };
+        let wrong: Vec<u32> = (0..words::COUNT).filter(wrong).collect();
+        for &index in &wrong {
+            if index == words::GENERATION {
+                self.words.word(index).store(self.generation, Ordering::Release);
+                // Packets may have been reading the copy that was idle.
+                self.idle_since = self.grace.begin();
+            } else {
+                self.words.word(index).store(self.set_words[index as usize], Ordering::Relaxed);
+            }
+        }
+        wrong.len()
+    }
+
+    /// Compares some rows of both copies of a table, from `place` on, which goes
+    /// on. What is wrong is written again by the next commits. Returns the table
+    /// and the rows that are; `None` after the last table.
+    pub(super) fn verify(&mut self, place: &mut Place) -> Option<(&'static str, Vec<u32>)> {
+        let from = place.row;
+        let (table, looked) = match place.table {
+            0 => (maps::CONFIG, self.config.verify(from)),
+            1 => (maps::SERVICES, self.services.verify(from)),
+            2 => (maps::BACKENDS, self.backends.verify(from)),
+            3 => {
+                let (dirty, region) = (&mut self.lookup_dirty, &self.lookup_region);
+                (maps::LOOKUP, dirty.verify(self.lookup.slots(), region, from))
+            }
+            4 => (maps::POLICIES, self.policies.verify(from)),
+            5 => (maps::CLASS_RANGES, self.class_ranges.verify(from)),
+            6 => (maps::ROUTES, self.routes.verify(from)),
+            7 => (maps::NEXT_HOPS, self.next_hops.verify(from)),
+            8 => (maps::SERVICE_NAMES, self.service_names.verify(from)),
+            9 => (maps::CLASS_NAMES, self.class_names.verify(from)),
+            _ => return None,
+        };
+        *place = match looked.next {
+            Some(row) => Place { row, ..*place },
+            None => Place { table: place.table + 1, row: 0 },
+        };
+        Some((table, looked.wrong))
     }
 }

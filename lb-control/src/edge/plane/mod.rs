@@ -8,6 +8,7 @@
 //! | [`upkeep`] | commits without a delta: settling, coming to rest |
 //! | [`ways`] | next hops of backends, and routes to clients |
 //! | [`find`] | whose a flow is, as packets find it |
+//! | [`verify`] | whether packets find what was put there |
 //! | [`live`] | the tables and the generation word |
 //! | [`ids`], [`rings`], [`rows`], [`site`], [`journal`] | the parts |
 
@@ -23,21 +24,25 @@ pub(super) mod rings;
 mod rows;
 mod site;
 mod upkeep;
+mod verify;
 mod ways;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     ops::Range,
+    sync::Arc,
 };
 
-use lb_common::abi::backend_state;
+use lb_common::abi::{RingSlot, backend_state};
 
 use self::{ids::Ids, live::Live};
 pub(super) use self::{
+    live::Place,
     rows::{backend_of, mapped, name_of, service_of, unmapped},
     site::Site,
     upkeep::{Needless, Upkeep},
+    verify::Finding,
 };
 use super::{
     hops::Answer,
@@ -102,6 +107,8 @@ struct Track {
     tracking: bool,
     /// Generation of the last change of its ring.
     changed: u64,
+    /// What the ring held when it was first looked at since then.
+    known: Option<Arc<[RingSlot]>>,
 }
 
 /// The data plane of this edge, as packets see it and as the manager does.

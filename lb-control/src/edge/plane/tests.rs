@@ -3,3 +3,4 @@ mod at_risk;
 mod refuse;
 mod site;
 mod touched;
+mod verify;

@@ -177,7 +177,10 @@ impl Judge {
             Input::Probed { probe, outcome } => self.probe_speaks(*probe, outcome.is_ok()),
             Input::Saved { .. } => {}
             Input::Operator { request, command, .. } => self.asked(*request, command),
-            Input::Opened { .. } | Input::Stranger { .. } | Input::Excess { .. } => {}
+            Input::Opened { .. }
+            | Input::Stranger { .. }
+            | Input::Excess { .. }
+            | Input::Unreachable { .. } => {}
         }
         Ok(())
     }

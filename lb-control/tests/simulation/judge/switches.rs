@@ -54,13 +54,16 @@ impl Judge {
             if known.session.is_some_and(|other| other != session) {
                 return; // It is sent away.
             }
+            let again = known.session == Some(session);
             known.session = Some(session);
             let given =
                 known.decided(hello.stamp).is_some_and(|(_, state, _)| *state == hello.state);
-            known.strange = !given || hello.stamp < known.live;
+            known.strange = (again && known.strange) || !given || hello.stamp < known.live;
             known.holds = hello.state.clone();
-            known.flight = None;
-            known.refused = false;
+            if !again {
+                known.flight = None;
+                known.refused = false;
+            }
             for (key, binding) in &hello.state.bindings {
                 if binding.phase == Phase::Serve {
                     self.found.push(key.clone());
@@ -91,7 +94,10 @@ impl Judge {
             FromSwitch::Refused { stamp, .. } => {
                 known.refused |= known.flight.take_if(|(of, _)| of == stamp).is_some();
             }
-            FromSwitch::Hello(_) | FromSwitch::Counters(_) => {}
+            FromSwitch::Hello(_)
+            | FromSwitch::Counters(_)
+            | FromSwitch::Drifted(_)
+            | FromSwitch::Lacks(_) => {}
         }
     }
 
@@ -163,8 +169,9 @@ impl Judge {
             held.bindings.get(key).is_some_and(|binding| binding.phase == Phase::Serve)
         });
         edge.stamp = stamp;
-        edge.tampered = false;
-        if edge.state != *state {
+        // What was changed and is not known of yet stays so.
+        edge.tampered &= edge.state != *state;
+        if edge.state != *state && !edge.tampered {
             let what = format!("edge {} with {stamp:?} holds {:?}", edge.name, edge.state.bindings);
             return violates(Invariant::EdgesExact, what);
         }

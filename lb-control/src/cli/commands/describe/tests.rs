@@ -152,6 +152,16 @@ fn a_switch_on_a_page() {
         last_live_nanos: 180_000,
         last_error: String::new(),
         lacks: Vec::new(),
+        lag_nanos: Some(90_000_000_000),
+        refill_age_nanos: Some(5_000_000_000),
+        refill_changes: 1000,
+        drifts: 2,
+        drift: Some(v1::DriftView {
+            age_nanos: 12_000_000_000,
+            changes: 1,
+            what: "www/10.0.0.11:80 is gone".to_owned(),
+            mended: true,
+        }),
     };
     let lost = v1::BackendCount {
         service: "www".to_owned(),
@@ -168,6 +178,7 @@ fn a_switch_on_a_page() {
     });
     for line in [
         "Last delta:   3/8, 1 behind, live after 180 µs\n",
+        "Drift:        1 change 12s ago, 2 in all: www/10.0.0.11:80 is gone\n",
         "Error:        none\n",
         "Unreachable:  www/10.0.0.11:80: eth1 is down\n",
         "Alarms:       one\n              two\n",

@@ -108,12 +108,22 @@ fn switches_and_classes_in_tables() {
         last_live_nanos: 180_000,
         last_error: String::new(),
         lacks: Vec::new(),
+        lag_nanos: Some(90_000_000_000),
+        refill_age_nanos: Some(5_000_000_000),
+        refill_changes: 1000,
+        drifts: 2,
+        drift: Some(v1::DriftView {
+            age_nanos: 12_000_000_000,
+            changes: 3,
+            what: "www/10.0.0.11:80 is gone".to_owned(),
+            mended: false,
+        }),
     });
     assert_eq!(
         switches_table(&[switch]).render(true),
         "\
-NAME   STATE      DESCRIPTION      GENERATION  BEHIND  LAST LIVE AFTER  TERM  SEQUENCE  ERROR
-edge1  connected  xdp native eth0  12          1       180 µs           3     8/9       -
+NAME   STATE      DESCRIPTION      GENERATION  BEHIND  LAG  LAST LIVE AFTER  TERM  SEQUENCE  LAST REFILL          LAST DRIFT                     DRIFTS  ERROR
+edge1  connected  xdp native eth0  12          1       90s  180 µs           3     8/9       1000 changes 5s ago  3 changes 12s ago, not mended  2       -
 "
     );
     let class = ClassView::from(v1::ClassView {

@@ -70,7 +70,7 @@ fn classes(count: usize) -> Change {
     Change::PutClasses((0..count).map(class).collect())
 }
 
-fn change() -> impl Strategy<Value = Change> {
+pub(super) fn change() -> impl Strategy<Value = Change> {
     let phase = prop_oneof![Just(Phase::Serve), Just(Phase::Drain), Just(Phase::Break)];
     let policy = (0usize..3, 0usize..4, 0u32..=1_000_000).prop_map(|(s, class, ppm)| {
         let class = if class == 3 { name("default") } else { name(&format!("class-{class}")) };
@@ -117,7 +117,7 @@ fn end() -> impl Strategy<Value = End> {
 }
 
 /// Everything of the plane that must survive, and all that packets read.
-fn everything(site: &Site) -> String {
+pub(super) fn everything(site: &Site) -> String {
     let plane = site.plane();
     let services: Vec<_> = plane.services().collect();
     let bindings: Vec<_> = plane.bindings().collect();

@@ -30,8 +30,9 @@ use crate::{
         grace::{Grace, Ticket},
         hops::RouteTables,
         memory::Memory,
-        plane::{Plane, Refusal, mapped, unmapped},
+        plane::{Finding, Plane, Refusal, mapped, unmapped},
         sweep::{Sweeper, Tally, Ward},
+        verify,
     },
     model::{
         Binding, BindingKey, Change, Delta, Mode, Name, Phase, ServerId, ServiceSpec, Stamp, Vip,
@@ -250,6 +251,23 @@ impl Site {
             grace: &*self.grace,
         };
         self.sweeper.pass(&ward, self.now.get()).unwrap()
+    }
+
+    /// Looks whether anything is not as it was put there.
+    pub(super) fn verify(&self) -> Vec<Finding> {
+        verify::tables(&self.plane, Duration::ZERO)
+    }
+
+    /// The memory, as somebody else has it who may write.
+    pub(super) fn view(&self) -> Memory {
+        Memory::map(|name| self.files[name].as_fd(), self.ring_pool).unwrap()
+    }
+
+    /// Somebody zeroes all of it.
+    pub(super) fn wipe(&self) {
+        for file in self.files.values() {
+            file.write_all_at(&vec![0; 9 << 20], 0).unwrap();
+        }
     }
 
     /// Grace periods that were asked for, and those that are over.

@@ -49,6 +49,20 @@ fn deltas(page: &mut Page, switches: &[SwitchTotals]) {
     for switch in switches {
         family.sample(&[("switch", switch.name.as_str())], switch.deltas.changes);
     }
+    let mut family = page.counter(
+        "sluice_switch_drifts_total",
+        "How often a switch was found changed behind the manager's back.",
+    );
+    for switch in switches {
+        family.sample(&[("switch", switch.name.as_str())], switch.drifts.times);
+    }
+    let mut family = page.counter(
+        "sluice_switch_drifted_changes_total",
+        "Changes found that were made behind the manager's back.",
+    );
+    for switch in switches {
+        family.sample(&[("switch", switch.name.as_str())], switch.drifts.changes);
+    }
     let mut family = page.family(
         Kind::Histogram,
         "sluice_switch_delta_live_seconds",

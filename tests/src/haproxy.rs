@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs,
     io::{Read as _, Write as _},
     net::SocketAddr,
@@ -40,6 +41,8 @@ impl Proxy {
 #[derive(Debug)]
 pub struct Haproxy {
     process: Option<Process>,
+    /// Processes before a reload, which go with their last connection.
+    retired: Vec<Process>,
     host: Host,
     name: String,
 }
@@ -58,7 +61,8 @@ pub struct ProxyServer {
 impl Haproxy {
     /// Starts it, and waits until it takes commands. Its files are called `name`.
     pub fn start(host: &Host, name: &str, proxies: &[Proxy]) -> Result<Self> {
-        let mut haproxy = Self { process: None, host: host.clone(), name: name.to_owned() };
+        let (host, name) = (host.clone(), name.to_owned());
+        let mut haproxy = Self { process: None, retired: Vec::new(), host, name };
         haproxy.restart(proxies)?;
         Ok(haproxy)
     }
@@ -71,9 +75,28 @@ impl Haproxy {
     /// Kills it where it runs, and starts it anew: servers that were added are gone.
     pub fn restart(&mut self, proxies: &[Proxy]) -> Result<()> {
         self.kill()?;
+        self.spawn(proxies, &[])
+    }
+
+    /// Starts a new process, to which the old one leaves new connections: servers that
+    /// were added are gone, connections to them are not.
+    pub fn reload(&mut self, proxies: &[Proxy]) -> Result<()> {
+        let old = self.process.take().context("no HAProxy runs")?;
+        let pid = old.pid().to_string();
+        self.retired.push(old);
+        self.spawn(proxies, &["-sf", &pid])?;
+        let socket = self.socket();
+        eventually(START, "the new HAProxy to take commands", || {
+            let info = ask(&socket, "show info")?;
+            Ok((!info.contains(&format!("\nPid: {pid}\n"))).then_some(()))
+        })
+    }
+
+    fn spawn(&mut self, proxies: &[Proxy], more: &[&str]) -> Result<()> {
         let config = self.host.dir.join(format!("{}.cfg", self.name));
         fs::write(&config, self.config(proxies)).with_context(|| config.display().to_string())?;
-        let args = ["-db".as_ref(), "-f".as_ref(), config.as_os_str()];
+        let mut args: Vec<&OsStr> = vec!["-db".as_ref(), "-f".as_ref(), config.as_os_str()];
+        args.extend(more.iter().map(OsStr::new));
         let socket = self.socket();
         let process = self.process.insert(self.host.spawn(&self.name, "haproxy", &args)?);
         eventually(START, "HAProxy to take commands", || {
@@ -84,7 +107,7 @@ impl Haproxy {
 
     /// SIGKILL, where it runs.
     pub fn kill(&mut self) -> Result<()> {
-        self.process.take().map_or(Ok(()), Process::kill)
+        self.retired.drain(..).chain(self.process.take()).try_for_each(Process::kill)
     }
 
     fn config(&self, proxies: &[Proxy]) -> String {

@@ -456,6 +456,11 @@ fn examples_hold_and_show_the_defaults() {
         // What has no default.
         full.tls.take().unwrap();
         let rules = std::mem::take(&mut full.manager.allow).len();
+        for switch in std::mem::take(&mut full.switches) {
+            let bare: SwitchSettings = toml::from_str("name = \"lb\"\nkind = \"any\"").unwrap();
+            let periods = |of: &SwitchSettings| (of.poll, of.verify, of.timeout);
+            assert_eq!(periods(&switch), periods(&bare));
+        }
         let metrics = full.manager.metrics.take().map(|address| address.to_string());
         assert_eq!(metrics.as_deref(), (name == "sluice.toml").then_some("127.0.0.1:9740"));
         if name == "sluice.toml" {

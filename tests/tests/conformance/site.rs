@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Answers, Builder, Haproxy, Lab, Proxy, Sink, eventually};
+use lab::{Answers, Builder, Client, Haproxy, Lab, Process, Proxy, binary, eventually};
 
 use crate::switch::{API, Holds, Standing, Switch, WWW};
 
@@ -14,12 +14,15 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// curl's exit statuses for a connection that was taken and ended without an answer.
 const ENDED: [u32; 2] = [52, 56];
 
+/// Port of the drop server.
+const SINK: u16 = 9;
+
 /// See the module.
 pub struct Site<S> {
     // Dropped in this order.
     pub switch: S,
     witness: Haproxy,
-    _sink: Option<Sink>,
+    _sink: Option<Process>,
     pub lab: Lab,
 }
 
@@ -35,11 +38,12 @@ impl<S: Switch> Site<S> {
         let switch = S::start(&lab)?;
         let backends = [WWW, API].map(|service| Proxy::new(service, None));
         let witness = Haproxy::start(lab.manager_host(), "witness", &backends)?;
-        let sink = S::CAN.drop_servers.then(|| Sink::start(lab.edge(), false)).transpose()?;
+        let at: SocketAddr = (lab.edge().address(false), SINK).into();
+        let sink = S::CAN.drop_servers.then(|| drop_server(&lab, at)).transpose()?;
         let common = "poll = \"200ms\"\nverify = \"1s\"\ntimeout = \"2s\"\n";
         let settings = switch.settings();
         if !settings.is_empty() {
-            let drop_servers = sink.as_ref().map(|sink| format!("\"{}\"", sink.address()));
+            let drop_servers = sink.as_ref().map(|_| format!("\"{at}\""));
             lab.add_tables(&format!(
                 "[[switch]]\nname = \"trial\"\n{common}drop_servers = [{}]\n{settings}",
                 drop_servers.unwrap_or_default()
@@ -186,4 +190,15 @@ impl<S: Switch> Site<S> {
     pub fn eventually(&self, what: &str, mut probe: impl FnMut() -> Result<()>) -> Result<()> {
         eventually(PATIENCE, what, || probe().map(Some)).with_context(|| self.lab.last_words())
     }
+}
+
+/// `sluice drop-server` on the switch's host.
+fn drop_server(lab: &Lab, at: SocketAddr) -> Result<Process> {
+    let args = ["drop-server", "--listen", &at.to_string()];
+    let mut process = lab.edge().spawn("drop-server", binary()?, &args)?;
+    eventually(PATIENCE, "the drop server to listen", || {
+        process.check_alive()?;
+        Ok(Client::of(lab.edge()).connect(at)?.stream.ok().map(drop))
+    })?;
+    Ok(process)
 }

@@ -165,7 +165,8 @@ pub trait Switch: Sized {
 
 /// Answers a connection with noise, until nobody listens.
 pub fn make_noise(noise: Noise, mut to: impl std::io::Write) -> std::io::Result<()> {
-    const PIECES: usize = 1 << 12;
+    /// A gigabyte is without end for whoever gives up before.
+    const PIECES: usize = 1 << 16;
     let piece = match noise {
         Noise::Huge => vec![b'A'; 16 << 10],
         Noise::Endless => b"1\n".repeat(8 << 10),
@@ -174,7 +175,6 @@ pub fn make_noise(noise: Noise, mut to: impl std::io::Write) -> std::io::Result<
             std::iter::repeat_with(|| random.u8(..)).take(16 << 10).collect()
         }
     };
-    // 64 MiB is without end for whoever gives up before.
     for _ in 0..PIECES {
         to.write_all(&piece)?;
     }

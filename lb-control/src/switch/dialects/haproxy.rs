@@ -117,7 +117,7 @@ struct Haproxy {
     /// By backend, of `options.backends`.
     services: BTreeMap<String, Name>,
     version: Option<String>,
-    /// Backends of `options.backends` that are not there.
+    /// Backends that were named and are not there.
     lacking: Vec<String>,
     /// The start of HAProxy that was read.
     boot: Option<Boot>,
@@ -165,8 +165,10 @@ impl Haproxy {
         };
         let (boot, version, proxies, servers) = read().map_err(|why| self.lost(why))?;
         self.version = Some(version);
-        let configured = self.options.backends.values();
-        self.lacking = configured.filter(|proxy| !proxies.contains(*proxy)).cloned().collect();
+        let configured = self.options.backends.keys().chain(&self.given);
+        let configured: BTreeSet<_> = configured.map(|service| self.proxy(service)).collect();
+        let missing = configured.into_iter().filter(|proxy| !proxies.contains(*proxy));
+        self.lacking = missing.map(str::to_owned).collect();
         Ok((boot, servers))
     }
 
@@ -252,7 +254,9 @@ impl Haproxy {
                 match step.judge(own) {
                     Outcome::Waits => self.leaving.extend(server),
                     Outcome::Done => {
-                        server.map(|server| self.leaving.remove(&server));
+                        if let Some(server) = server {
+                            self.leaving.remove(&server);
+                        }
                     }
                     Outcome::Refused(words) => refusals.push(words),
                 }
@@ -310,6 +314,8 @@ impl Device for Haproxy {
         let place = |service: &PlannedService| (service.address, service.port, service.protocol);
         self.places =
             plan.services.iter().map(|(name, service)| (name.clone(), place(service))).collect();
+        // What still waits is found to be strange again.
+        self.leaving.clear();
         let steps = self.steps(&servers, plan);
         match self.carry_out(&steps).await? {
             None => Ok(()),

@@ -66,11 +66,7 @@ pub fn changes_behind_our_back_are_mended<S: Switch>() -> Result<()> {
         ensure!(held != wanted, "{tamper:?} did nothing");
     }
     site.eventually("the drift to be shown", || {
-        ensure!(
-            site.events("switch.reconciled")? >= 3,
-            "{}",
-            site.lab.sluice(&["events"])?.stdout()?
-        );
+        ensure!(site.events("switch.drifted")? >= 3, "{}", site.lab.sluice(&["events"])?.stdout()?);
         Ok(())
     })?;
     site.follows(WWW, &[100, 100])

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs,
     io::{Read as _, Write as _},
     net::SocketAddr,
@@ -36,11 +37,14 @@ impl Proxy {
     }
 }
 
-/// HAProxy on a host of the lab.
+/// HAProxy, on a host of the lab as a rule.
 #[derive(Debug)]
 pub struct Haproxy {
     process: Option<Process>,
-    host: Host,
+    /// None: in the namespace of whoever starts it.
+    host: Option<Host>,
+    /// Of its configuration, socket and log.
+    directory: PathBuf,
     name: String,
 }
 
@@ -58,24 +62,57 @@ pub struct ProxyServer {
 impl Haproxy {
     /// Starts it, and waits until it takes commands. Its files are called `name`.
     pub fn start(host: &Host, name: &str, proxies: &[Proxy]) -> Result<Self> {
-        let mut haproxy = Self { process: None, host: host.clone(), name: name.to_owned() };
+        let mut haproxy = Self {
+            process: None,
+            host: Some(host.clone()),
+            directory: host.dir.clone(),
+            name: name.to_owned(),
+        };
         haproxy.restart(proxies)?;
         Ok(haproxy)
     }
 
+    /// Likewise in this thread's namespace, without a lab. It ends with this thread.
+    #[cfg(feature = "lab")]
+    pub(crate) fn start_here(directory: &Path, name: &str, proxies: &[Proxy]) -> Result<Self> {
+        let mut haproxy = Self {
+            process: None,
+            host: None,
+            directory: directory.to_owned(),
+            name: name.to_owned(),
+        };
+        haproxy.restart(proxies)?;
+        Ok(haproxy)
+    }
+
+    fn spawn(&self, config: &Path) -> Result<Process> {
+        let args = ["-db".as_ref(), "-f".as_ref(), config.as_os_str()];
+        let Some(host) = &self.host else {
+            let wrapper = ["--pdeathsig", "KILL", "haproxy"].map(OsStr::new);
+            let log = self.directory.join(format!("{}.log", self.name));
+            return Process::spawn(
+                &self.name,
+                "setpriv".as_ref(),
+                &[&wrapper[..], &args[..]].concat(),
+                &log,
+            );
+        };
+        host.spawn(&self.name, "haproxy", &args)
+    }
+
     /// The Runtime API.
     pub fn socket(&self) -> PathBuf {
-        self.host.dir.join(format!("{}.sock", self.name))
+        self.directory.join(format!("{}.sock", self.name))
     }
 
     /// Kills it where it runs, and starts it anew: servers that were added are gone.
     pub fn restart(&mut self, proxies: &[Proxy]) -> Result<()> {
         self.kill()?;
-        let config = self.host.dir.join(format!("{}.cfg", self.name));
+        let config = self.directory.join(format!("{}.cfg", self.name));
         fs::write(&config, self.config(proxies)).with_context(|| config.display().to_string())?;
-        let args = ["-db".as_ref(), "-f".as_ref(), config.as_os_str()];
         let socket = self.socket();
-        let process = self.process.insert(self.host.spawn(&self.name, "haproxy", &args)?);
+        let started = self.spawn(&config)?;
+        let process = self.process.insert(started);
         eventually(START, "HAProxy to take commands", || {
             process.check_alive()?;
             ask(&socket, "show version").map(|version| (!version.is_empty()).then_some(()))

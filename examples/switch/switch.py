@@ -4,7 +4,8 @@
 A program of this kind stands between the manager and a switch that it has no
 dialect for. It is run once for each question, which comes as JSON on standard
 input, and answers as JSON on standard output; README.md has both. Here the switch
-is the file that the first argument names, and a reboot is the file's removal.
+is the file that the first argument names, and a reboot is the file's removal. It has
+room for 64 servers, or for as many as the second argument says.
 """
 
 import json
@@ -33,6 +34,7 @@ def save(path, held):
 
 def main():
     path = sys.argv[1]
+    room = int(sys.argv[2]) if len(sys.argv) > 2 else 64
     question = json.load(sys.stdin)
     if question["version"] != 1:
         sys.exit(f"version {question['version']} is not known here: upgrade {sys.argv[0]}")
@@ -43,8 +45,8 @@ def main():
             answer["plan"] = held["plan"]
         case "apply":
             services = question["plan"]["services"]
-            if sum(len(service["servers"]) for service in services.values()) > 64:
-                answer["refused"] = "there is room for 64 servers"
+            if sum(len(service["servers"]) for service in services.values()) > room:
+                answer["refused"] = f"there is room for {room} servers"
             else:
                 held["plan"] = question["plan"]
         case "poll":

@@ -37,13 +37,16 @@ impl Proxy {
     }
 }
 
-/// HAProxy on a host of the lab.
+/// HAProxy, on a host of the lab as a rule.
 #[derive(Debug)]
 pub struct Haproxy {
     process: Option<Process>,
     /// Processes before a reload, which go with their last connection.
     retired: Vec<Process>,
-    host: Host,
+    /// None: in the namespace of whoever starts it.
+    host: Option<Host>,
+    /// Of its configuration, socket and log.
+    directory: PathBuf,
     name: String,
 }
 
@@ -61,21 +64,40 @@ pub struct ProxyServer {
 impl Haproxy {
     /// Starts it, and waits until it takes commands. Its files are called `name`.
     pub fn start(host: &Host, name: &str, proxies: &[Proxy]) -> Result<Self> {
-        let (host, name) = (host.clone(), name.to_owned());
-        let mut haproxy = Self { process: None, retired: Vec::new(), host, name };
+        let mut haproxy = Self {
+            process: None,
+            retired: Vec::new(),
+            host: Some(host.clone()),
+            directory: host.dir.clone(),
+            name: name.to_owned(),
+        };
+        haproxy.restart(proxies)?;
+        Ok(haproxy)
+    }
+
+    /// Likewise in this thread's namespace, without a lab. It ends with this thread.
+    #[cfg(feature = "lab")]
+    pub(crate) fn start_here(directory: &Path, name: &str, proxies: &[Proxy]) -> Result<Self> {
+        let mut haproxy = Self {
+            process: None,
+            retired: Vec::new(),
+            host: None,
+            directory: directory.to_owned(),
+            name: name.to_owned(),
+        };
         haproxy.restart(proxies)?;
         Ok(haproxy)
     }
 
     /// The Runtime API.
     pub fn socket(&self) -> PathBuf {
-        self.host.dir.join(format!("{}.sock", self.name))
+        self.directory.join(format!("{}.sock", self.name))
     }
 
     /// Kills it where it runs, and starts it anew: servers that were added are gone.
     pub fn restart(&mut self, proxies: &[Proxy]) -> Result<()> {
         self.kill()?;
-        self.spawn(proxies, &[])
+        self.start_process(proxies, &[])
     }
 
     /// Starts a new process, to which the old one leaves new connections: servers that
@@ -84,7 +106,7 @@ impl Haproxy {
         let old = self.process.take().context("no HAProxy runs")?;
         let pid = old.pid().to_string();
         self.retired.push(old);
-        self.spawn(proxies, &["-sf", &pid])?;
+        self.start_process(proxies, &["-sf", &pid])?;
         let socket = self.socket();
         eventually(START, "the new HAProxy to take commands", || {
             let info = ask(&socket, "show info")?;
@@ -92,17 +114,28 @@ impl Haproxy {
         })
     }
 
-    fn spawn(&mut self, proxies: &[Proxy], more: &[&str]) -> Result<()> {
-        let config = self.host.dir.join(format!("{}.cfg", self.name));
+    fn start_process(&mut self, proxies: &[Proxy], more: &[&str]) -> Result<()> {
+        let config = self.directory.join(format!("{}.cfg", self.name));
         fs::write(&config, self.config(proxies)).with_context(|| config.display().to_string())?;
         let mut args: Vec<&OsStr> = vec!["-db".as_ref(), "-f".as_ref(), config.as_os_str()];
         args.extend(more.iter().map(OsStr::new));
+        let started = self.spawn(&args)?;
+        let process = self.process.insert(started);
         let socket = self.socket();
-        let process = self.process.insert(self.host.spawn(&self.name, "haproxy", &args)?);
         eventually(START, "HAProxy to take commands", || {
             process.check_alive()?;
             ask(&socket, "show version").map(|version| (!version.is_empty()).then_some(()))
         })
+    }
+
+    fn spawn(&self, args: &[&OsStr]) -> Result<Process> {
+        let Some(host) = &self.host else {
+            let wrapper = ["--pdeathsig", "KILL", "haproxy"].map(OsStr::new);
+            let log = self.directory.join(format!("{}.log", self.name));
+            let args = [&wrapper[..], args].concat();
+            return Process::spawn(&self.name, "setpriv".as_ref(), &args, &log);
+        };
+        host.spawn(&self.name, "haproxy", args)
     }
 
     /// SIGKILL, where it runs.

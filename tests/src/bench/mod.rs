@@ -6,8 +6,10 @@
 //! because machines change their speed from minute to minute.
 //!
 //! And how many packets a second go through a veth pair, how long it takes until
-//! a change is live, how much memory an edge takes, and a manager with a crowd.
+//! a change is live, how much memory an edge takes, a manager with a crowd, and how
+//! long each adapter takes for changes of bindings.
 
+mod adapters;
 mod cases;
 mod commits;
 mod crowd;
@@ -79,16 +81,18 @@ pub fn run(filter: &Filter) -> Result<()> {
     let memory = memory::measure(filter)?;
     let lags = live::measure(filter)?;
     let crowd = crowd::measure(filter)?;
+    let adapters = adapters::measure(filter)?;
     ensure!(
         !rows.is_empty()
             || !rates.is_empty()
             || !commits.is_empty()
             || !memory.is_empty()
             || !lags.is_empty()
-            || crowd.is_some(),
+            || crowd.is_some()
+            || !adapters.is_empty(),
         "nothing that is measured has `{}` in its name, such as `packets/established/l2`, \
          `veth/pps/ipip`, `commits/{}`, `edge/memory`, \
-         `live/one process` or `manager/crowd`",
+         `live/one process`, `manager/crowd` or `adapters/haproxy`",
         filter.0,
         commits::CHANGES[0]
     );
@@ -97,11 +101,13 @@ pub fn run(filter: &Filter) -> Result<()> {
     memory::print(&memory);
     live::print(&lags);
     crowd::print(crowd.as_ref());
+    adapters::print(&adapters);
     report::write(&rows, &commits)?;
     report::store("pps.json", pps::rows(&rates))?;
     report::store("memory.json", memory::rows(&memory))?;
     report::store("live.json", live::rows(&lags))?;
-    report::store("crowd.json", crowd::rows(crowd.as_ref()))
+    report::store("crowd.json", crowd::rows(crowd.as_ref()))?;
+    report::store("adapters.json", adapters::rows(&adapters))
 }
 
 /// A case, the program that has its site's world, and what was measured.

@@ -316,3 +316,12 @@ async fn both_roles_hold_a_session_over_tcp_however_segments_are_cut() {
     drop(from);
     tokio::time::timeout(10 * SECOND, manager).await.expect("it ends with who hears it").unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_speaks_of_no_server_ends_what_was_said_before() {
+    let (answer, mut agent) = agent();
+    let mut from = Net::start(PATIENCE, [answer]);
+    agent.write_all(&preferences(&[])).await.unwrap();
+    states(&mut from, 2).await;
+    assert_eq!(next(&mut from).await, heard(&[], true));
+}

@@ -192,6 +192,26 @@ fn those_that_are_gone_are_limited() {
     assert!(table.all().values().all(|weight| *weight == 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_change_is_told_when_each_manager_has_it() {
+    let (table, _) = watch::channel(Table::default());
+    let (telling, told) = watch::channel(Told::from([(1, 0), (2, 0)]));
+    let address = "127.0.0.1:8080".parse().unwrap();
+    let agent = Agent { table, told, address, _serving: JoinSet::new() };
+    let is_told = async || tokio::time::timeout(SECOND, agent.told()).await.is_ok();
+    assert!(is_told().await, "nothing is to be told");
+    agent.tell(weights(&[(1, 100)]));
+    assert!(!is_told().await);
+    telling.send_modify(|told| {
+        told.insert(1, 1);
+    });
+    assert!(!is_told().await, "one was not told");
+    telling.send_modify(|told| {
+        told.remove(&2);
+    });
+    assert!(is_told().await, "the other has gone");
+}
+
 /// Everything over real sockets.
 #[tokio::test]
 async fn managers_connect_up_to_a_limit_and_from_where_they_may() {

@@ -285,7 +285,7 @@ async fn both_roles_hold_a_session_over_tcp_however_segments_are_cut() {
     let address = between.local_addr().unwrap();
     tokio::spawn(chop(between, there.address()));
     let (to, mut from) = mpsc::channel(4);
-    let patience = Patience { keepalive: 1, ..PATIENCE };
+    let patience = Patience { keepalive: 3, ..PATIENCE };
     let manager = tokio::spawn(keep(move || connect(address), patience, to));
     let mut known = Weights::new();
     let mut states = Vec::new();
@@ -303,8 +303,8 @@ async fn both_roles_hold_a_session_over_tcp_however_segments_are_cut() {
             }
         }
     }
-    // It lives on keepalives alone: those of a second, for longer than two.
-    let quiet = tokio::time::timeout(2500 * SECOND / 1000, from.recv()).await;
+    // It lives on keepalives alone, for longer than two of them.
+    let quiet = tokio::time::timeout(13 * SECOND / 2, from.recv()).await;
     assert!(quiet.is_err(), "{quiet:?} after {:?}", begun.elapsed());
     let names: Vec<_> = states.iter().map(|(state, _)| *state).collect();
     assert_eq!(names, [DfpState::Connecting, DfpState::Open]);
@@ -315,4 +315,13 @@ async fn both_roles_hold_a_session_over_tcp_however_segments_are_cut() {
     assert!(matches!(lost, FromDfp::State(DfpState::Trying, _)), "{lost:?}");
     drop(from);
     tokio::time::timeout(10 * SECOND, manager).await.expect("it ends with who hears it").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_speaks_of_no_server_ends_what_was_said_before() {
+    let (answer, mut agent) = agent();
+    let mut from = Net::start(PATIENCE, [answer]);
+    agent.write_all(&preferences(&[])).await.unwrap();
+    states(&mut from, 2).await;
+    assert_eq!(next(&mut from).await, heard(&[], true));
 }

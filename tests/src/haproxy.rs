@@ -120,8 +120,8 @@ impl Haproxy {
         let mut args: Vec<&OsStr> = vec!["-db".as_ref(), "-f".as_ref(), config.as_os_str()];
         args.extend(more.iter().map(OsStr::new));
         let started = self.spawn(&args)?;
-        let process = self.process.insert(started);
         let socket = self.socket();
+        let process = self.process.insert(started);
         eventually(START, "HAProxy to take commands", || {
             process.check_alive()?;
             ask(&socket, "show version").map(|version| (!version.is_empty()).then_some(()))

@@ -129,7 +129,7 @@ fn answers_that_nobody_should_send_end_the_session_and_soon() -> Result<()> {
     let plan = www(&[(1, serve(1))]);
     for language in Language::ALL {
         for hostile in &hostile {
-            let mut bench = Bench::new(language, options())?;
+            let mut bench = Bench::hasty(language, options())?;
             bench.start(&plan)?;
             bench.iron.set_faults(Faults { hostile: Some(hostile.clone()), ..Faults::default() });
             let begun = Instant::now();

@@ -52,7 +52,8 @@ impl Trial {
 
     /// The elements of a set or map of ours.
     fn elements(&self, set: &str) -> Result<Vec<Value>> {
-        let shown = self.router.run("nft", &["-j", "list", "set", "inet", "sluice", set])?;
+        let kind = if set.starts_with("bindings") { "set" } else { "map" };
+        let shown = self.router.run("nft", &["-j", "list", kind, "inet", "sluice", set])?;
         let Ok(shown) = shown.stdout() else { return Ok(Vec::new()) };
         let shown: Value = serde_json::from_str(&shown)?;
         let objects = shown["nftables"].as_array().context("no objects")?;

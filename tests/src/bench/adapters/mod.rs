@@ -18,7 +18,7 @@ mod trial;
 use std::{net::SocketAddr, thread, time::Duration};
 
 use anyhow::{Context as _, Result};
-use lb_control::model::{Binding, BindingKey, Change, Mode, Name, Phase, ServiceSpec};
+use lb_control::model::{Binding, BindingKey, Change, Mode, Name, Phase, ServiceSpec, Vip};
 use serde_json::{Value, json};
 
 use self::trial::{COUNTS, SERVERS};
@@ -106,7 +106,7 @@ impl Case {
 }
 
 fn service() -> Result<ServiceSpec> {
-    Ok(ServiceSpec::tcp(SERVICE.parse::<Name>()?, VIP.parse()?, Mode::L2))
+    Ok(ServiceSpec::tcp(SERVICE.parse::<Name>()?, VIP.parse::<Vip>()?, Mode::L2))
 }
 
 /// Gives the first servers a weight.

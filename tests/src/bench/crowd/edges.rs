@@ -127,6 +127,7 @@ async fn session(
         generation: 0,
         state: SwitchState::default(),
         description: "measures".to_owned(),
+        probes: false,
     };
     to_manager.send(FromSwitch::Hello(hello)).await?;
     let mut generation = 0;
@@ -136,6 +137,7 @@ async fn session(
         let delta = tokio::select! {
             command = from_manager.recv() => match command {
                 Some(ToSwitch::Apply(delta)) => delta,
+                Some(ToSwitch::Probe(_)) => continue,
                 None => return Ok(()),
             },
             _ = report.tick() => {

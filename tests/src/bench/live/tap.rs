@@ -57,8 +57,9 @@ pub(super) fn between(
             tokio::select! {
                 command = from_manager.recv() => {
                     let Some(command) = command else { break };
-                    let ToSwitch::Apply(delta) = &command;
-                    flight = Some(delta.clone());
+                    if let ToSwitch::Apply(delta) = &command {
+                        flight = Some(delta.clone());
+                    }
                     if commands.send(command).await.is_err() {
                         break;
                     }

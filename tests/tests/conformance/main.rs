@@ -20,6 +20,7 @@ mod serveriron;
 mod simulated;
 mod site;
 mod switch;
+mod xdp;
 
 /// A module of tests for each adapter: every case, on its switch.
 macro_rules! lines {
@@ -58,5 +59,6 @@ mod lines {
         serveriron_cli_telnet: crate::serveriron::Trial<crate::serveriron::Telnet>,
         serveriron_snmp: crate::serveriron::Trial<crate::serveriron::Snmp>,
         nftables: crate::nftables::Trial,
+        xdp: crate::xdp::Trial,
     }
 }

@@ -14,6 +14,7 @@
 
 mod cases;
 mod command;
+mod dfp;
 mod haproxy;
 mod nftables;
 mod serveriron;
@@ -54,6 +55,7 @@ macro_rules! cases {
 mod lines {
     lines! {
         command: crate::command::Trial,
+        dfp: crate::dfp::Trial,
         haproxy: crate::haproxy::Trial,
         serveriron_cli_ssh: crate::serveriron::Trial<crate::serveriron::Ssh>,
         serveriron_cli_telnet: crate::serveriron::Trial<crate::serveriron::Telnet>,

@@ -83,6 +83,8 @@ def main():
     with open(os.path.join(directory, "lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused = ""
+        if mood == "odd name":
+            question["ask"] = "read"
         if question["ask"] == "apply":
             if mood == "dying":
                 die_within(question["plan"])
@@ -97,6 +99,7 @@ def main():
     if question["ask"] == "poll":
         answer["counts"] = counts()
     if mood == "odd name":
+        # All that it does is talk.
         service = {"address": "192.0.2.1", "port": 80, "protocol": "tcp"}
         answer["plan"] = {"services": {'www"}}}\n{"plan": {"services": {}}}\n': service}}
     json.dump(answer, sys.stdout)

@@ -35,8 +35,8 @@ pub enum Fault {
     None,
     /// Connections stand, and nothing passes in either direction.
     Silence,
-    /// The connection that sends this word for that many times, counted over all
-    /// connections from now on, is cut in the middle of it. The next is well.
+    /// The connection by which this word comes for that many times, either way, counted
+    /// over all connections from now on, is cut in the middle of it. The next is well.
     Cut { word: &'static [u8], times: usize },
     /// Somebody else answers new connections, and ends those that are open.
     Impostor(Arc<dyn Fn(TcpStream) -> io::Result<()> + Send + Sync>),
@@ -180,14 +180,14 @@ impl Shared {
     fn between<F: Stream>(self: Arc<Self>, near: TcpStream, far: F) -> io::Result<()> {
         far.patience()?;
         let (near_twin, far_twin, twin) = (near.twin()?, far.twin()?, Arc::clone(&self));
-        let answers = thread::spawn(move || twin.copy(far_twin, near_twin, false));
-        let outcome = self.copy(near, far, true);
+        let answers = thread::spawn(move || twin.copy(far_twin, near_twin));
+        let outcome = self.copy(near, far);
         drop(answers.join());
         outcome
     }
 
     /// Carries one direction until an end hangs up or an impostor comes.
-    fn copy(&self, mut from: impl Stream, mut to: impl Stream, commands: bool) -> io::Result<()> {
+    fn copy(&self, mut from: impl Stream, mut to: impl Stream) -> io::Result<()> {
         let mut buffer = [0; 16 << 10];
         let outcome = loop {
             if self.stop.load(Ordering::SeqCst) {
@@ -211,7 +211,7 @@ impl Shared {
             while matches!(self.fault(), Fault::Silence) && !self.stop.load(Ordering::SeqCst) {
                 thread::sleep(LOOK);
             }
-            let passes = if commands { self.until_cut(&buffer[..read]) } else { read };
+            let passes = self.until_cut(&buffer[..read]);
             if let Err(error) = to.write_all(&buffer[..passes]) {
                 break Err(error);
             }

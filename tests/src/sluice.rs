@@ -70,6 +70,11 @@ impl Lab {
         self.manager.as_ref().unwrap_or(&self.edge)
     }
 
+    /// Where the manager takes agents and edges.
+    pub fn manager_address(&self) -> SocketAddr {
+        self.settings.manager
+    }
+
     /// Starts `sluice run` with these further arguments (with roles apart,
     /// `sluice manager`, and `sluice edge` with the arguments; with another switch
     /// in the edge's place, `sluice manager` alone) and waits until it answers.

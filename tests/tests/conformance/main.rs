@@ -6,17 +6,22 @@
 //! | `switch` | what the suite asks of a switch on trial |
 //! | `site` | a switch, its manager, servers and clients |
 //! | `cases` | the suite |
+//! | `simulated` | clients of a switch that no packet goes through |
 //! | one file for each adapter | its switch |
 //!
 //! They need root and the programs that `cargo xtask test conformance` sets up; without
 //! feature `lab` this target does not exist.
 
 mod cases;
+mod command;
+mod dfp;
 mod haproxy;
 mod nftables;
 mod serveriron;
+mod simulated;
 mod site;
 mod switch;
+mod xdp;
 
 /// A module of tests for each adapter: every case, on its switch.
 macro_rules! lines {
@@ -49,10 +54,13 @@ macro_rules! cases {
 
 mod lines {
     lines! {
+        command: crate::command::Trial,
+        dfp: crate::dfp::Trial,
         haproxy: crate::haproxy::Trial,
         serveriron_cli_ssh: crate::serveriron::Trial<crate::serveriron::Ssh>,
         serveriron_cli_telnet: crate::serveriron::Trial<crate::serveriron::Telnet>,
         serveriron_snmp: crate::serveriron::Trial<crate::serveriron::Snmp>,
         nftables: crate::nftables::Trial,
+        xdp: crate::xdp::Trial,
     }
 }

@@ -98,6 +98,9 @@ impl Switch for Trial {
         drop_servers: false,
         proxy: false,
         servers: None,
+        answers: true,
+        drains: true,
+        counts: true,
         forgets: true,
         // The kernel has no reason to, and no cable.
         refuses: false,

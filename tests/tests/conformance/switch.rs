@@ -26,6 +26,14 @@ pub struct Can {
     pub proxy: bool,
     /// The most servers of one service; None: more than anybody has.
     pub servers: Option<usize>,
+    /// Whether it can be asked what it holds. One that cannot is told it, and its
+    /// silence is nothing new.
+    pub answers: bool,
+    /// Whether a server that drains or is out is something else to it than one of
+    /// weight 0. Where it is not, such servers are not in [`Switch::holds`].
+    pub drains: bool,
+    /// Whether it knows when a server has no connection left.
+    pub counts: bool,
     /// Whether what it holds is gone when it starts anew.
     pub forgets: bool,
     /// Whether it can be brought to refuse a change, and its neighbours not.

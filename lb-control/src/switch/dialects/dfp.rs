@@ -97,13 +97,13 @@ impl Device for Dfp {
         let Some(agent) = &self.agent else { return Err(self.nobody()) };
         let (weights, contradictions) = weights(plan);
         agent.tell(weights);
-        self.told = plan.clone();
         if timeout(self.timeout, agent.told()).await.is_err() {
             return Err(Failure::Lost(format!("it was not told within {:?}", self.timeout)));
         }
         if agent.managers() == 0 {
             return Err(self.nobody());
         }
+        self.told = plan.clone();
         contradictions.map_or(Ok(()), |why| Err(Failure::Refused(why)))
     }
 

@@ -110,6 +110,12 @@ async fn balancers_are_told_the_plan() {
     };
     timeout(Duration::from_secs(5), gone).await.expect("the balancers' end is noticed");
     assert!(matches!(device.apply(&first).await, Err(Failure::Lost(_))));
+
+    // Nobody was told that: it is still to be done.
+    let _next = TcpStream::connect(free).await.unwrap();
+    assert_eq!(device.read().await.unwrap(), second);
+    device.apply(&first).await.unwrap();
+    assert_eq!(device.read().await.unwrap(), first);
 }
 
 type Heard = BTreeMap<(std::net::Ipv4Addr, u16, u8), u16>;

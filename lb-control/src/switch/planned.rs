@@ -21,6 +21,9 @@ pub struct Planned {
     generation: u64,
     /// It holds something that is not in the plan and that the core cannot see.
     untidy: bool,
+    /// What a delta makes, and its stamp, until it is known whether it was done: its
+    /// answer may be lost.
+    under_way: Option<(SwitchState, Stamp)>,
     /// The last delta was refused: what it holds is between two plans.
     torn: bool,
 }
@@ -45,6 +48,7 @@ impl Planned {
             stamp: Stamp::default(),
             generation: 0,
             untidy: false,
+            under_way: None,
             torn: false,
         }
     }
@@ -75,6 +79,12 @@ impl Adapter for Planned {
         let held = self.held().await?;
         self.verified = Instant::now();
         self.torn = false;
+        if let Some((target, stamp)) = self.under_way.take()
+            && same(&held, &Plan::of(&target, &self.shape).0)
+        {
+            (self.state, self.stamp) = (target, stamp);
+            self.generation += 1;
+        }
         self.state = lift::lift(&held, &self.state, &self.shape);
         self.untidy = !same(&held, &self.plan());
         if held.services.values().all(|service| service.servers.is_empty()) {
@@ -96,7 +106,12 @@ impl Adapter for Planned {
         }
         let (plan, lacks) = Plan::of(&target, &self.shape);
         self.torn = true;
-        self.device.apply(&plan).await?;
+        self.under_way = Some((target.clone(), delta.stamp));
+        let applied = self.device.apply(&plan).await;
+        if !matches!(applied, Err(Failure::Lost(_))) {
+            self.under_way = None;
+        }
+        applied?;
         self.torn = false;
         self.untidy = false;
         self.verified = Instant::now();

@@ -72,6 +72,8 @@ struct Box2002 {
     refuses: Option<String>,
     /// The next call fails so.
     fails: Option<Failure>,
+    /// The next change is made, and its answer lost.
+    mute: bool,
     counts: Vec<Count>,
     applied: usize,
 }
@@ -113,6 +115,9 @@ impl Device for Fake {
         }
         inside.holds = plan.clone();
         inside.applied += 1;
+        if std::mem::take(&mut inside.mute) {
+            return Err(Failure::Lost("no answer".to_owned()));
+        }
         Ok(())
     }
 

@@ -188,3 +188,20 @@ async fn a_lost_device_ends_the_session_and_is_read_anew_in_the_next() {
     drop(world.to);
     assert_eq!(world.ended.await.unwrap().1, Ok(()), "the manager ended it");
 }
+
+#[tokio::test]
+async fn a_delta_that_was_done_counts_though_its_answer_was_lost() {
+    let fake = Fake::default();
+    let mut world = World::start(&fake, planned(&fake));
+    world.hello().await;
+    fake.inside().mute = true;
+    let stamp = Stamp { term: 1, sequence: 1 };
+    let changes = vec![put("192.0.2.1:80", 5000)].into();
+    world.to.send(ToSwitch::Apply(Delta { stamp, changes })).await.unwrap();
+    let (adapter, outcome) = world.ended.await.unwrap();
+    assert_eq!(outcome, Err(Failure::Lost("no answer".to_owned())));
+    let hello = World::start(&fake, adapter).hello().await;
+    assert_eq!(hello.stamp, stamp);
+    let wanted = Binding::new(5000, Phase::Serve);
+    assert_eq!(hello.state.bindings.get(&key("www", "192.0.2.1:80")), Some(&wanted));
+}

@@ -7,7 +7,7 @@
 //!   tcp flags & (fin|syn|rst|ack) != syn goto reset        of a connection that is gone
 //!   jhash ip saddr . th sport mod 1000000 < 250000 goto reset
 //!   dnat ip to numgen random mod 300 map @servers-www
-//!   goto reset                                             nobody serves
+//!   goto reset                                             nobody serves; else drop
 //! chain cut           every packet
 //!   ct status dnat, SERVICE . BACKEND vmap @leaving4       broken: goto reset
 //! chain count         only for the first packet of a connection
@@ -226,7 +226,11 @@ impl Ruleset {
             };
             self.sets.insert(map_of(name), map);
         }
-        rules.push(rule([is::verdict(&Verdict::Goto(RESET.to_owned()))]));
+        // Every number has its server in the map, but to a packet that is looked at while
+        // one generation follows the other: rules are of the one, elements already of the
+        // other. Such a SYN comes again.
+        let rest = if total > 0 { Verdict::Drop } else { Verdict::Goto(RESET.to_owned()) };
+        rules.push(rule([is::verdict(&rest)]));
         self.chain(&chain, rules);
     }
 

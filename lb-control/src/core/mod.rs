@@ -1,9 +1,10 @@
 //! The manager's decisions: a pure state machine.
 //!
-//! [`Core::handle`] takes what happened and the time since the start, and says
-//! what to do. It knows no clock, socket, thread or file, so a test runs it
-//! through any history in no time. Every public moment and period is counted
-//! from the start, on a clock that never goes back.
+//! [`Core::hear`] takes what happened and the time since the start, and
+//! [`Core::settle`] says what the switches are to do about all that was heard. The
+//! core knows no clock, socket, thread or file, so a test runs it through any history
+//! in no time. Every public moment and period is counted from the start, on a clock
+//! that never goes back.
 //!
 //! | file | what is in it |
 //! | --- | --- |
@@ -167,11 +168,19 @@ struct Saving {
 
 impl Core {
     /// What happened, and the time since the start → what to do.
+    pub fn handle(&mut self, input: Input, now: Duration) -> Vec<Output> {
+        let mut outputs = self.hear(input, now);
+        outputs.append(&mut self.settle());
+        outputs
+    }
+
+    /// Takes in what happened, and the time since the start → what to do about that
+    /// alone.
     ///
     /// Nothing falls due but by [`Input::Tick`]: messages that wait in a queue
     /// are to be handed in before it, so that nobody is declared silent whose
     /// word is already here.
-    pub fn handle(&mut self, input: Input, now: Duration) -> Vec<Output> {
+    pub fn hear(&mut self, input: Input, now: Duration) -> Vec<Output> {
         self.now = self.now.max(now);
         self.trail.turn();
         match input {
@@ -190,6 +199,13 @@ impl Core {
             Input::Saved { number, outcome } => self.saved(number, outcome),
             Input::Operator { request, by, command } => self.operator(request, &by, command),
         }
+        mem::take(&mut self.out)
+    }
+
+    /// What is to follow from all that was heard since the last time: deltas, saves,
+    /// and the answers that waited for them. Much that is heard at once makes one
+    /// delta for each switch, so that the more happens, the less of it costs.
+    pub fn settle(&mut self) -> Vec<Output> {
         self.review_frozen();
         self.save();
         self.pump();

@@ -26,6 +26,10 @@ use crate::{
 /// Messages that may wait for the core; who has more to say waits.
 const QUEUE: usize = 4096;
 
+/// Of them, those that the core hears before it decides: few enough that what the
+/// first of them changes does not wait for the last.
+const HEARING: usize = 128;
+
 /// What the engine is handed.
 pub(super) enum Message {
     Input(Input),
@@ -154,8 +158,9 @@ impl Engine {
 
     /// Runs until it is told to stop. Sessions, probes and waiting commands end with it.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
-        self.feed(Input::Tick);
-        let mut heard = 0;
+        self.hear(Input::Tick);
+        self.settle();
+        let (mut waiting, mut heard) = (Vec::with_capacity(HEARING), 0);
         loop {
             let due = self.core.next_wakeup().map(|at| self.started + at);
             // What waits is heard before time passes, so that nobody is
@@ -164,19 +169,22 @@ impl Engine {
             let overdue = due.is_some_and(|due| due <= Instant::now());
             if overdue && heard >= QUEUE {
                 heard = 0;
-                self.feed(Input::Tick);
+                self.hear(Input::Tick);
+                self.settle();
                 continue;
             }
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                Some(message) = self.messages.recv() => {
-                    heard += usize::from(overdue);
-                    self.message(message);
+                1.. = self.messages.recv_many(&mut waiting, HEARING) => {
+                    heard += if overdue { waiting.len() } else { 0 };
+                    waiting.drain(..).for_each(|message| self.message(message));
+                    self.settle();
                 }
                 () = sleep_until(due.unwrap_or_else(far)), if due.is_some() => {
                     heard = 0;
-                    self.feed(Input::Tick);
+                    self.hear(Input::Tick);
+                    self.settle();
                 }
             }
         }
@@ -188,30 +196,48 @@ impl Engine {
 
     fn message(&mut self, message: Message) {
         match message {
-            Message::Input(input) => self.feed(input),
+            Message::Input(input) => self.hear(input),
             Message::Open { session, outbox, origin } => {
                 self.peers.insert(session, outbox);
-                self.feed(Input::Opened { session, origin });
+                self.hear(Input::Opened { session, origin });
             }
             Message::Operator { by, command, reply } => {
                 self.last_request += 1;
                 let request = RequestId(self.last_request);
                 self.replies.insert(request, reply);
-                self.feed(Input::Operator { request, by, command });
+                self.hear(Input::Operator { request, by, command });
             }
-            Message::Query(look) => look(&self.core, self.started.elapsed()),
+            Message::Query(look) => {
+                self.settle();
+                look(&self.core, self.started.elapsed());
+            }
         }
     }
 
-    /// Hands the core an input, and those that its own outputs lead to.
-    fn feed(&mut self, input: Input) {
+    /// Hands the core an input, and those that come of its answer.
+    fn hear(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             if let Input::Closed { session } = &input {
                 self.peers.remove(session);
             }
-            for output in self.core.handle(input, self.started.elapsed()) {
+            for output in self.core.hear(input, self.started.elapsed()) {
                 inputs.extend(self.act(output));
+            }
+        }
+    }
+
+    /// Does what follows from all that the core has heard.
+    fn settle(&mut self) {
+        loop {
+            let outputs = self.core.settle();
+            if outputs.is_empty() {
+                break;
+            }
+            for output in outputs {
+                if let Some(input) = self.act(output) {
+                    self.hear(input);
+                }
             }
         }
     }

@@ -32,6 +32,8 @@ pub struct Disk {
 #[derive(Debug)]
 pub struct Manager {
     pub core: Option<Core>,
+    /// The core has heard what it has not decided about yet.
+    unsettled: bool,
     /// Tells one manager from the one before it.
     pub life: u64,
     started: Duration,
@@ -44,6 +46,7 @@ impl Manager {
     pub fn new(intent: Intent) -> Self {
         Self {
             core: None,
+            unsettled: false,
             life: 0,
             started: Duration::ZERO,
             paused_until: Duration::ZERO,
@@ -59,6 +62,11 @@ impl Manager {
 
     pub fn listens(&self, now: Duration) -> bool {
         self.core.is_some() && self.paused_until <= now
+    }
+
+    /// It listens, and has decided about all that it has heard.
+    pub fn has_settled(&self, now: Duration) -> bool {
+        self.listens(now) && !self.unsettled
     }
 }
 
@@ -76,7 +84,8 @@ impl World {
         self.feed(Input::Tick)
     }
 
-    /// Hands the core an input, and does what it asks.
+    /// Hands the core an input, and does what it asks. Now and then more is heard
+    /// before the core settles.
     pub fn feed(&mut self, mut input: Input) -> Outcome {
         if let Some(line) = self.is_watched().then(|| history::input(&input)).flatten() {
             self.note(|| line);
@@ -86,13 +95,38 @@ impl World {
             return Ok(());
         }
         let Some(core) = &mut self.manager.core else { return Ok(()) };
-        let mut outputs = core.handle(input, self.now - self.manager.started);
+        let outputs = core.hear(input, self.now - self.manager.started);
+        self.obey(outputs, false)?;
+        self.manager.unsettled = true;
+        if self.chance(30) {
+            let (delay, life) = (self.between(0, 2), self.manager.life);
+            self.after(delay, Event::Settle { life });
+            return Ok(());
+        }
+        self.settle(self.manager.life)
+    }
+
+    /// What follows from all that was heard.
+    pub fn settle(&mut self, life: u64) -> Outcome {
+        if let Some(later) = self.manager.paused_until(self.now) {
+            self.at(later, Event::Settle { life });
+            return Ok(());
+        }
+        let Some(core) = self.manager.core.as_mut().filter(|_| life == self.manager.life) else {
+            return Ok(());
+        };
+        let outputs = core.settle();
+        self.manager.unsettled = false;
+        self.obey(outputs, true)
+    }
+
+    fn obey(&mut self, mut outputs: Vec<Output>, settled: bool) -> Outcome {
         self.alter(&mut outputs);
         for output in &outputs {
             self.note(|| format!("    {}", history::output(output)));
         }
         let Some(core) = &self.manager.core else { return Ok(()) };
-        self.judge.decides(core, &outputs, &self.manager.disk.intent, &self.edges)?;
+        self.judge.decides(core, &outputs, &self.manager.disk.intent, &self.edges, settled)?;
         outputs.into_iter().try_for_each(|output| self.act(output))
     }
 
@@ -303,6 +337,7 @@ impl World {
             _ => {}
         }
         self.manager.life += 1;
+        self.manager.unsettled = false;
         self.manager.started = self.now;
         self.manager.paused_until = self.now;
         let core = Core::new(settings, intent.clone()).expect("a valid configuration");

@@ -104,6 +104,10 @@ pub enum Event {
     Written {
         life: u64,
     },
+    /// The core has heard all that came at once.
+    Settle {
+        life: u64,
+    },
     StartManager,
     Resume {
         life: u64,
@@ -201,7 +205,7 @@ impl World {
             if next > self.now && self.now >= looked + LOOK {
                 // Everything of this moment has happened.
                 looked = self.now;
-                if self.manager.listens(self.now) {
+                if self.manager.has_settled(self.now) {
                     self.judge.look(self.now)?;
                 }
             }
@@ -242,6 +246,7 @@ impl World {
             Event::Probed { probe, life, outcome } => self.probed(probe, life, outcome),
             Event::EdgeProbe { edge, stream, probe } => self.edge_probes(edge, stream, probe),
             Event::Written { life } => self.written(life),
+            Event::Settle { life } => self.settle(life),
             Event::StartManager => self.start_manager(),
             Event::Resume { life } => self.resume(life),
             Event::Heal { who } => self.heal(who),

@@ -189,13 +189,14 @@ impl Judge {
         Ok(())
     }
 
-    /// Judges what the core made of it.
+    /// Judges what the core made of it, or of all since it `settled` last.
     pub fn decides(
         &mut self,
         core: &Core,
         outputs: &[Output],
         disk: &Intent,
         edges: &[Edge],
+        settled: bool,
     ) -> Outcome {
         self.command_taken(outputs);
         self.hello_answered(outputs)?;
@@ -221,7 +222,7 @@ impl Judge {
                 | Output::Save { .. } => {}
             }
         }
-        self.note_probes(outputs);
+        self.note_probes(outputs, settled);
         Ok(())
     }
 

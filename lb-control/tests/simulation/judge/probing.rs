@@ -23,6 +23,8 @@ pub struct Probing {
     word: Option<bool>,
     /// Edges have said so.
     by_path: bool,
+    /// The last of its probes was stopped since the core settled.
+    emptied: bool,
 }
 
 #[derive(Debug)]
@@ -122,13 +124,20 @@ impl Judge {
         }
     }
 
-    /// Follows which probes run.
-    pub(super) fn note_probes(&mut self, outputs: &[Output]) {
+    /// Follows which probes run. What the manager does itself it says at once, and
+    /// what edges are to do when it `settled`: in between, probes may pass from one
+    /// to the other.
+    pub(super) fn note_probes(&mut self, outputs: &[Output], settled: bool) {
         let mut stopped = Vec::new();
         for output in outputs {
             match output {
                 Output::StartProbe { probe, backend, .. } => {
                     let key = scene::keys().iter().find(|key| key.backend == *backend);
+                    if let Some(probing) = key.and_then(|key| self.probings.get_mut(key))
+                        && probing.emptied
+                    {
+                        *probing = Probing::default();
+                    }
                     self.probe_starts(*probe, key, None);
                 }
                 Output::StopProbe { probe } => stopped.push(*probe),
@@ -145,7 +154,8 @@ impl Judge {
         for probing in self.probings.values_mut() {
             let before = probing.runs.len();
             probing.runs.retain(|probe, _| !stopped.contains(probe));
-            if probing.runs.is_empty() && before > 0 {
+            probing.emptied |= probing.runs.is_empty() && before > 0;
+            if settled && std::mem::take(&mut probing.emptied) && probing.runs.is_empty() {
                 // Nobody stands for it: whoever does next is verified from zero.
                 *probing = Probing::default();
             }

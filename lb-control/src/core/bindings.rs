@@ -197,6 +197,11 @@ impl Core {
             Some(until) => self.clock.set(Timer::Stage(key.clone()), until),
             None => self.clock.cancel(&Timer::Stage(key.clone())),
         }
+        if matches!(state, State::Draining { .. }) {
+            self.draining.insert(key.clone());
+        } else {
+            self.draining.remove(key);
+        }
         let event = state.event();
         let before = std::mem::replace(&mut record.state, state);
         record.quiet_since = None;
@@ -222,6 +227,7 @@ impl Core {
         let Some(record) = self.bindings.remove(key) else {
             return;
         };
+        self.draining.remove(key);
         if let Some(session) =
             record.agent.as_ref().and_then(|name| Some(self.agents.get(name)?.session))
         {

@@ -36,12 +36,10 @@ impl Core {
         else {
             return;
         };
-        let draining = |key: &&BindingKey| {
-            let record = self.bindings.get(key);
-            record.is_some_and(|record| matches!(record.state, State::Draining { .. }))
+        let is_counted = |key: &&BindingKey| {
+            counters.backends.binary_search_by(|count| count.key.cmp(key)).is_ok()
         };
-        let keys: Vec<_> =
-            counters.backends.iter().map(|count| &count.key).filter(draining).cloned().collect();
+        let keys: Vec<_> = self.draining.iter().filter(is_counted).cloned().collect();
         for key in keys {
             self.note_packets(&key);
             self.note_drain(&key);

@@ -68,7 +68,11 @@ mod twins;
 mod view;
 mod why;
 
-use std::{collections::BTreeMap, mem, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    time::Duration,
+};
 
 pub use declare::{Action, Alteration, Declared, Withdrawal};
 pub use drift::{DriftView, Drifts};
@@ -119,6 +123,8 @@ pub struct Core {
     /// Grows with each change of `desired`.
     version: u64,
     bindings: BTreeMap<BindingKey, Record>,
+    /// Those that drain.
+    draining: BTreeSet<BindingKey>,
     losses: BTreeMap<Name, Losses>,
     agents: BTreeMap<Name, Agent>,
     /// DFP agents of the settings.

@@ -1,6 +1,9 @@
 //! The state that a manager starts with: the file, and the intent laid over it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use imbl::OrdMap;
 
@@ -54,6 +57,7 @@ impl Core {
             clock: Clock::default(),
             version: 1,
             bindings: BTreeMap::new(),
+            draining: BTreeSet::new(),
             losses: BTreeMap::new(),
             agents: BTreeMap::new(),
             feedback,

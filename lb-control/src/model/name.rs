@@ -1,15 +1,16 @@
 //! Names of services, classes, agents and switches.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::shown;
 
 /// 1 to 63 bytes of `a-z`, `0-9`, `-`, `.` and `_`, beginning with a letter or digit.
+/// Cloning it copies nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 /// Why a name was not taken.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl FromStr for Name {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
         let first = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         if (1..=63).contains(&s.len()) && s.bytes().all(inner) && first(s.as_bytes()[0]) {
-            Ok(Self(s.to_owned()))
+            Ok(Self(s.into()))
         } else {
             Err(NameError(shown(s)))
         }
@@ -48,7 +49,7 @@ impl TryFrom<String> for Name {
 
 impl From<Name> for String {
     fn from(name: Name) -> Self {
-        name.0
+        name.as_str().to_owned()
     }
 }
 

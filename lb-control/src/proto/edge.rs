@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{
     v1,
-    wire::{WireError, each, key, name, nanos, required, text},
+    wire::{WireError, address, each, name, nanos, required, text},
 };
 use crate::model::{
-    BackendCount, Change, ClassCount, Counters, Delta, Drift, FromSwitch, Hello, ReasonCount,
-    ServiceCount, Stamp, ToSwitch,
+    BackendCount, BindingKey, Change, ClassCount, Counters, Delta, Drift, FromSwitch, Hello, Name,
+    ReasonCount, ServiceCount, Stamp, ToSwitch,
 };
 
 mod probes;
@@ -139,7 +139,7 @@ impl TryFrom<v1::Counters> for Counters {
     fn try_from(counters: v1::Counters) -> Result<Self, WireError> {
         Ok(Self {
             services: each("services", counters.services, ServiceCount::try_from)?,
-            backends: each("backends", counters.backends, BackendCount::try_from)?,
+            backends: backends(counters.backends)?,
             classes: each("classes", counters.classes, ClassCount::try_from)?,
             reasons: counters.reasons.into_iter().map(ReasonCount::from).collect(),
             generation: counters.generation,
@@ -200,21 +200,31 @@ impl From<&BackendCount> for v1::BackendCount {
     }
 }
 
-impl TryFrom<v1::BackendCount> for BackendCount {
-    type Error = WireError;
-
-    fn try_from(count: v1::BackendCount) -> Result<Self, WireError> {
-        Ok(Self {
-            key: key(&count.service, &count.backend)?,
+/// There may be many thousand each second: those of one service share its name.
+fn backends(counts: Vec<v1::BackendCount>) -> Result<Vec<BackendCount>, WireError> {
+    let mut last: Option<Name> = None;
+    let mut shared = |service: &str| match &last {
+        Some(name) if name.as_str() == service => Ok(name.clone()),
+        _ => Ok(last.insert(name("service", service)?).clone()),
+    };
+    let counts = counts.into_iter().enumerate().map(|(index, count)| {
+        let key = shared(&count.service)
+            .and_then(|service| {
+                Ok(BindingKey { service, backend: address("backend", &count.backend)? })
+            })
+            .map_err(|error: WireError| error.within(format!("backends[{index}]")))?;
+        Ok(BackendCount {
+            key,
             packets: count.packets,
             bytes: count.bytes,
             reply_packets: count.reply_packets,
             reply_bytes: count.reply_bytes,
             new_connections: count.new_connections,
             remembered_flows: count.remembered_flows,
-            unreachable: (!count.reachable).then_some(count.unreachable),
+            unreachable: (!count.reachable).then(|| text(count.unreachable)),
         })
-    }
+    });
+    counts.collect()
 }
 
 impl From<&ClassCount> for v1::ClassCount {

@@ -24,7 +24,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::agents::{key, number};
+use super::{
+    SERVICES,
+    agents::{key, number},
+};
 
 /// Between two reports of counters, as of real edges.
 const REPORT: Duration = Duration::from_secs(1);
@@ -48,10 +51,13 @@ impl Held {
         gone.filter_map(|(_, at)| at.checked_duration_since(moment)).collect()
     }
 
-    /// Of every binding.
+    /// Of every binding, service by service as edges have them.
     fn counters(&self) -> Counters {
-        let held = (0..).zip(&self.phases).filter(|(_, phase)| phase.is_some());
-        let count = |(number, _)| BackendCount {
+        let numbers = 0..u32::try_from(self.phases.len()).unwrap_or(u32::MAX);
+        let in_order = (0..SERVICES)
+            .flat_map(|service| numbers.clone().skip(service as usize).step_by(SERVICES as usize));
+        let held = in_order.filter(|number| self.phases[*number as usize].is_some());
+        let count = |number| BackendCount {
             key: key(number),
             packets: 1_000_000,
             bytes: 1_000_000_000,

@@ -137,6 +137,13 @@ pub(super) struct Manager {
 }
 
 impl Manager {
+    /// Hears what the edge says for a while, and says nothing.
+    pub(super) async fn listen(&mut self, time: Duration) -> Result<()> {
+        let heard = async { while self.answers.recv().await.is_some() {} };
+        ensure!(timeout(time, heard).await.is_err(), "the edge is gone");
+        Ok(())
+    }
+
     /// From the command to the answer that it is live.
     pub(super) async fn commit(&mut self, changes: Vec<Change>) -> Result<Duration> {
         self.sequence += 1;

@@ -1,5 +1,6 @@
-//! What an edge's maps take, and the process that feeds them: each site in a
-//! process of its own, so that nobody else's memory is counted.
+//! What an edge's maps take, the process that feeds them, and a look at whether the
+//! kernel has them as they should be: each site in a process of its own, so that
+//! nobody else's memory is counted.
 
 use std::{
     env, fs,
@@ -7,12 +8,14 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _},
     path::Path,
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::MapData;
 use lb_common::abi::{DEFAULT_RING, DEFAULT_RING_POOL, maps};
 use lb_control::model::{Binding, BindingKey, Change, Mode, Name, Phase, ServiceSpec, Vip};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -20,6 +23,7 @@ use tokio::runtime::Runtime;
 use super::{
     Filter,
     commits::{Manager, with_edge, with_pins},
+    usage::Usage,
 };
 use crate::{
     command::{Family, ip_batch},
@@ -28,6 +32,10 @@ use crate::{
 
 /// Names the site of a process that was started for it.
 const SITE: &str = "SLUICE_BENCH_SITE";
+/// The edge at rest is watched for this long, with a look at its tables in each
+/// second and without.
+const REST: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(1);
 /// Copies of its ring that a service needs in the pool.
 const COPIES: u32 = 3;
 
@@ -47,6 +55,8 @@ pub(super) struct Taken {
     flows: u64,
     /// What the process has besides.
     process: u64,
+    /// CPU seconds for a look at all that the kernel holds.
+    look: f64,
 }
 
 fn name((services, backends, ring): (u32, u32, u32)) -> String {
@@ -88,19 +98,31 @@ fn tell(site: (u32, u32, u32)) -> Result<Taken> {
     with_pins(|mut settings, pins| {
         let needed = COPIES * services * ring.next_multiple_of(2);
         settings.ring_pool = needed.max(DEFAULT_RING_POOL);
-        Runtime::new()?.block_on(with_edge(&settings, async |manager| {
+        settings.verify = Duration::ZERO;
+        let runtime = Runtime::new()?;
+        let (mut taken, still) = runtime.block_on(with_edge(&settings, async |manager| {
             fill(manager, site).await?;
-            let (all, rings, flows) = maps_below(&pins.join("sluice"))?;
-            Ok(Taken {
-                case: name(site),
-                ring_pool: settings.ring_pool,
-                maps: all,
-                rings,
-                flows,
-                process: anonymous()?,
-            })
-        }))
+            let (maps, rings, flows) = maps_below(&pins.join("sluice"))?;
+            let (ring_pool, process) = (settings.ring_pool, anonymous()?);
+            let taken =
+                Taken { case: name(site), ring_pool, maps, rings, flows, process, look: 0.0 };
+            Ok((taken, rest(manager).await?))
+        }))?;
+        // The next edge finds everything in place.
+        settings.verify = LOOK;
+        let looking = runtime.block_on(with_edge(&settings, rest))?;
+        taken.look = (looking - still) * LOOK.as_secs_f64();
+        Ok(taken)
     })
+}
+
+/// What this process takes of a core while nothing happens.
+async fn rest(manager: &mut Manager) -> Result<f64> {
+    // The first look comes with the start.
+    manager.listen(LOOK).await?;
+    let usage = Usage::from_now(Pid::this())?;
+    manager.listen(REST).await?;
+    Ok(usage.share()?[0])
 }
 
 async fn fill(manager: &mut Manager, (services, backends, ring): (u32, u32, u32)) -> Result<()> {
@@ -164,13 +186,16 @@ pub(super) fn print(taken: &[Taken]) {
         return;
     }
     println!(
-        "\n{:50}  {:>8}  {:>8}  {:>8}  {:>8}",
-        "MiB of an edge", "maps", "rings", "flows", "process"
+        "\n{:50}  {:>8}  {:>8}  {:>8}  {:>8}  {:>12}",
+        "MiB of an edge", "maps", "rings", "flows", "process", "a look, ms"
     );
-    for Taken { case, maps, rings, flows, process, .. } in taken {
+    for Taken { case, maps, rings, flows, process, look, .. } in taken {
         let [maps, rings, flows, process] =
             [maps, rings, flows, process].map(|bytes| *bytes as f64 / f64::from(1 << 20));
-        println!("{case:50}  {maps:8.1}  {rings:8.1}  {flows:8.1}  {process:8.1}");
+        println!(
+            "{case:50}  {maps:8.1}  {rings:8.1}  {flows:8.1}  {process:8.1}  {:12.1}",
+            look * 1000.0
+        );
     }
 }
 

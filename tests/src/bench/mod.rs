@@ -6,7 +6,8 @@
 //! because machines change their speed from minute to minute.
 //!
 //! And how many packets a second go through a veth pair, how long it takes until
-//! a change is live, how much memory an edge takes, a manager with a crowd, and how
+//! a change is live, how much memory an edge takes and what it costs it to see whether
+//! somebody changed its tables, a manager with a crowd, and how
 //! long each adapter takes for changes of bindings.
 
 mod adapters;
@@ -19,6 +20,7 @@ mod pps;
 mod report;
 mod roles;
 mod scale;
+mod usage;
 mod wrapper;
 
 use anyhow::{Result, ensure};

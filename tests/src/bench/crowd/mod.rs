@@ -10,7 +10,6 @@
 mod agents;
 mod edges;
 mod site;
-mod usage;
 
 use std::time::Duration;
 

@@ -20,11 +20,14 @@ use super::{
     AGENTS, BEAT, EDGES, MANAGER_CORE, OTHERS_CORE, SERVICES, Seen, VICTIMS, agents,
     agents::Lost,
     edges::{self, Counting, Edge},
-    usage::{Usage, memory},
 };
 use crate::{
     Process,
-    bench::{report::Percentiles, roles},
+    bench::{
+        report::Percentiles,
+        roles,
+        usage::{Usage, memory},
+    },
 };
 
 const TARGET: &str = "127.0.0.1:7400";

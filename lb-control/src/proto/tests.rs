@@ -76,6 +76,18 @@ fn state() -> SwitchState {
     state
 }
 
+/// An edge that holds it.
+fn edge() -> Hello {
+    Hello {
+        name: "edge".parse().unwrap(),
+        stamp: Stamp { term: u64::MAX, sequence: 3 },
+        generation: 9,
+        state: state(),
+        description: "xdp native eth0".to_owned(),
+        probes: true,
+    }
+}
+
 fn counters() -> Counters {
     Counters {
         services: vec![ServiceCount {
@@ -121,15 +133,8 @@ where
 
 #[test]
 fn what_a_switch_says_survives_the_wire() {
-    let stamp = Stamp { term: u64::MAX, sequence: 3 };
-    let hello = Hello {
-        name: "edge".parse().unwrap(),
-        stamp,
-        generation: 9,
-        state: state(),
-        description: "xdp native eth0".to_owned(),
-        probes: true,
-    };
+    let hello = edge();
+    let stamp = hello.stamp;
     round_trip::<_, v1::EdgeMessage>(FromSwitch::Hello(hello));
     let live_after = Duration::from_nanos(12_345);
     round_trip::<_, v1::EdgeMessage>(FromSwitch::Applied { stamp, generation: 4, live_after });

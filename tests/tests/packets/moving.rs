@@ -24,6 +24,16 @@ fn change_with(current: Server, settled: Server, third: Server) -> World {
     World::new().service(Service::l2(VIP).slot(&current, &settled).keeps(&third))
 }
 
+/// Two changes in a row: from the first server to the second, and on to the third.
+fn changes() -> (World, World) {
+    (change(server(2), server(1)), change_with(server(3), server(1), server(2)))
+}
+
+/// A connection at a server, of which more was seen than its SYN.
+fn open(backend: u16) -> Option<Remembered> {
+    Some(Remembered { backend, closing: false, promoted: true })
+}
+
 fn flow() -> Packet {
     tcp(CLIENT, VIP)
 }
@@ -72,8 +82,7 @@ fn new_connections_are_remembered_and_old_ones_stay() {
     let by_syn = Remembered { backend: 2, closing: false, promoted: false };
     assert_eq!(remembered(&program), Some(by_syn));
     play(&mut program, [belongs("ACK of the handshake", &added, flow().ack(1), 2)]);
-    let open = Remembered { backend: 2, closing: false, promoted: true };
-    assert_eq!(remembered(&program), Some(open));
+    assert_eq!(remembered(&program), open(2));
     play(
         &mut program,
         [
@@ -90,8 +99,7 @@ fn new_connections_are_remembered_and_old_ones_stay() {
 #[test]
 fn several_changes_in_a_row_stay_exact() {
     let mut program = load();
-    let first = change(server(2), server(1));
-    let second = change_with(server(3), server(1), server(2));
+    let (first, second) = changes();
     let older = || tcp("198.51.100.7:39999", VIP);
     let newer = || tcp("198.51.100.7:40001", VIP);
     play(
@@ -138,8 +146,7 @@ fn a_slot_that_was_not_touched_is_as_at_rest() {
             belongs("nor for its end", &elsewhere, flow().rst(), 3),
         ],
     );
-    let open = Remembered { backend: 2, closing: false, promoted: true };
-    assert_eq!(remembered(&program), Some(open), "nothing was written either");
+    assert_eq!(remembered(&program), open(2), "nothing was written either");
     assert_eq!(program.remembered_flows(), 1);
     assert_eq!(program.backend_counters(3).untracked, 0);
     assert_eq!(program.service_counters(0).remembered, 1);

@@ -8,7 +8,6 @@ use crate::{
     model::{Identity, Origin},
 };
 
-const WEB: &str = "www/192.0.2.1:80";
 const ADDED: &str = "www/192.0.2.2:80";
 const NEW: &str = "www/192.0.2.3:80";
 const STATIC: &str = "api/192.0.2.50:8443";

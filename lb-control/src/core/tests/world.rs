@@ -12,7 +12,7 @@ use std::{
 
 pub(super) use self::agents::closed;
 use super::{
-    CONFIG, key, name,
+    CONFIG, WEB, key, name,
     peers::{FakeAgent, FakeSwitch},
     seconds, settings,
 };
@@ -71,6 +71,26 @@ impl World {
         world.pass(seconds(6));
         world.events.clear();
         world
+    }
+
+    /// The same, with one agent's backend, which serves.
+    pub(super) fn serving_web() -> Self {
+        Self::learned().and_web()
+    }
+
+    /// The same, on two switches.
+    pub(super) fn on_two_switches() -> Self {
+        let mut world = Self::learned();
+        world.connect("spare");
+        world.and_web()
+    }
+
+    fn and_web(mut self) -> Self {
+        self.agent("web-1", 1, &[WEB]);
+        self.pass(seconds(2));
+        assert_eq!(self.state(WEB), "active");
+        self.events.clear();
+        self
     }
 
     /// A manager with these services, when the learning period is over.

@@ -3,15 +3,7 @@
 use super::*;
 
 fn hello(change: impl FnOnce(&mut v1::EdgeHello)) -> String {
-    let hello = Hello {
-        name: "edge".parse().unwrap(),
-        stamp: Stamp::default(),
-        generation: 0,
-        state: state(),
-        description: String::new(),
-        probes: false,
-    };
-    let mut message = v1::EdgeMessage::from(FromSwitch::Hello(hello));
+    let mut message = v1::EdgeMessage::from(FromSwitch::Hello(edge()));
     let Some(v1::edge_message::Kind::Hello(hello)) = &mut message.kind else { unreachable!() };
     change(hello);
     FromSwitch::try_from(message).unwrap_err().to_string()

@@ -90,6 +90,5 @@ fn a_flow_without_room_waits_among_the_syns_and_stays_where_it_is() {
             belongs("ACK with room", &world, flow().ack(1), 2),
         ],
     );
-    let open = Some(Remembered { backend: 2, closing: false, promoted: true });
-    assert_eq!(remembered(&program), open);
+    assert_eq!(remembered(&program), open(2));
 }

@@ -5,8 +5,7 @@ use super::*;
 #[test]
 fn a_retransmitted_syn_follows_the_first() {
     let mut program = load();
-    let first = change(server(2), server(1));
-    let second = change_with(server(3), server(1), server(2));
+    let (first, second) = changes();
     play(
         &mut program,
         [
@@ -22,8 +21,7 @@ fn a_retransmitted_syn_follows_the_first() {
 #[test]
 fn a_spoofed_syn_moves_no_live_connection() {
     let mut program = load();
-    let first = change(server(2), server(1));
-    let second = change_with(server(3), server(1), server(2));
+    let (first, second) = changes();
     play(
         &mut program,
         [
@@ -33,8 +31,7 @@ fn a_spoofed_syn_moves_no_live_connection() {
             belongs("data", &second, flow().ack(2), 2),
         ],
     );
-    let open = Remembered { backend: 2, closing: false, promoted: true };
-    assert_eq!(remembered(&program), Some(open));
+    assert_eq!(remembered(&program), open(2));
 }
 
 #[test]
@@ -71,8 +68,7 @@ fn an_rst_about_an_older_connection_goes_where_the_syn_went() {
             belongs("ACK", &first, flow().seq(8).ack(1), 2),
         ],
     );
-    let open = Remembered { backend: 2, closing: false, promoted: true };
-    assert_eq!(remembered(&program), Some(open));
+    assert_eq!(remembered(&program), open(2));
 }
 
 #[test]
@@ -100,8 +96,7 @@ fn what_follows_a_syn_is_near_it() {
 fn a_syn_after_fin_or_rst_begins_anew() {
     for (name, end) in [("FIN", flow().fin().ack(2)), ("RST", flow().rst())] {
         let mut program = load();
-        let first = change(server(2), server(1));
-        let second = change_with(server(3), server(1), server(2));
+        let (first, second) = changes();
         play(
             &mut program,
             [
@@ -119,16 +114,14 @@ fn a_syn_after_fin_or_rst_begins_anew() {
                 belongs("its ACK", &second, flow().seq(100).ack(1), 3),
             ],
         );
-        let open = Remembered { backend: 3, closing: false, promoted: true };
-        assert_eq!(remembered(&program), Some(open), "after {name}");
+        assert_eq!(remembered(&program), open(3), "after {name}");
     }
 }
 
 #[test]
 fn an_rst_right_after_the_syn_ends_it() {
     let mut program = load();
-    let first = change(server(2), server(1));
-    let second = change_with(server(3), server(1), server(2));
+    let (first, second) = changes();
     play(
         &mut program,
         [

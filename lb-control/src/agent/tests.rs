@@ -214,12 +214,18 @@ async fn a_new_session_goes_on_where_the_last_one_ended() {
     assert!(session.heartbeat().await.sequence > last);
 }
 
-#[tokio::test]
-async fn leaves_when_its_bindings_are_gone() {
+/// A backend, and what keeps one connection to it open.
+async fn busy_backend() -> (SocketAddr, (TcpListener, TcpStream, TcpStream)) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let backend = listener.local_addr().unwrap();
     let client = TcpStream::connect(backend).await.unwrap();
-    let accepted = listener.accept().await.unwrap();
+    let (accepted, _) = listener.accept().await.unwrap();
+    (backend, (listener, client, accepted))
+}
+
+#[tokio::test]
+async fn leaves_when_its_bindings_are_gone() {
+    let (backend, held) = busy_backend().await;
     let mut stage = Stage::new(backend, None).await;
     let mut session = stage.session().await;
     session.hello().await;
@@ -236,15 +242,12 @@ async fn leaves_when_its_bindings_are_gone() {
     assert!(!stage.agent.is_finished());
     session.notice(backend, "removed");
     stage.left().await;
-    drop((client, accepted));
+    drop(held);
 }
 
 #[tokio::test]
 async fn leaves_when_no_connection_is_left() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let backend = listener.local_addr().unwrap();
-    let client = TcpStream::connect(backend).await.unwrap();
-    let accepted = listener.accept().await.unwrap();
+    let (backend, held) = busy_backend().await;
     let mut stage = Stage::new(backend, None).await;
     let mut session = stage.session().await;
     session.hello().await;
@@ -255,7 +258,7 @@ async fn leaves_when_no_connection_is_left() {
         session.heartbeat().await;
     }
     assert!(!stage.agent.is_finished());
-    drop((client, accepted, listener));
+    drop(held);
     stage.left().await;
 }
 

@@ -23,7 +23,7 @@ pub struct NotifySettings {
     /// How often a program that speaks sd_notify must send `WATCHDOG=1`, once it
     /// has sent the first or is ready. Default: it says so itself by
     /// `WATCHDOG_USEC`.
-    #[serde(default, with = "optional")]
+    #[serde(default, with = "duration::optional")]
     pub watchdog: Option<Duration>,
     /// Bindings get no connections before the application has sent `ready`.
     /// Default false.
@@ -87,17 +87,4 @@ pub struct AgentPoll {
 
 fn second() -> Duration {
     Duration::from_secs(1)
-}
-
-/// A duration that may be left out.
-mod optional {
-    use std::time::Duration;
-
-    use serde::Deserializer;
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        super::duration::deserialize(deserializer).map(Some)
-    }
 }

@@ -1,102 +1,14 @@
-//! The states of a binding, and what moves it from one to another.
+//! What the manager knows of a binding, and what moves it from one state to another.
+
+mod state;
 
 use std::time::Duration;
 
+pub(super) use self::state::{Stage, State};
 use super::{
-    Core, Event, Output, agents::Claim, clock::Timer, freeze::Loss, health::Verdict,
-    probing::Probes, setup,
+    Core, Event, Output, clock::Timer, freeze::Loss, health::Verdict, probing::Probes, setup,
 };
-use crate::model::{Binding, BindingKey, Name, Phase, ServerId, ToAgent, Weight};
-
-/// How a binding stands. What the switches hold follows from it alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// Vouched for, not verified yet: not on the switches.
-    Pending,
-    /// Serving.
-    Active,
-    /// Well, but without new connections for now: its application wants none,
-    /// or it flaps. It keeps those that it has for as long as they like.
-    Paused,
-    /// Keeps its connections until they end or the moment comes.
-    Draining { until: Duration },
-    /// Its backend is not well, or whoever vouched for it is gone.
-    Down(Stage),
-    /// A removed binding whose connections are being reset.
-    Broken { until: Duration },
-    /// Found on a switch: left as it is until someone vouches for it.
-    Unknown(Binding),
-}
-
-/// What happens to the connections of a binding that is down.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// They go on: it may come back.
-    Grace { until: Duration },
-    /// They are reset.
-    Breaking { until: Duration },
-    /// There are none: it is off the switches.
-    Off,
-}
-
-impl State {
-    /// What people and agents see.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Paused | Self::Draining { .. } => "draining",
-            Self::Down(_) => "down",
-            Self::Broken { .. } => "broken",
-            Self::Unknown(_) => "unknown",
-        }
-    }
-
-    pub(super) fn phase(&self) -> Option<Phase> {
-        match self {
-            Self::Pending | Self::Down(Stage::Off) => None,
-            Self::Active => Some(Phase::Serve),
-            Self::Paused | Self::Draining { .. } | Self::Down(Stage::Grace { .. }) => {
-                Some(Phase::Drain)
-            }
-            Self::Down(Stage::Breaking { .. }) | Self::Broken { .. } => Some(Phase::Break),
-            Self::Unknown(found) => Some(found.phase),
-        }
-    }
-
-    /// Whether its connections are reset.
-    pub(super) fn is_breaking(&self) -> bool {
-        matches!(self, Self::Down(Stage::Breaking { .. }) | Self::Broken { .. })
-    }
-
-    /// When the state ends by itself.
-    fn until(&self) -> Option<Duration> {
-        match self {
-            Self::Draining { until }
-            | Self::Broken { until }
-            | Self::Down(Stage::Grace { until } | Stage::Breaking { until }) => Some(*until),
-            Self::Pending
-            | Self::Active
-            | Self::Paused
-            | Self::Down(Stage::Off)
-            | Self::Unknown(_) => None,
-        }
-    }
-
-    /// The kind of event that entering it is; None where nobody would care.
-    fn event(&self) -> Option<&'static str> {
-        match self {
-            Self::Pending => Some("binding.pending"),
-            Self::Active => Some("binding.active"),
-            Self::Paused => Some("binding.paused"),
-            Self::Draining { .. } => Some("binding.draining"),
-            Self::Down(Stage::Grace { .. }) => Some("binding.down"),
-            Self::Down(Stage::Breaking { .. }) | Self::Broken { .. } => Some("binding.broken"),
-            Self::Down(Stage::Off) => None,
-            Self::Unknown(_) => Some("binding.unknown"),
-        }
-    }
-}
+use crate::model::{Binding, BindingKey, Name, ServerId, ToAgent, Weight};
 
 /// What the manager knows of one binding.
 #[derive(Clone, Debug)]
@@ -370,61 +282,6 @@ impl Core {
         } else {
             State::Draining { until: self.now + deadline }
         }
-    }
-
-    /// Whether anybody stands for it, so that health may bring it to serve.
-    pub(super) fn vouched(&self, key: &BindingKey) -> bool {
-        if self.intent.removals.contains_key(key) {
-            return false;
-        }
-        match self.bindings.get(key).and_then(|record| record.agent.as_ref()) {
-            Some(agent) => self.agents.get(agent).is_some_and(|agent| {
-                !agent.leaving && !agent.binds.get(key).is_some_and(Claim::has_left)
-            }),
-            None => self.is_static(key),
-        }
-    }
-
-    /// Whether the file or a command has it.
-    pub(super) fn is_static(&self, key: &BindingKey) -> bool {
-        !self.intent.removals.contains_key(key)
-            && (self.intent.adds.contains_key(key) || self.in_file(key))
-    }
-
-    pub(super) fn in_file(&self, key: &BindingKey) -> bool {
-        let plan = self.settings.services.get(&key.service);
-        plan.is_some_and(|plan| plan.backends.contains_key(&key.backend))
-    }
-
-    /// The weight that counts: what an operator has set in place of others, what a
-    /// DFP agent reports, and else its own.
-    pub(super) fn given_weight(&self, key: &BindingKey) -> Option<Weight> {
-        let by_operator = self.intent.weights.get(key).copied();
-        by_operator.or_else(|| self.fed_weight(key)).or_else(|| self.own_weight(key))
-    }
-
-    /// The weight that it was added with, asked for by its agent, or has in the file.
-    pub(super) fn own_weight(&self, key: &BindingKey) -> Option<Weight> {
-        let by_command = || self.intent.adds.get(key).copied();
-        let by_agent = || {
-            let agent = self.bindings.get(key)?.agent.as_ref()?;
-            let claim = self.agents.get(agent)?.binds.get(key)?;
-            Some(claim.application.weight.unwrap_or(claim.weight))
-        };
-        let by_file =
-            || Some(self.settings.services.get(&key.service)?.backends.get(&key.backend)?.0);
-        by_command().or_else(by_agent).or_else(by_file)
-    }
-
-    /// The server id that counts, likewise; `agent` asks for the binding.
-    pub(super) fn given_server_id(&self, key: &BindingKey, agent: &Name) -> Option<ServerId> {
-        let by_command = || self.intent.server_ids.get(key).copied();
-        let by_agent = || self.agents.get(agent)?.binds.get(key)?.server_id;
-        by_command().or_else(by_agent).or_else(|| self.server_id_in_file(key))
-    }
-
-    pub(super) fn server_id_in_file(&self, key: &BindingKey) -> Option<ServerId> {
-        self.settings.services.get(&key.service)?.backends.get(&key.backend)?.1
     }
 
     /// Tells the agent how its binding stands, in the words of its contract.

@@ -15,6 +15,7 @@
 //! | `feedback` | weights that DFP agents report |
 //! | `agent_check` | how a binding stands, for a balancer that asks |
 //! | `bindings` | the states of a binding and what moves it from one to another |
+//! | `sources` | who stands for a binding, and whose weight and server id count |
 //! | `freeze` | what is lost together is not believed at once |
 //! | `adopt` | bindings found on a switch that nobody vouches for |
 //! | `health` | the verdict over all who vouch for a binding |
@@ -25,7 +26,7 @@
 //! | `closing` | the server's side of connections that are broken |
 //! | `operator` | commands; `requests` waits until they are live and answers |
 //! | `declare` | the whole intent at once: export, diff and apply |
-//! | `switches` | what each switch holds, and the delta that brings it to desired |
+//! | `switches` | what each switch says and holds, and the delta that brings it to desired |
 //! | `drift` | switches that were changed behind the manager's back |
 //! | `beside` | what a switch holds beside what it should |
 //! | `why` | events: their numbers, and what follows from what |
@@ -63,6 +64,7 @@ mod requests;
 mod settings;
 mod setup;
 mod slow_start;
+mod sources;
 mod switches;
 mod twins;
 mod view;

@@ -1,24 +1,20 @@
-//! What each switch holds, and the deltas that bring it to what it should hold.
+//! What is known of each switch, and what it says. `deltas` brings it to what it
+//! should hold.
+
+mod deltas;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
-    Carried, Core, Event, Output, Peer, SessionId,
+    Core, Event, Peer, SessionId,
     clock::Timer,
     drift::Drifts,
     live::{Deltas, History},
 };
 use crate::{
     config::Role,
-    model::{
-        BindingKey, Change, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch,
-        nearly_full,
-    },
+    model::{BindingKey, Counters, FromSwitch, Hello, Name, Stamp, SwitchState, nearly_full},
 };
-
-/// The pauses after the same is refused again double from the first to the last
-/// of these.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// A switch that has not answered a delta for this long is worth an alarm.
 pub(super) const SLOW: Duration = Duration::from_secs(5);
@@ -217,68 +213,6 @@ impl Core {
         self.tell_switch("manager.term", switch, message);
     }
 
-    fn applied(&mut self, name: &Name, stamp: Stamp, generation: u64) {
-        let Some(switch) = self.switches.get_mut(name) else {
-            return;
-        };
-        let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else {
-            return;
-        };
-        switch.stamp = stamp;
-        switch.generation = generation;
-        let took = self.now - flight.sent_at;
-        if !flight.crossed {
-            switch.live = flight.version;
-            switch.drifts.in_step();
-            switch.history.note(flight.version, self.now, (stamp, generation), Some(took));
-        }
-        switch.last_live = took;
-        switch.deltas.note(took, flight.changes);
-        let before = std::mem::replace(&mut switch.decided, flight.decided);
-        switch.refused = None;
-        switch.held_back = None;
-        let recovered = std::mem::take(&mut switch.refusals) > 0;
-        switch.holds = Arc::clone(&flight.target);
-        self.clock.cancel(&Timer::Retry(name.clone()));
-        self.tell_live(name, &flight, before, generation);
-        if recovered {
-            self.tell_switch("switch.accepted", name, "it takes changes again".to_owned());
-        }
-    }
-
-    fn refused(&mut self, name: &Name, stamp: Stamp, reason: String) {
-        let Some(switch) = self.switches.get_mut(name) else {
-            return;
-        };
-        let Some(flight) = switch.flight.take_if(|flight| flight.stamp == stamp) else {
-            return;
-        };
-        switch.deltas.refused += 1;
-        if flight.crossed {
-            return; // The next one is made for what it holds.
-        }
-        // What it has not seen yet is no repetition, however much it refused before.
-        let again = switch.refused.as_ref().is_some_and(|(of, _)| *of == flight.version);
-        switch.refusals = if again { switch.refusals.saturating_add(1) } else { 1 };
-        let pause = RETRY.0.saturating_mul(1 << (switch.refusals - 1).min(10)).min(RETRY.1);
-        switch.held_back = Some(flight.version);
-        switch.refused = Some((flight.version, reason.clone()));
-        self.clock.set(Timer::Retry(name.clone()), self.now + pause);
-        let changes = flight.changes;
-        let message = format!(
-            "refused delta {stamp} with {changes} change(s), asked again in {pause:?}: {reason}"
-        );
-        let delta =
-            Some(Carried { stamp, events: (switch.decided, flight.decided), live_after: None });
-        self.publish(Event {
-            kind: "switch.refused",
-            switch: Some(name.clone()),
-            message,
-            delta,
-            ..Event::default()
-        });
-    }
-
     fn lacks(&mut self, name: &Name, lacks: Vec<String>) {
         let Some(switch) = self.switches.get_mut(name) else {
             return;
@@ -300,13 +234,6 @@ impl Core {
         }
     }
 
-    /// The pause after a refusal is over.
-    pub(super) fn retry(&mut self, name: &Name) {
-        if let Some(switch) = self.switches.get_mut(name) {
-            switch.held_back = None;
-        }
-    }
-
     pub(super) fn switch_closed(&mut self, name: &Name) {
         let Some(switch) = self.switches.get_mut(name) else {
             return;
@@ -322,64 +249,6 @@ impl Core {
         );
         if able {
             self.probers_changed();
-        }
-    }
-
-    /// Sends each switch what brings it to `desired`, one delta at a time:
-    /// what changes meanwhile goes together into the next.
-    pub(super) fn pump(&mut self) {
-        // Most switches hold the same and lack the same: that is told apart once.
-        let mut target = None;
-        let mut last: Option<(Arc<SwitchState>, Arc<[Change]>)> = None;
-        let decided = self.trail.decided();
-        for switch in self.switches.values_mut() {
-            let in_step = switch.session.is_some() && switch.live == self.version;
-            switch.behind = (!in_step).then(|| switch.behind.unwrap_or(self.now));
-            let Some(session) = switch.session else {
-                continue;
-            };
-            if switch.flight.is_some() || switch.held_back == Some(self.version) {
-                continue;
-            }
-            if switch.live == self.version {
-                switch.decided = decided;
-                continue;
-            }
-            let target = target.get_or_insert_with(|| Arc::new(self.desired.clone()));
-            let changes = match &last {
-                Some((holds, changes)) if Arc::ptr_eq(holds, &switch.holds) => Arc::clone(changes),
-                _ => switch.holds.diff(target).into(),
-            };
-            last = Some((Arc::clone(&switch.holds), Arc::clone(&changes)));
-            if changes.is_empty() {
-                switch.holds = Arc::clone(target);
-                switch.live = self.version;
-                switch.behind = None;
-                switch.drifts.in_step();
-                switch.decided = decided;
-                let what = (switch.stamp, switch.generation);
-                switch.history.note(self.version, self.now, what, None);
-                switch.refused = None;
-                switch.refusals = 0;
-                continue;
-            }
-            switch.sent += 1;
-            switch.deltas.sent += 1;
-            let stamp = Stamp { term: self.intent.term, sequence: switch.sent };
-            let flight = Flight {
-                stamp,
-                changes: changes.len(),
-                decided,
-                target: Arc::clone(target),
-                version: self.version,
-                sent_at: self.now,
-                crossed: false,
-            };
-            switch.flight = Some(flight);
-            self.out.push(Output::ToSwitch {
-                session,
-                message: ToSwitch::Apply(Delta { stamp, changes }),
-            });
         }
     }
 

@@ -2,14 +2,12 @@
 //! `SERVICE ADDRESS:PORT` and a line's end in, a line out. What is in it is the core's
 //! to say (`core/agent_check.rs`).
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,12 +15,11 @@ use super::engine::Handle;
 use crate::{
     config::Settings,
     model::{BindingKey, shown},
+    transport::Brief,
 };
 
-/// Connections that there can be; others wait in the kernel.
-const CONNECTIONS: usize = 128;
-/// How long one may take: HAProxy waits for two seconds by default.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// HAProxy waits for two seconds by default.
+const CHECKS: Brief = Brief { who: "an agent check", most: 128, patience: Duration::from_secs(2) };
 /// The longest question, in bytes: a name, an address of IPv6 and a port.
 const LONGEST: u64 = 256;
 
@@ -47,38 +44,16 @@ impl AgentCheck {
 
     /// Answers until `stop`.
     pub(super) async fn serve(self, handle: Handle, stop: CancellationToken) -> anyhow::Result<()> {
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
-        loop {
-            let next = async {
-                let place = Arc::clone(&room).acquire_owned().await.ok();
-                (place, self.0.accept().await)
-            };
-            let (place, accepted) = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                next = next => next,
-            };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!("an agent check's connection could not be taken: {error}");
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
+        let answer = |stream| {
+            let handle = handle.clone();
+            async move {
+                if let Err(error) = converse(stream, &handle).await {
+                    tracing::debug!("an agent check was not answered: {error}");
                 }
-            };
-            let (handle, stop) = (handle.clone(), stop.clone());
-            tokio::spawn(async move {
-                let answered = tokio::select! {
-                    () = stop.cancelled() => return,
-                    answered = timeout(PATIENCE, converse(stream, &handle)) => answered,
-                };
-                match answered {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::debug!("an agent check was not answered: {error}"),
-                    Err(_) => tracing::debug!("an agent check took longer than {PATIENCE:?}"),
-                }
-                drop(place);
-            });
-        }
+            }
+        };
+        CHECKS.serve(self.0, answer, stop).await;
+        Ok(())
     }
 }
 

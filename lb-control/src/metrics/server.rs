@@ -2,7 +2,7 @@
 //! so many connections, and each for so long: whoever connects and says nothing
 //! holds a place for ten seconds.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::{
@@ -13,19 +13,13 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::text;
+use crate::transport::Brief;
 
-/// Connections that there can be; others wait in the kernel.
-const CONNECTIONS: usize = 32;
-/// How long one may take, from its first byte to its last.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MONITORS: Brief = Brief { who: "a monitor", most: 32, patience: Duration::from_secs(10) };
 /// The longest head of a request, in bytes; hyper takes no less.
 const HEAD: usize = 8192;
 
@@ -60,49 +54,8 @@ pub async fn serve<F>(
 where
     F: Future<Output = Answer> + Send + 'static,
 {
-    serve_within(PATIENCE, listener, answer, stop).await
-}
-
-async fn serve_within<F>(
-    patience: Duration,
-    listener: TcpListener,
-    answer: impl Fn(String) -> F + Clone + Send + Sync + 'static,
-    stop: CancellationToken,
-) -> anyhow::Result<()>
-where
-    F: Future<Output = Answer> + Send + 'static,
-{
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let next = async {
-            let place = Arc::clone(&room).acquire_owned().await.ok();
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            next = next => next,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!("a monitor's connection could not be taken: {error}");
-                sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let (answer, stop) = (answer.clone(), stop.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                outcome = timeout(patience, converse(stream, answer)) => {
-                    if outcome.is_err() {
-                        tracing::debug!("a monitor took longer than {patience:?}");
-                    }
-                }
-            }
-            drop(place);
-        });
-    }
+    MONITORS.serve(listener, |stream| converse(stream, answer.clone()), stop).await;
+    Ok(())
 }
 
 async fn converse<F>(stream: TcpStream, answer: impl Fn(String) -> F)

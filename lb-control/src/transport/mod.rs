@@ -2,6 +2,7 @@
 
 mod accept;
 mod backoff;
+mod brief;
 mod identity;
 mod target;
 mod tls;
@@ -12,6 +13,7 @@ use std::{error::Error, time::Duration};
 pub use accept::{accept, acceptor};
 use anyhow::Context as _;
 pub use backoff::Backoff;
+pub use brief::Brief;
 pub use identity::{identities, origin};
 pub use target::{Target, TargetError};
 pub use tls::check_files;

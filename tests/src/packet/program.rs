@@ -1,26 +1,24 @@
 //! The real program, loaded into the kernel with maps of its own, attached to
 //! nothing.
 
-use std::{
-    marker::PhantomData,
-    net::SocketAddr,
-    os::fd::{AsFd as _, AsRawFd as _},
-};
+mod counters;
+mod flows;
+mod table;
 
 use anyhow::{Context as _, Result};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{HashMap, Map, MapData, PerCpuArray, PerCpuValues},
+    maps::{HashMap, MapData, PerCpuArray, PerCpuValues},
     programs::{TestRun as _, TestRunOptions, Xdp},
 };
 use lb_common::abi::{
-    BackendCounters, CLASSES, ClassCounters, LOOKUP_SLOTS, MAX_BACKENDS, MAX_CLASS_RANGES,
-    MAX_NEXT_HOPS, MAX_ROUTES, MAX_SERVICES, NeighborKey, Reason, ServiceCounters, copy_base,
-    flow_state, maps, words,
+    CLASSES, LOOKUP_SLOTS, MAX_BACKENDS, MAX_CLASS_RANGES, MAX_NEXT_HOPS, MAX_ROUTES, MAX_SERVICES,
+    NeighborKey, Reason, copy_base, maps, words,
 };
-use memmap2::{MmapMut, MmapOptions};
 
-use super::world::{Slot, World, octets};
+pub use self::flows::Remembered;
+use self::table::Table;
+use super::world::{Slot, World};
 
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("SLUICE_OBJECTS"), "/sluice-xdp"));
@@ -31,9 +29,6 @@ const FLOWS: u32 = 4096;
 /// Of the 256 bytes before a frame, these and the kernel's own 40 leave too few
 /// for anything that goes there.
 const METADATA: usize = 208;
-
-/// A `FlowEntry` as bytes.
-type Entry = [u8; 12];
 
 /// What the program returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,16 +48,6 @@ pub struct Exit {
     pub reasons: Vec<Reason>,
     /// The frame as the program left it.
     pub frame: Vec<u8>,
-}
-
-/// A flow that the program remembers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remembered {
-    /// Binding id.
-    pub backend: u16,
-    pub closing: bool,
-    /// It has been seen by more than its SYN.
-    pub promoted: bool,
 }
 
 /// The XDP program and its maps.
@@ -268,60 +253,6 @@ impl Program {
         (action, out)
     }
 
-    /// Frames by the reason for which they left, in the order of [`Reason::ALL`].
-    pub fn reasons(&self) -> Vec<u64> {
-        let count = |reason| {
-            let [count] = self.counter(maps::REASONS, reason);
-            count
-        };
-        (0..Reason::ALL.len() as u32).map(count).collect()
-    }
-
-    /// What is remembered of a flow, named as the client's packets name it.
-    pub fn remembered(&self, client: &str, service: &str) -> Option<Remembered> {
-        let key = flow_key(client, service, 6);
-        self.look_up(&key)
-    }
-
-    /// What is remembered of a UDP flow.
-    pub fn remembered_udp(&self, client: &str, service: &str) -> Option<Remembered> {
-        self.look_up(&flow_key(client, service, 17))
-    }
-
-    fn look_up(&self, key: &[u8; 40]) -> Option<Remembered> {
-        let tables = [(maps::FLOWS, true), (maps::SYN_FLOWS, false), (maps::UDP_FLOWS, true)];
-        tables.into_iter().find_map(|(map, promoted)| {
-            let flows: HashMap<&MapData, [u8; 40], Entry> =
-                self.ebpf.map(map)?.try_into().expect("a hash map");
-            let [b0, b1, s0, s1, ..] = flows.get(key, 0).ok()?;
-            let (backend, state) = (u16::from_ne_bytes([b0, b1]), u16::from_ne_bytes([s0, s1]));
-            Some(Remembered { backend, closing: state == flow_state::CLOSING, promoted })
-        })
-    }
-
-    /// Flows in all tables.
-    pub fn remembered_flows(&self) -> usize {
-        let count = |map| {
-            let flows: HashMap<&MapData, [u8; 40], Entry> =
-                self.ebpf.map(map).expect("in the object").try_into().expect("a hash map");
-            flows.keys().count()
-        };
-        count(maps::FLOWS) + count(maps::SYN_FLOWS) + count(maps::UDP_FLOWS)
-    }
-
-    /// Empties the tables of remembered flows.
-    pub fn forget(&mut self) {
-        for map in [maps::FLOWS, maps::SYN_FLOWS, maps::UDP_FLOWS] {
-            let map = self.ebpf.map_mut(map).expect("in the object");
-            let mut flows: HashMap<&mut MapData, [u8; 40], Entry> =
-                map.try_into().expect("a hash map");
-            let keys: Vec<_> = flows.keys().filter_map(Result::ok).collect();
-            for key in keys {
-                flows.remove(&key).expect("nobody else removes flows");
-            }
-        }
-    }
-
     /// Lets the next second's ICMP answers begin.
     pub fn replenish(&mut self) {
         let map = self.ebpf.map_mut(maps::ANSWERS).expect("in the object");
@@ -332,98 +263,5 @@ impl Program {
             let none = PerCpuValues::try_from(vec![0; cpus]).expect("one for each CPU");
             answers.set(index, none, 0).expect("within the array");
         }
-    }
-
-    /// Counters of a service, by id.
-    pub fn service_counters(&self, id: u32) -> ServiceCounters {
-        let [
-            new_connections,
-            refused_reset,
-            refused_silent,
-            no_backend,
-            broken,
-            remembered,
-            not_remembered,
-        ] = self.counter(maps::SERVICE_COUNTERS, id);
-        ServiceCounters {
-            new_connections,
-            refused_reset,
-            refused_silent,
-            no_backend,
-            broken,
-            remembered,
-            not_remembered,
-        }
-    }
-
-    /// Counters of a binding, by id.
-    pub fn backend_counters(&self, id: u16) -> BackendCounters {
-        let [packets, bytes, reply_packets, reply_bytes, new_connections, untracked] =
-            self.counter(maps::BACKEND_COUNTERS, id.into());
-        BackendCounters { packets, bytes, reply_packets, reply_bytes, new_connections, untracked }
-    }
-
-    /// Counters of a class, by index.
-    pub fn class_counters(&self, class: u32) -> ClassCounters {
-        let [admitted, refused] = self.counter(maps::CLASS_COUNTERS, class);
-        ClassCounters { admitted, refused }
-    }
-
-    fn counter<const N: usize>(&self, map: &str, index: u32) -> [u64; N] {
-        let counters: PerCpuArray<&MapData, [u64; N]> =
-            self.ebpf.map(map).expect("in the object").try_into().expect("a per-CPU array");
-        let values = counters.get(&index, 0).expect("within the array");
-        values.iter().fold([0; N], |sum, cpu| std::array::from_fn(|i| sum[i] + cpu[i]))
-    }
-}
-
-/// `FlowKey` as it lies in memory.
-fn flow_key(client: &str, service: &str, protocol: u8) -> [u8; 40] {
-    let parse = |at: &str| at.parse().unwrap_or_else(|_| panic!("`{at}` is no address and port"));
-    let (src, dst): (SocketAddr, SocketAddr) = (parse(client), parse(service));
-    let mut key = [0; 40];
-    key[..16].copy_from_slice(&octets(src.ip()));
-    key[16..32].copy_from_slice(&octets(dst.ip()));
-    key[32..34].copy_from_slice(&src.port().to_be_bytes());
-    key[34..36].copy_from_slice(&dst.port().to_be_bytes());
-    key[36] = protocol;
-    key
-}
-
-/// A memory-mapped array of rows.
-struct Table<T> {
-    memory: MmapMut,
-    rows: PhantomData<T>,
-}
-
-impl<T: Copy> Table<T> {
-    fn map(ebpf: &Ebpf, name: &str, len: u32) -> Result<Self> {
-        let Some(Map::Array(map)) = ebpf.map(name) else {
-            anyhow::bail!("the object has no array map {name}");
-        };
-        // SAFETY: the program only reads this memory, and only within `send`,
-        // while nothing here writes it.
-        let memory = unsafe {
-            MmapOptions::new()
-                .len(len as usize * size_of::<T>())
-                .map_mut(map.fd().as_fd().as_raw_fd())
-        };
-        let memory = memory.with_context(|| format!("mapping {name}"))?;
-        Ok(Self { memory, rows: PhantomData })
-    }
-
-    fn put(&mut self, index: u32, rows: &[T]) {
-        // SAFETY: the ABI's types are `repr(C)` without padding, so all their
-        // bytes are initialised.
-        let bytes = unsafe {
-            std::slice::from_raw_parts(rows.as_ptr().cast::<u8>(), std::mem::size_of_val(rows))
-        };
-        let start = index as usize * size_of::<T>();
-        self.memory[start..start + bytes.len()].copy_from_slice(bytes);
-    }
-
-    fn clear(&mut self, index: u32, len: u32) {
-        let start = index as usize * size_of::<T>();
-        self.memory[start..start + len as usize * size_of::<T>()].fill(0);
     }
 }

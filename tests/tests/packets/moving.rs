@@ -1,6 +1,9 @@
 //! A service that is moving: new connections go to the slot's current server,
 //! and nothing that is established moves.
 
+mod room;
+mod syns;
+
 use lab::packet::{
     Case, Packet, Program, Refusal, Remembered, Server, Service, World, answer, case, nobody, play,
     server, server6, tcp,
@@ -19,6 +22,16 @@ fn change(current: Server, settled: Server) -> World {
 /// The same, while a third server has connections too.
 fn change_with(current: Server, settled: Server, third: Server) -> World {
     World::new().service(Service::l2(VIP).slot(&current, &settled).keeps(&third))
+}
+
+/// Two changes in a row: from the first server to the second, and on to the third.
+fn changes() -> (World, World) {
+    (change(server(2), server(1)), change_with(server(3), server(1), server(2)))
+}
+
+/// A connection at a server, of which more was seen than its SYN.
+fn open(backend: u16) -> Option<Remembered> {
+    Some(Remembered { backend, closing: false, promoted: true })
 }
 
 fn flow() -> Packet {
@@ -69,8 +82,7 @@ fn new_connections_are_remembered_and_old_ones_stay() {
     let by_syn = Remembered { backend: 2, closing: false, promoted: false };
     assert_eq!(remembered(&program), Some(by_syn));
     play(&mut program, [belongs("ACK of the handshake", &added, flow().ack(1), 2)]);
-    let open = Remembered { backend: 2, closing: false, promoted: true };
-    assert_eq!(remembered(&program), Some(open));
+    assert_eq!(remembered(&program), open(2));
     play(
         &mut program,
         [
@@ -87,8 +99,7 @@ fn new_connections_are_remembered_and_old_ones_stay() {
 #[test]
 fn several_changes_in_a_row_stay_exact() {
     let mut program = load();
-    let first = change(server(2), server(1));
-    let second = change_with(server(3), server(1), server(2));
+    let (first, second) = changes();
     let older = || tcp("198.51.100.7:39999", VIP);
     let newer = || tcp("198.51.100.7:40001", VIP);
     play(
@@ -119,161 +130,6 @@ fn several_changes_in_a_row_stay_exact() {
 }
 
 #[test]
-fn a_retransmitted_syn_follows_the_first() {
-    let mut program = load();
-    let first = change(server(2), server(1));
-    let second = change_with(server(3), server(1), server(2));
-    play(
-        &mut program,
-        [
-            begins("SYN", &first, flow().syn(), 2),
-            belongs("again", &first, flow().syn(), 2),
-            belongs("again, after another change", &second, flow().syn(), 2),
-            belongs("ACK", &second, flow().ack(1), 2),
-        ],
-    );
-    assert_eq!(program.service_counters(0).new_connections, 1, "counted once");
-}
-
-#[test]
-fn a_spoofed_syn_moves_no_live_connection() {
-    let mut program = load();
-    let first = change(server(2), server(1));
-    let second = change_with(server(3), server(1), server(2));
-    play(
-        &mut program,
-        [
-            begins("SYN", &first, flow().syn(), 2),
-            belongs("ACK", &first, flow().ack(1), 2),
-            belongs("a stranger's SYN", &second, flow().syn().seq(0xbad), 2),
-            belongs("data", &second, flow().ack(2), 2),
-        ],
-    );
-    let open = Remembered { backend: 2, closing: false, promoted: true };
-    assert_eq!(remembered(&program), Some(open));
-}
-
-#[test]
-fn a_spoofed_syn_takes_no_connection_that_nobody_remembers() {
-    let mut program = load();
-    let first = change(server(2), server(1));
-    let live = |seq: u32| flow().seq(seq).ack(1);
-    play(
-        &mut program,
-        [
-            belongs("a connection older than the change", &first, live(1_000_000), 1),
-            begins("a stranger's SYN", &first, flow().syn().seq(5), 2),
-            belongs("the connection goes on", &first, live(1_000_001), 1),
-            belongs("and on", &first, live(1_000_900), 1),
-            belongs("another stranger's SYN", &first, flow().syn().seq(u32::MAX), 2),
-            belongs("the connection goes on", &first, live(1_000_901), 1),
-            belongs("its end", &first, flow().seq(1_000_902).fin().ack(1), 1),
-        ],
-    );
-    let begun = Remembered { backend: 2, closing: false, promoted: false };
-    assert_eq!(remembered(&program), Some(begun));
-}
-
-#[test]
-fn an_rst_about_an_older_connection_goes_where_the_syn_went() {
-    let mut program = load();
-    let first = change(server(2), server(1));
-    play(
-        &mut program,
-        [
-            begins("SYN", &first, flow().syn().seq(7), 2),
-            belongs("RST of what the server still held", &first, flow().rst().seq(1_000_000), 2),
-            belongs("SYN again", &first, flow().syn().seq(7), 2),
-            belongs("ACK", &first, flow().seq(8).ack(1), 2),
-        ],
-    );
-    let open = Remembered { backend: 2, closing: false, promoted: true };
-    assert_eq!(remembered(&program), Some(open));
-}
-
-#[test]
-fn what_follows_a_syn_is_near_it() {
-    let first = change(server(2), server(1));
-    for (name, begun, seq, owner) in [
-        ("the ACK", 7, 8, 2),
-        ("the last segment of a large initial window", 7, 7 + 262_144, 2),
-        ("one beyond it", 7, 8 + 262_144, 1),
-        ("one before the SYN", 7, 6, 1),
-        ("the ACK, where numbers wrap", u32::MAX, 0, 2),
-        ("data, where numbers wrap", u32::MAX - 9, 1_000, 2),
-    ] {
-        play(
-            &mut load(),
-            [
-                begins("SYN", &first, flow().syn().seq(begun), 2),
-                belongs(name, &first, flow().seq(seq).ack(1), owner),
-            ],
-        );
-    }
-}
-
-#[test]
-fn a_syn_after_fin_or_rst_begins_anew() {
-    for (name, end) in [("FIN", flow().fin().ack(2)), ("RST", flow().rst())] {
-        let mut program = load();
-        let first = change(server(2), server(1));
-        let second = change_with(server(3), server(1), server(2));
-        play(
-            &mut program,
-            [
-                begins("SYN", &first, flow().syn(), 2),
-                belongs("ACK", &first, flow().ack(1), 2),
-                belongs(name, &first, end.clone(), 2),
-                belongs("the last ACK goes where the connection was", &second, flow().ack(3), 2),
-            ],
-        );
-        assert!(remembered(&program).unwrap().closing);
-        play(
-            &mut program,
-            [
-                begins("the port is used again", &second, flow().syn().seq(99), 3),
-                belongs("its ACK", &second, flow().seq(100).ack(1), 3),
-            ],
-        );
-        let open = Remembered { backend: 3, closing: false, promoted: true };
-        assert_eq!(remembered(&program), Some(open), "after {name}");
-    }
-}
-
-#[test]
-fn an_rst_right_after_the_syn_ends_it() {
-    let mut program = load();
-    let first = change(server(2), server(1));
-    let second = change_with(server(3), server(1), server(2));
-    play(
-        &mut program,
-        [
-            begins("SYN", &first, flow().syn(), 2),
-            belongs("RST", &first, flow().rst().seq(1), 2),
-            begins("SYN", &second, flow().syn(), 3),
-        ],
-    );
-}
-
-#[test]
-fn reuse_of_a_port_on_a_settled_slot_is_forgotten() {
-    let mut program = load();
-    let moving = change(server(2), server(1));
-    let ring = Service::l2(VIP).slot(&server(3), &server(3)).moving();
-    let settled = World::new().service(ring.keeps(&server(2)));
-    play(
-        &mut program,
-        [
-            begins("SYN", &moving, flow().syn(), 2),
-            belongs("FIN", &moving, flow().fin().ack(1), 2),
-            begins("SYN again, nothing at risk", &settled, flow().syn(), 3),
-            belongs("its data", &settled, flow().ack(1), 3),
-        ],
-    );
-    assert_eq!(program.remembered_flows(), 0, "the old entry would misdirect it");
-}
-
-#[test]
 fn a_slot_that_was_not_touched_is_as_at_rest() {
     let mut program = load();
     let moved = change(server(2), server(1));
@@ -290,8 +146,7 @@ fn a_slot_that_was_not_touched_is_as_at_rest() {
             belongs("nor for its end", &elsewhere, flow().rst(), 3),
         ],
     );
-    let open = Remembered { backend: 2, closing: false, promoted: true };
-    assert_eq!(remembered(&program), Some(open), "nothing was written either");
+    assert_eq!(remembered(&program), open(2), "nothing was written either");
     assert_eq!(program.remembered_flows(), 1);
     assert_eq!(program.backend_counters(3).untracked, 0);
     assert_eq!(program.service_counters(0).remembered, 1);
@@ -313,98 +168,6 @@ fn slots_are_touched_one_by_one() {
     let [rest, moving] = [2, 3].map(|id| program.backend_counters(id).new_connections);
     assert!(rest > 60 && moving > 60 && rest + moving == 200, "{rest} and {moving}");
     assert_eq!(program.remembered_flows() as u64, moving);
-}
-
-#[test]
-fn what_is_not_a_syn_fills_nothing() {
-    let mut program = load();
-    program.commit(&change(server(2), server(1)));
-    for port in 1..2000u16 {
-        for packet in [
-            tcp(&format!("198.51.100.7:{port}"), VIP).ack(1),
-            tcp(&format!("198.51.100.7:{port}"), VIP).rst(),
-            tcp(&format!("198.51.100.7:{port}"), VIP).syn().ack(1),
-        ] {
-            program.run(&packet.bytes());
-        }
-    }
-    assert_eq!(program.remembered_flows(), 0);
-    assert_eq!(program.backend_counters(1).untracked, 3 * 1999);
-}
-
-#[test]
-fn without_room_a_connection_goes_where_it_need_not_be_remembered() {
-    let mut program = load();
-    let full = change(server(2), server(1)).flows_full();
-    let leaving = change(server(2), server(1).draining()).flows_full();
-    let weightless = change(server(2), server(1).weightless()).flows_full();
-    play(
-        &mut program,
-        [begins("SYN", &full, flow().syn(), 1), belongs("its ACK", &full, flow().ack(1), 1)],
-    );
-    assert_eq!(program.remembered_flows(), 0);
-    assert_eq!(program.service_counters(0).not_remembered, 1);
-    // A server that is drained takes none, full or not.
-    play(
-        &mut program,
-        [
-            begins("SYN while the settled server is drained", &leaving, flow().syn(), 2),
-            belongs("its ACK", &leaving, flow().ack(1), 2),
-        ],
-    );
-    assert_eq!(program.remembered_flows(), 1);
-    let other = || tcp("198.51.100.7:40001", VIP);
-    play(
-        &mut program,
-        [
-            begins("SYN while the settled server has weight 0", &weightless, other().syn(), 2),
-            belongs("its ACK", &weightless, other().ack(1), 2),
-        ],
-    );
-    assert_eq!(program.service_counters(0).not_remembered, 1);
-}
-
-/// More connections have begun than fit before the control side said so.
-#[test]
-fn a_flow_without_room_waits_among_the_syns_and_stays_where_it_is() {
-    const ROOM: u32 = 64;
-    let mut program = Program::load_with_room(1 << 16, ROOM).unwrap();
-    let world = change(server(2), server(1));
-    program.commit(&world);
-    for port in 1..=ROOM {
-        let flow = || tcp(&format!("192.0.2.9:{port}"), VIP);
-        program.send(&flow().syn().bytes());
-        program.send(&flow().ack(1).bytes());
-    }
-    assert_eq!(program.remembered_flows(), ROOM as usize);
-    let moved_on = change_with(server(3), server(1), server(2));
-    let waits = |closing| Some(Remembered { backend: 2, closing, promoted: false });
-    play(
-        &mut program,
-        [
-            begins("SYN", &world, flow().syn(), 2),
-            belongs("its ACK", &world, flow().ack(1), 2),
-            belongs("data after another change", &moved_on, flow().ack(1), 2),
-            belongs("a SYN of its addresses", &moved_on, flow().syn(), 2),
-        ],
-    );
-    assert_eq!(remembered(&program), waits(false));
-    play(&mut program, [belongs("FIN", &moved_on, flow().fin().ack(9), 2)]);
-    assert_eq!(remembered(&program), waits(true));
-    play(&mut program, [belongs("the last ACK", &moved_on, flow().ack(10), 2)]);
-    assert_eq!(remembered(&program), waits(true));
-    play(&mut program, [begins("a SYN begins it anew", &moved_on, flow().syn(), 3)]);
-    // With room it moves over.
-    program.forget();
-    play(
-        &mut program,
-        [
-            begins("SYN with room", &world, flow().syn(), 2),
-            belongs("ACK with room", &world, flow().ack(1), 2),
-        ],
-    );
-    let open = Some(Remembered { backend: 2, closing: false, promoted: true });
-    assert_eq!(remembered(&program), open);
 }
 
 #[test]

@@ -30,6 +30,18 @@ impl Attached {
         Ok(Self { edge, settings })
     }
 
+    /// Keeps what the edge has in the kernel, and answers monitors, until `shutdown`.
+    pub(super) fn tend(
+        &self,
+        parts: &mut JoinSet<anyhow::Result<()>>,
+        shutdown: &CancellationToken,
+    ) {
+        let (edge, token) = (self.edge.clone(), shutdown.clone());
+        parts.spawn(async move { edge.maintain(token).await });
+        let (edge, token) = (self.edge.clone(), shutdown.clone());
+        parts.spawn(async move { edge.monitor(token).await });
+    }
+
     /// After a proper stop: the program goes, or stays and steers as it did
     /// last.
     pub(super) async fn close(self, config: &Path, detach_on_exit: bool) -> Result<(), Failure> {
@@ -77,12 +89,7 @@ async fn work(
 ) -> anyhow::Result<()> {
     let name = attached.settings.name.clone();
     let mut parts = JoinSet::new();
-    let edge = attached.edge.clone();
-    let token = shutdown.clone();
-    parts.spawn(async move { edge.maintain(token).await });
-    let edge = attached.edge.clone();
-    let token = shutdown.clone();
-    parts.spawn(async move { edge.monitor(token).await });
+    attached.tend(&mut parts, shutdown);
     let edge = attached.edge.clone();
     let token = shutdown.clone();
     parts.spawn(async move {

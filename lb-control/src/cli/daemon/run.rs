@@ -21,12 +21,7 @@ pub fn run(global: &Global, args: &EdgeArgs) -> Result<(), Failure> {
         let (to_manager, from_switch) = mpsc::channel(QUEUE);
         let (to_switch, from_manager) = mpsc::channel(QUEUE);
         let mut parts = JoinSet::new();
-        let edge = attached.edge.clone();
-        let token = shutdown.clone();
-        parts.spawn(async move { edge.maintain(token).await });
-        let edge = attached.edge.clone();
-        let token = shutdown.clone();
-        parts.spawn(async move { edge.monitor(token).await });
+        attached.tend(&mut parts, &shutdown);
         // Ends when the manager drops its side.
         let edge = attached.edge.clone();
         parts.spawn(async move { edge.session(to_manager, from_manager).await });

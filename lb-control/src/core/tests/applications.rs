@@ -2,9 +2,6 @@
 
 use super::*;
 
-const WEB: &str = "www/192.0.2.1:80";
-const OTHER: &str = "www/192.0.2.2:80";
-
 fn drain(cause: &str) -> Availability {
     Availability::Drain { cause: cause.to_owned() }
 }
@@ -18,16 +15,6 @@ fn failed(cause: &str) -> Availability {
 }
 
 impl World {
-    /// A world where one agent's backend serves.
-    fn serving_web() -> Self {
-        let mut world = Self::learned();
-        world.agent("web-1", 1, &[WEB]);
-        world.pass(seconds(2));
-        assert_eq!(world.state(WEB), "active");
-        world.events.clear();
-        world
-    }
-
     fn says(&mut self, availability: Availability) {
         self.set_agent("web-1", |agent| agent.application.availability = availability);
     }

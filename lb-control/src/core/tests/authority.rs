@@ -46,8 +46,6 @@ identity = "noc.example"
 role = "viewer"
 "#;
 
-const WEB: &str = "www/192.0.2.1:80";
-
 fn certified(names: &[&str]) -> Origin {
     let identity = Identity::Certificate(names.iter().map(|&name| name.to_owned()).collect());
     Origin { identity, source: Some("198.51.100.7".parse().unwrap()) }

@@ -3,8 +3,6 @@
 use super::*;
 use crate::model::Drift;
 
-const WEB: &str = "www/192.0.2.1:80";
-const OTHER: &str = "www/192.0.2.2:80";
 const ALIEN: &str = "www/192.0.2.99:80";
 
 /// Two switches and two serving backends.

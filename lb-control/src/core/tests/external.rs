@@ -3,9 +3,6 @@
 
 use super::*;
 
-const WEB: &str = "www/192.0.2.1:80";
-const OTHER: &str = "www/192.0.2.2:80";
-
 fn view(world: &World, switch: &str) -> SwitchView {
     let views = world.core.switches(world.now);
     views.into_iter().find(|view| view.name == name(switch)).unwrap()

@@ -3,7 +3,6 @@
 use super::*;
 use crate::model::{DfpServer, DfpState, FromDfp};
 
-const WEB: &str = "www/192.0.2.1:80";
 const STATIC: &str = "api/192.0.2.50:8443";
 
 /// A manager with a DFP agent for `STATIC`, and one for `WEB` and its neighbours.

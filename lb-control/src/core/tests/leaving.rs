@@ -2,21 +2,9 @@
 
 use super::*;
 
-const WEB: &str = "www/192.0.2.1:80";
-
-/// A world where one agent's backend serves.
-fn serving() -> World {
-    let mut world = World::learned();
-    world.agent("web-1", 1, &[WEB]);
-    world.pass(seconds(2));
-    assert_eq!(world.state(WEB), "active");
-    world.events.clear();
-    world
-}
-
 #[test]
 fn missed_heartbeats_drain_at_once_and_break_after_the_grace() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.set_agent("web-1", |agent| agent.silent = true);
     world.pass(Duration::from_millis(950));
     assert_eq!(world.state(WEB), "active", "four heartbeats of 250 ms may be missed");
@@ -33,14 +21,14 @@ fn missed_heartbeats_drain_at_once_and_break_after_the_grace() {
 
 #[test]
 fn a_stream_that_ends_without_a_leave_is_a_loss_at_once() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.hang_up("web-1");
     assert_eq!((world.state(WEB), world.on("edge", WEB)), ("down", Some(Phase::Drain)));
 }
 
 #[test]
 fn an_agent_that_comes_back_in_time_serves_again() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.hang_up("web-1");
     world.pass(seconds(5));
     world.agent("web-1", 2, &[WEB]);
@@ -52,7 +40,7 @@ fn an_agent_that_comes_back_in_time_serves_again() {
 
 #[test]
 fn a_leave_drains_until_no_connection_is_left() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.leave("web-1");
     assert_eq!((world.state(WEB), world.on("edge", WEB)), ("draining", Some(Phase::Drain)));
     assert_eq!(world.view(WEB).deadline_left, Some(seconds(60)));
@@ -71,7 +59,7 @@ fn a_leave_drains_until_no_connection_is_left() {
 
 #[test]
 fn a_connection_that_appears_during_a_drain_is_waited_for() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.leave("web-1");
     world.set_agent("web-1", |agent| agent.connections = 0);
     world.pass(Duration::from_millis(500));
@@ -83,7 +71,7 @@ fn a_connection_that_appears_during_a_drain_is_waited_for() {
 
 #[test]
 fn a_drain_that_is_not_live_everywhere_does_not_end_early() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.switches.get_mut("edge").unwrap().held = true;
     world.leave("web-1");
     world.set_agent("web-1", |agent| agent.connections = 0);
@@ -96,7 +84,7 @@ fn a_drain_that_is_not_live_everywhere_does_not_end_early() {
 
 #[test]
 fn a_drain_breaks_what_remains_at_its_deadline() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.leave("web-1");
     world.pass(seconds(59));
     assert_eq!(world.on("edge", WEB), Some(Phase::Drain));
@@ -108,7 +96,7 @@ fn a_drain_breaks_what_remains_at_its_deadline() {
 
 #[test]
 fn an_agent_that_left_with_no_connection_is_done() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.leave("web-1");
     world.set_agent("web-1", |agent| agent.connections = 0);
     world.hang_up("web-1");
@@ -119,7 +107,7 @@ fn an_agent_that_left_with_no_connection_is_done() {
 
 #[test]
 fn an_agent_that_left_with_connections_drains_on() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.leave("web-1");
     world.hang_up("web-1");
     world.pass(seconds(50));
@@ -130,7 +118,7 @@ fn an_agent_that_left_with_connections_drains_on() {
 
 #[test]
 fn a_server_lost_while_it_drains_is_broken_like_any_lost_server() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.remove(WEB);
     world.hang_up("web-1");
     world.pass(seconds(29));
@@ -141,7 +129,7 @@ fn a_server_lost_while_it_drains_is_broken_like_any_lost_server() {
 
 #[test]
 fn an_agent_that_starts_anew_ends_its_leave() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.leave("web-1");
     world.hang_up("web-1");
     world.pass(seconds(5));
@@ -152,7 +140,7 @@ fn an_agent_that_starts_anew_ends_its_leave() {
 
 #[test]
 fn a_reconnect_of_the_same_boot_does_not_end_a_leave() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.leave("web-1");
     world.agent("web-1", 1, &[WEB]);
     world.pass(seconds(5));
@@ -161,7 +149,7 @@ fn a_reconnect_of_the_same_boot_does_not_end_a_leave() {
 
 #[test]
 fn a_static_backend_survives_its_agent() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     let binding = "api/192.0.2.50:8443";
     world.agent("api-1", 1, &[binding]);
     world.pass(seconds(3));
@@ -173,7 +161,7 @@ fn a_static_backend_survives_its_agent() {
 
 #[test]
 fn an_agent_that_leaves_asks_for_nothing_more() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     let other = "api/192.0.2.50:8443";
     world.leave("web-1");
     world.agent("web-1", 1, &[WEB, other]);
@@ -183,7 +171,7 @@ fn an_agent_that_leaves_asks_for_nothing_more() {
 
 #[test]
 fn an_agent_is_told_in_the_words_of_its_contract() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.force(WEB);
     world.pass(seconds(25));
     let states: Vec<_> = world

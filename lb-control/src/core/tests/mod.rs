@@ -70,6 +70,10 @@ health = { probe = "none" }
 slow_start = { duration = "20s", from_percent = 0 }
 "#;
 
+/// What most scenarios are about.
+const WEB: &str = "www/192.0.2.1:80";
+const OTHER: &str = "www/192.0.2.2:80";
+
 fn settings(config: &str) -> CoreSettings {
     let settings = config::parse(config, Path::new("test.toml")).expect("a valid file");
     CoreSettings::try_from(&settings).expect("valid settings")

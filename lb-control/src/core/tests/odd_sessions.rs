@@ -3,17 +3,6 @@
 
 use super::*;
 
-const WEB: &str = "www/192.0.2.1:80";
-
-fn serving() -> World {
-    let mut world = World::learned();
-    world.agent("web-1", 1, &[WEB]);
-    world.pass(seconds(2));
-    assert_eq!(world.state(WEB), "active");
-    world.events.clear();
-    world
-}
-
 fn hello(boot: u64) -> FromAgent {
     let bind = crate::model::AgentBinding { key: key(WEB), weight: 100, server_id: None };
     let interval = Duration::from_millis(250);
@@ -42,7 +31,7 @@ impl World {
 
 #[test]
 fn a_second_agent_of_one_name_is_refused_while_the_first_is_heard() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     for _ in 0..3 {
         let session = world.stranger(hello(2));
         let why = world.why_closed(session).expect("it is refused");
@@ -62,7 +51,7 @@ fn a_second_agent_of_one_name_is_refused_while_the_first_is_heard() {
 
 #[test]
 fn a_server_that_was_rebooted_is_back_once_its_former_self_is_silent() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     world.set_agent("web-1", |agent| agent.silent = true);
     world.pass(Duration::from_millis(900));
     let early = world.stranger(hello(2));
@@ -77,7 +66,7 @@ fn a_server_that_was_rebooted_is_back_once_its_former_self_is_silent() {
 fn an_agent_that_is_started_anew_is_back_at_once() {
     // Killed: its connection has ended. Leaving: it makes room.
     for killed in [true, false] {
-        let mut world = serving();
+        let mut world = World::serving_web();
         if killed {
             world.hang_up("web-1");
         } else {
@@ -92,7 +81,7 @@ fn an_agent_that_is_started_anew_is_back_at_once() {
 
 #[test]
 fn a_hello_that_is_repeated_takes_over_and_repeated_heartbeats_vouch_for_nothing() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     let sequence = world.agents["web-1"].sequence;
     let older = world.agents["web-1"].session;
     world.agents.clear();
@@ -120,7 +109,7 @@ fn a_hello_that_is_repeated_takes_over_and_repeated_heartbeats_vouch_for_nothing
 
 #[test]
 fn heartbeats_that_come_late_together_are_taken_in_order() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     let (session, last) = (world.agents["web-1"].session, world.agents["web-1"].sequence);
     world.set_agent("web-1", |agent| agent.silent = true);
     world.pass(Duration::from_millis(900));
@@ -137,7 +126,7 @@ fn heartbeats_that_come_late_together_are_taken_in_order() {
 
 #[test]
 fn a_clock_that_goes_back_changes_nothing() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     let before = world.core.next_wakeup();
     let state = world.core.desired().clone();
     let outputs = world.core.handle(Input::Tick, Duration::ZERO);
@@ -152,7 +141,7 @@ fn a_clock_that_goes_back_changes_nothing() {
 
 #[test]
 fn a_clock_that_leaps_ahead_loses_nobody_whose_heartbeat_is_here() {
-    let mut world = serving();
+    let mut world = World::serving_web();
     // The manager's host stood still for an hour; what came meanwhile is heard
     // before time passes.
     world.now += seconds(3600);

@@ -2,7 +2,6 @@
 
 use super::*;
 
-const WEB: &str = "www/192.0.2.1:80";
 const STATIC: &str = "api/192.0.2.50:8443";
 
 /// A world where one agent's backend serves.

@@ -3,7 +3,6 @@
 use super::*;
 use crate::model::{ProbeId, Probed};
 
-const WEB: &str = "www/192.0.2.1:80";
 const STATIC: &str = "api/192.0.2.50:8443";
 
 impl World {

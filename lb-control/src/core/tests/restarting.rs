@@ -2,8 +2,6 @@
 
 use super::*;
 
-const WEB: &str = "www/192.0.2.1:80";
-const OTHER: &str = "www/192.0.2.2:80";
 const STATIC: &str = "api/192.0.2.50:8443";
 
 /// Two agents' backends serve, and a static one.

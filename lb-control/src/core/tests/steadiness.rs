@@ -2,9 +2,6 @@
 
 use super::*;
 
-const WEB: &str = "www/192.0.2.1:80";
-const OTHER: &str = "www/192.0.2.2:80";
-
 const FLAPPING: &str = r#"
 [manager]
 learning = "5s"

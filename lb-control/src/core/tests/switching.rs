@@ -3,22 +3,9 @@
 use super::*;
 use crate::model::{BackendCount, Counters};
 
-const WEB: &str = "www/192.0.2.1:80";
-const OTHER: &str = "www/192.0.2.2:80";
-
-/// Two switches and one serving backend.
-fn serving() -> World {
-    let mut world = World::learned();
-    world.connect("spare");
-    world.agent("web-1", 1, &[WEB]);
-    world.pass(seconds(2));
-    world.events.clear();
-    world
-}
-
 #[test]
 fn every_switch_holds_what_is_desired() {
-    let world = serving();
+    let world = World::on_two_switches();
     for switch in world.switches.values() {
         assert_eq!(switch.state, *world.core.desired());
         assert_eq!(switch.stamp.term, 1);
@@ -27,7 +14,7 @@ fn every_switch_holds_what_is_desired() {
 
 #[test]
 fn an_empty_switch_is_refilled_by_one_delta() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.connect("third");
     assert_eq!(world.switches["third"].state, *world.core.desired());
     assert_eq!(world.switches["third"].deltas.len(), 1);
@@ -36,7 +23,7 @@ fn an_empty_switch_is_refilled_by_one_delta() {
 
 #[test]
 fn a_switch_that_missed_changes_is_reconciled() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.disconnect("spare");
     world.drop_share("www", None, 50.0);
     assert_ne!(world.switches["spare"].state, *world.core.desired());
@@ -48,7 +35,7 @@ fn a_switch_that_missed_changes_is_reconciled() {
 
 #[test]
 fn changes_made_while_a_delta_is_under_way_go_together_into_the_next() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.switches.get_mut("edge").unwrap().held = true;
     let before = world.switches["edge"].deltas.len();
     for weight in [1, 2, 3, 4] {
@@ -64,7 +51,7 @@ fn changes_made_while_a_delta_is_under_way_go_together_into_the_next() {
 
 #[test]
 fn an_answer_waits_for_every_connected_switch() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.disconnect("spare");
     world.connect("third");
     world.switches.get_mut("third").unwrap().held = true;
@@ -81,7 +68,7 @@ fn an_answer_waits_for_every_connected_switch() {
 
 #[test]
 fn an_answer_does_not_wait_for_ever() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.switches.get_mut("spare").unwrap().held = true;
     let request = world.weight(WEB, 5);
     world.pass(seconds(10));
@@ -102,7 +89,7 @@ fn without_a_switch_the_answer_comes_at_once_and_says_so() {
 
 #[test]
 fn a_refused_delta_is_told_and_tried_again_with_growing_pauses() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.switches.get_mut("edge").unwrap().refuses = Some("no room".to_owned());
     let before = world.switches["edge"].deltas.len();
     let request = world.weight(WEB, 5);
@@ -124,7 +111,7 @@ fn a_refused_delta_is_told_and_tried_again_with_growing_pauses() {
 
 #[test]
 fn only_what_is_refused_again_waits_longer() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.switches.get_mut("edge").unwrap().refuses = Some("no room".to_owned());
     for weight in 1..20 {
         world.weight(WEB, weight);
@@ -136,7 +123,7 @@ fn only_what_is_refused_again_waits_longer() {
 
 #[test]
 fn a_new_change_does_not_wait_for_the_pause_after_a_refusal() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.switches.get_mut("edge").unwrap().refuses = Some("no room".to_owned());
     world.weight(WEB, 5);
     world.pass(seconds(20));
@@ -147,7 +134,7 @@ fn a_new_change_does_not_wait_for_the_pause_after_a_refusal() {
 
 #[test]
 fn answers_to_deltas_of_an_earlier_session_are_ignored() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     let edge = world.switches.get_mut("edge").unwrap();
     edge.held = true;
     let session = edge.session.unwrap();
@@ -167,7 +154,7 @@ fn answers_to_deltas_of_an_earlier_session_are_ignored() {
 
 #[test]
 fn a_switch_that_has_seen_a_higher_term_raises_ours() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.disconnect("spare");
     world.switches.get_mut("spare").unwrap().stamp = Stamp { term: 41, sequence: 3 };
     world.connect("spare");
@@ -182,7 +169,7 @@ fn a_switch_that_has_seen_a_higher_term_raises_ours() {
 
 #[test]
 fn a_switch_with_a_stamp_of_our_term_that_we_did_not_give_raises_it() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     let stamp = Stamp { term: 1, sequence: 1_000 };
     world.switches.insert("third".to_owned(), FakeSwitch { stamp, ..FakeSwitch::default() });
     world.connect("third");
@@ -191,7 +178,7 @@ fn a_switch_with_a_stamp_of_our_term_that_we_did_not_give_raises_it() {
 
 #[test]
 fn a_second_switch_of_the_same_name_is_sent_away() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     let session = SessionId(999);
     let hello = Hello {
         name: name("edge"),
@@ -210,7 +197,7 @@ fn a_second_switch_of_the_same_name_is_sent_away() {
 
 #[test]
 fn switches_that_are_gone_are_remembered() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.disconnect("spare");
     let views = world.core.switches(world.now);
     let connected: Vec<_> = views.iter().map(|view| (view.name.as_str(), view.connected)).collect();
@@ -223,7 +210,7 @@ fn switches_that_are_gone_are_remembered() {
 #[test]
 fn counters_are_summed_over_switches() {
     use crate::model::{ClassCount, Counters};
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     for (switch, admitted) in [("edge", 3), ("spare", 4)] {
         let classes = vec![ClassCount { class: name("bots"), admitted, refused: 1 }];
         let session = world.switches[switch].session.unwrap();
@@ -240,7 +227,7 @@ fn counters_are_summed_over_switches() {
 
 #[test]
 fn one_delta_carries_what_changes_together() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.agent("two", 1, &[OTHER, "www/192.0.2.3:80"]);
     world.pass(seconds(2));
     let before = world.switches["edge"].deltas.len();
@@ -252,7 +239,7 @@ fn one_delta_carries_what_changes_together() {
 
 #[test]
 fn a_switch_that_can_remember_no_more_is_an_alarm_until_it_can() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     let table =
         [(95, 0, 0), (96, 1, 0), (100, 1, 0), (91, 1, 0), (90, 1, 1), (95, 1, 1), (96, 2, 1)];
     for (remembered_flows, full, roomy) in table {
@@ -270,7 +257,7 @@ fn a_switch_that_can_remember_no_more_is_an_alarm_until_it_can() {
 
 #[test]
 fn a_backend_that_a_switch_cannot_reach_is_shown_with_the_reason() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     let counts = |unreachable: Option<&str>| Counters {
         backends: vec![BackendCount {
             key: key(WEB),

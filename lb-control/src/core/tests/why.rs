@@ -2,19 +2,6 @@
 
 use super::*;
 
-const WEB: &str = "www/192.0.2.1:80";
-const OTHER: &str = "www/192.0.2.2:80";
-
-/// Two switches and one serving backend.
-fn serving() -> World {
-    let mut world = World::learned();
-    world.connect("spare");
-    world.agent("web-1", 1, &[WEB]);
-    world.pass(seconds(2));
-    world.events.clear();
-    world
-}
-
 fn event<'a>(world: &'a World, kind: &str) -> &'a Event {
     let mut found = world.events.iter().filter(|event| event.kind == kind);
     let event = found.next_back();
@@ -33,7 +20,7 @@ fn carried(world: &World, number: u64) -> Vec<&str> {
 
 #[test]
 fn a_loss_can_be_followed_to_every_switch() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.switches.get_mut("spare").unwrap().held = true;
     world.hang_up("web-1");
     let (lost, down) = (event(&world, "agent.lost"), event(&world, "binding.down"));
@@ -61,7 +48,7 @@ fn a_loss_can_be_followed_to_every_switch() {
 
 #[test]
 fn what_is_decided_while_a_delta_is_under_way_is_carried_by_the_next() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.switches.get_mut("edge").unwrap().held = true;
     let mut decided = Vec::new();
     for weight in [1, 2, 3] {
@@ -78,7 +65,7 @@ fn what_is_decided_while_a_delta_is_under_way_is_carried_by_the_next() {
 
 #[test]
 fn bindings_of_one_cause_are_told_apart_from_others() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.agent("web-2", 1, &[OTHER, "trusting/192.0.2.2:25"]);
     world.pass(seconds(30));
     world.events.clear();
@@ -115,7 +102,7 @@ fn steps_that_no_event_speaks_of_are_none() {
 
 #[test]
 fn a_refusal_says_what_was_refused_and_the_next_carries_it() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     world.disconnect("spare");
     world.switches.get_mut("edge").unwrap().refuses = Some("no room".to_owned());
     world.weight(WEB, 7);
@@ -135,7 +122,7 @@ fn a_refusal_says_what_was_refused_and_the_next_carries_it() {
 
 #[test]
 fn a_binding_is_described_with_all_that_speaks_of_it() {
-    let mut world = serving();
+    let mut world = World::on_two_switches();
     let inspect = |world: &World| world.core.inspect(&key(WEB), world.now).unwrap();
     let seen = inspect(&world);
     assert_eq!(seen.source, "agent");

@@ -1,23 +1,26 @@
 //! The core's surroundings in small: agents, switches, backends and a disk
 //! that do what the real ones would.
 
+mod agents;
+mod operator;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
+pub(super) use self::agents::closed;
 use super::{
-    CONFIG, key, name,
+    CONFIG, WEB, key, name,
     peers::{FakeAgent, FakeSwitch},
     seconds, settings,
 };
 use crate::{
     core::*,
     model::{
-        AgentBinding, AgentHello, Application, BackendReport, Binding, BindingKey, Counters, Delta,
-        FromAgent, FromSwitch, Heartbeat, Origin, Phase, Policy, ProbeId, ServerId, Share, ToAgent,
-        ToSwitch, Weight,
+        Binding, BindingKey, Counters, Delta, FromSwitch, Origin, Phase, ProbeId, ServerId,
+        ToAgent, ToSwitch, Weight,
     },
 };
 
@@ -68,6 +71,26 @@ impl World {
         world.pass(seconds(6));
         world.events.clear();
         world
+    }
+
+    /// The same, with one agent's backend, which serves.
+    pub(super) fn serving_web() -> Self {
+        Self::learned().and_web()
+    }
+
+    /// The same, on two switches.
+    pub(super) fn on_two_switches() -> Self {
+        let mut world = Self::learned();
+        world.connect("spare");
+        world.and_web()
+    }
+
+    fn and_web(mut self) -> Self {
+        self.agent("web-1", 1, &[WEB]);
+        self.pass(seconds(2));
+        assert_eq!(self.state(WEB), "active");
+        self.events.clear();
+        self
     }
 
     /// A manager with these services, when the learning period is over.
@@ -250,132 +273,6 @@ impl World {
         self.feed(Input::Closed { session: session.expect("a connected switch") });
     }
 
-    /// An agent connects, and heartbeats from now on.
-    pub(super) fn agent(&mut self, agent: &str, boot: u64, binds: &[&str]) -> SessionId {
-        let session = SessionId(self.number());
-        let binds: Vec<_> = binds.iter().map(|bind| key(bind)).collect();
-        let before = self.agents.get(agent).filter(|before| before.boot == boot);
-        let sequence = before.map_or(0, |before| before.sequence);
-        self.agents.insert(
-            agent.to_owned(),
-            FakeAgent {
-                boot,
-                binds: binds.clone(),
-                session,
-                sequence,
-                health: Ok(()),
-                connections: 3,
-                application: Application::default(),
-                silent: false,
-                slow: false,
-            },
-        );
-        let hello = AgentHello {
-            name: name(agent),
-            boot,
-            binds: binds.into_iter().map(|key| self.asked(key)).collect(),
-            interval: Duration::from_millis(250),
-        };
-        self.feed(Input::Opened { session, origin: self.origin.clone() });
-        self.feed(Input::Agent { session, message: FromAgent::Hello(hello) });
-        session
-    }
-
-    /// What an agent asks for, with the server id that `server_ids` has.
-    fn asked(&self, key: BindingKey) -> AgentBinding {
-        let server_id = self.server_ids.get(&key).copied();
-        AgentBinding { key, weight: self.asked_weight, server_id }
-    }
-
-    pub(super) fn heartbeat(&mut self, agent: &str) {
-        let Some(agent) = self.agents.get_mut(agent) else { return };
-        agent.sequence += 1;
-        let report = |key: &BindingKey| BackendReport {
-            key: key.clone(),
-            health: agent.health.clone(),
-            connections: agent.connections,
-            load: 0.5,
-            application: agent.application.clone(),
-        };
-        let reports = agent.binds.iter().map(report).collect();
-        let message = FromAgent::Heartbeat(Heartbeat { sequence: agent.sequence, reports });
-        let session = agent.session;
-        self.feed(Input::Agent { session, message });
-    }
-
-    pub(super) fn set_agent(&mut self, agent: &str, change: impl FnOnce(&mut FakeAgent)) {
-        change(self.agents.get_mut(agent).expect("an agent"));
-        self.heartbeat(agent);
-    }
-
-    pub(super) fn leave(&mut self, agent: &str) {
-        let session = self.agents[agent].session;
-        let message = FromAgent::Leave { cause: "told to stop".to_owned() };
-        self.feed(Input::Agent { session, message });
-    }
-
-    /// An agent's connection ends.
-    pub(super) fn hang_up(&mut self, agent: &str) {
-        let session = self.agents.remove(agent).expect("an agent").session;
-        self.feed(Input::Closed { session });
-    }
-
-    /// A slow agent answers the last request to close connections.
-    pub(super) fn close(&mut self, agent: &str, binding: &str, connections: u64) {
-        let asked = self.told.iter().rev().find_map(|(session, message)| match message {
-            ToAgent::Close { key: of, heartbeat, .. } if *of == key(binding) => {
-                Some((*session, *heartbeat))
-            }
-            _ => None,
-        });
-        let (session, heartbeat) = asked.expect("a request to close");
-        assert_eq!(session, self.agents[agent].session);
-        self.feed(closed(session, key(binding), connections, heartbeat));
-    }
-
-    pub(super) fn command(&mut self, command: Command) -> RequestId {
-        let request = RequestId(self.number());
-        let by = self.origin.clone();
-        self.feed(Input::Operator { request, by, command });
-        request
-    }
-
-    pub(super) fn add(&mut self, binding: &str, weight: Weight) -> RequestId {
-        self.command(Command::Add { key: key(binding), weight, server_id: None })
-    }
-
-    pub(super) fn remove(&mut self, binding: &str) -> RequestId {
-        self.command(Command::Remove {
-            key: key(binding),
-            force: false,
-            deadline: None,
-            wait: false,
-        })
-    }
-
-    pub(super) fn force(&mut self, binding: &str) -> RequestId {
-        self.command(Command::Remove {
-            key: key(binding),
-            force: true,
-            deadline: None,
-            wait: false,
-        })
-    }
-
-    pub(super) fn weight(&mut self, binding: &str, weight: Weight) -> RequestId {
-        self.command(Command::SetWeight { key: key(binding), weight })
-    }
-
-    pub(super) fn drop_share(
-        &mut self,
-        service: &str,
-        class: Option<&str>,
-        percent: f64,
-    ) -> RequestId {
-        let policy = Policy { refuse: Share::from_percent(percent).unwrap(), ..Policy::default() };
-        self.command(Command::Drop { service: name(service), class: class.map(name), policy })
-    }
-
     /// Time goes on.
     pub(super) fn pass(&mut self, duration: Duration) {
         let end = self.now + duration;
@@ -441,45 +338,7 @@ impl World {
         self.switches[switch].state.bindings.get(&key(binding)).copied()
     }
 
-    /// State as the operator sees it; `gone` when it is not shown.
-    pub(super) fn state(&self, binding: &str) -> &'static str {
-        let key = key(binding);
-        let views = self.core.backends(Some(&key.service), self.now);
-        views.iter().find(|view| view.backend == key.backend).map_or("gone", |view| view.state)
-    }
-
-    pub(super) fn view(&self, binding: &str) -> BackendView {
-        let key = key(binding);
-        let views = self.core.backends(Some(&key.service), self.now);
-        views.into_iter().find(|view| view.backend == key.backend).expect("a known binding")
-    }
-
     pub(super) fn count(&self, kind: &str) -> usize {
         self.events.iter().filter(|event| event.kind == kind).count()
     }
-
-    /// The answer to a request, which must have been given.
-    pub(super) fn reply(&self, request: RequestId) -> &Done {
-        match self.replies.get(&request) {
-            Some(Ok(done)) => done,
-            other => panic!("no good answer: {other:?}"),
-        }
-    }
-
-    pub(super) fn refusal(&self, request: RequestId) -> &Refusal {
-        match self.replies.get(&request) {
-            Some(Err(refusal)) => refusal,
-            other => panic!("not refused: {other:?}"),
-        }
-    }
-}
-
-/// An agent's answer when it was asked to close connections.
-pub(super) fn closed(
-    session: SessionId,
-    key: BindingKey,
-    connections: u64,
-    heartbeat: u64,
-) -> Input {
-    Input::Agent { session, message: FromAgent::Closed { key, connections, heartbeat } }
 }

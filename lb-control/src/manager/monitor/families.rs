@@ -13,7 +13,7 @@ use crate::{
     metrics::Page,
 };
 
-/// The states of a binding, in `core/bindings.rs`.
+/// The states of a binding, in `core/bindings/state.rs`.
 const STATES: [&str; 6] = ["pending", "active", "draining", "down", "broken", "unknown"];
 
 /// The core at one moment.

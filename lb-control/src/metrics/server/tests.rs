@@ -1,6 +1,9 @@
 use std::time::Instant;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 
 use super::*;
 
@@ -12,8 +15,12 @@ async fn start() -> (std::net::SocketAddr, CancellationToken) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
+    let limits = Brief { patience: SHORT, ..MONITORS };
     let echo = |path: String| async move { Answer::text(StatusCode::OK, format!("<{path}>")) };
-    tokio::spawn(serve_within(SHORT, listener, echo, stop.clone()));
+    let until = stop.clone();
+    tokio::spawn(async move {
+        limits.serve(listener, |stream| converse(stream, echo), until).await;
+    });
     (address, stop)
 }
 
@@ -49,7 +56,7 @@ async fn each_request_has_its_answer() {
 async fn those_who_say_nothing_hold_others_up_for_so_long_and_no_longer() {
     let (address, stop) = start().await;
     let mut silent = Vec::new();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..MONITORS.most {
         silent.push(TcpStream::connect(address).await.unwrap());
     }
     let begun = Instant::now();

@@ -40,15 +40,7 @@ where
 
 #[test]
 fn fuzzed_wire() {
-    let stamp = Stamp { term: u64::MAX, sequence: 3 };
-    let hello = Hello {
-        name: "edge".parse().unwrap(),
-        stamp,
-        generation: 9,
-        state: state(),
-        description: "xdp".to_owned(),
-        probes: true,
-    };
+    let hello = edge();
     let report = BackendReport {
         key: key("www", "[2001:db8::1]:80"),
         health: Err("down".to_owned()),

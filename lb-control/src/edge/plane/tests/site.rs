@@ -1,36 +1,35 @@
-//! An edge in ordinary memory, and packets that read it as the program does.
+//! An edge in ordinary memory.
+
+mod packets;
+mod stores;
 
 use std::{
     cell::Cell,
     collections::HashMap,
     fs::File,
-    io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     os::{fd::AsFd as _, unix::fs::FileExt as _},
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, atomic::Ordering},
     time::Duration,
 };
 
 use lb_common::{
     abi::{
-        Backend, FlowEntry, FlowKey, LOOKUP_BUCKET, LOOKUP_SLOTS, LookupKey, MAX_BACKENDS,
-        MAX_NEXT_HOPS, MAX_ROUTES, MAX_SERVICES, Service, backend_state, copy_base, flow_state,
-        maps, role, service_flags, words,
+        Backend, LOOKUP_BUCKET, LOOKUP_SLOTS, LookupKey, MAX_BACKENDS, MAX_NEXT_HOPS, MAX_ROUTES,
+        MAX_SERVICES, Service, backend_state, copy_base, maps, role, words,
     },
     hash,
 };
 
+pub(super) use self::packets::{Kind, flow};
+use self::stores::{MemoryFlows, TestCounters, TestGrace};
 use crate::{
     edge::{
-        counters::CounterStore,
-        flows::{Cursor, FlowTable, Flows},
-        grace::{Grace, Ticket},
+        flows::Flows,
+        grace::{Grace as _, Ticket},
         hops::RouteTables,
         memory::Memory,
-        plane::{Finding, Plane, Refusal, mapped, unmapped},
+        plane::{Finding, Plane, Refusal, mapped},
         sweep::{Sweeper, Tally, Ward},
         verify,
     },
@@ -42,89 +41,6 @@ use crate::{
 
 /// Seconds that a connection may be silent.
 pub(super) const IDLE: u32 = 100;
-
-/// Grace periods that end when somebody waits for them.
-#[derive(Debug, Default)]
-struct TestGrace {
-    asked: AtomicU64,
-    over: AtomicU64,
-}
-
-impl Grace for TestGrace {
-    fn begin(&self) -> Ticket {
-        self.asked.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    fn passed(&self, ticket: Ticket) -> bool {
-        self.over.load(Ordering::Relaxed) >= ticket
-    }
-
-    fn wait(&self, ticket: Ticket) {
-        self.over.fetch_max(ticket, Ordering::Relaxed);
-    }
-}
-
-#[derive(Default)]
-pub(super) struct MemoryFlows {
-    entries: Mutex<HashMap<FlowKey, FlowEntry>>,
-    /// What packets make of an entry just before it is taken.
-    pub meanwhile: Mutex<Option<FlowEntry>>,
-}
-
-impl MemoryFlows {
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<FlowKey, FlowEntry>> {
-        self.entries.lock().unwrap()
-    }
-}
-
-impl FlowTable for MemoryFlows {
-    fn walk(
-        &self,
-        _cursor: &mut Cursor,
-        _most: usize,
-        out: &mut Vec<(FlowKey, FlowEntry)>,
-    ) -> io::Result<bool> {
-        out.extend(self.lock().iter().map(|(&key, &entry)| (key, entry)));
-        Ok(false)
-    }
-
-    fn take(&self, key: &FlowKey) -> io::Result<Option<FlowEntry>> {
-        let taken = self.lock().remove(key);
-        Ok(self.meanwhile.lock().unwrap().take().or(taken))
-    }
-
-    fn insert_new(&self, key: &FlowKey, entry: &FlowEntry) -> io::Result<()> {
-        self.lock().entry(*key).or_insert(*entry);
-        Ok(())
-    }
-}
-
-/// Counts untracked packets by backend.
-#[derive(Default)]
-pub(super) struct TestCounters(Mutex<HashMap<u16, u64>>);
-
-impl CounterStore for TestCounters {
-    fn untracked(&self, backend: u16) -> io::Result<u64> {
-        Ok(self.0.lock().unwrap().get(&backend).copied().unwrap_or_default())
-    }
-
-    fn zero_backend(&self, backend: u16) -> io::Result<()> {
-        self.0.lock().unwrap().remove(&backend);
-        Ok(())
-    }
-
-    fn zero_service(&self, _service: u16) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What a packet is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Syn,
-    Ack,
-    Fin,
-}
 
 /// An edge without a kernel.
 pub(super) struct Site {
@@ -331,75 +247,10 @@ impl Site {
             .map(|slot| ((slot.service_plus_one - 1) as u16, slot.backend as u16))
     }
 
-    /// Sends a packet and returns the backend that it goes to (also a broken
-    /// one); `None` where nobody owns it. This is the program's rule.
-    pub(super) fn packet(&self, flow: &FlowKey, kind: Kind) -> Option<u16> {
-        let vip = SocketAddr::new(unmapped(flow.dst), u16::from_be_bytes(flow.dst_port));
-        let (service, _) = self.find(vip, role::VIP)?;
-        let row = self.service_row(service);
-        if row.ring_len == 0 {
-            return None;
-        }
-        let slot = hash::ring_slot(self.plane().place_of(flow, &row), row.ring_len);
-        let slot = self.view.rings.get((row.ring_offset + slot) as usize);
-        let (current, settled) = (slot.current(), slot.settled());
-        let moving = row.flags & service_flags::MOVING != 0 && slot.is_touched();
-        let id = match (moving, kind) {
-            (false, Kind::Syn) => current,
-            (false, _) => settled,
-            (true, Kind::Syn) => self.opening(flow, current, settled),
-            (true, _) => self.established(flow, kind, current, settled),
-        };
-        (id != 0 && self.backend_row(id).state != backend_state::FREE).then_some(id)
-    }
-
     /// Whether a backend still carries connections.
     pub(super) fn carries(&self, id: u16) -> bool {
         let state = self.backend_row(id).state;
         state == backend_state::SERVING || state == backend_state::DRAINING
-    }
-
-    fn opening(&self, flow: &FlowKey, current: u16, settled: u16) -> u16 {
-        let fresh = |entry: &FlowEntry| self.now.get() - entry.last_seen <= 60;
-        let known = self.open.lock().get(flow).copied();
-        let known = known.or_else(|| self.syns.lock().get(flow).copied().filter(fresh));
-        if let Some(entry) = known
-            && entry.state == flow_state::OPEN
-            && self.carries(entry.backend)
-        {
-            return entry.backend;
-        }
-        if current == 0 {
-            return 0;
-        }
-        self.syns.lock().remove(flow);
-        self.open.lock().remove(flow);
-        if current != settled {
-            let entry =
-                FlowEntry { backend: current, last_seen: self.now.get(), ..Default::default() };
-            self.syns.lock().insert(*flow, entry);
-        }
-        current
-    }
-
-    fn established(&self, flow: &FlowKey, kind: Kind, current: u16, settled: u16) -> u16 {
-        let mut open = self.open.lock();
-        if !open.contains_key(flow)
-            && let Some(entry) = self.syns.lock().remove(flow)
-        {
-            open.insert(*flow, entry);
-        }
-        if let Some(entry) = open.get_mut(flow) {
-            entry.last_seen = self.now.get();
-            if kind == Kind::Fin {
-                entry.state = flow_state::CLOSING;
-            }
-            return entry.backend;
-        }
-        if current != settled {
-            *self.counters.0.lock().unwrap().entry(settled).or_default() += 1;
-        }
-        settled
     }
 }
 
@@ -424,17 +275,4 @@ pub(super) fn bind(service: &str, backend: &str, weight: Weight, phase: Phase) -
 
 pub(super) fn unbind(service: &str, backend: &str) -> Change {
     Change::DeleteBinding(key(service, backend))
-}
-
-/// The flow of a client, told apart by `number`, to an IPv4 VIP.
-pub(super) fn flow(number: u16, vip: &str) -> FlowKey {
-    let vip: SocketAddr = vip.parse().unwrap();
-    FlowKey {
-        src: mapped(IpAddr::from([198, 51, 100, 1])),
-        dst: mapped(vip.ip()),
-        src_port: number.to_be_bytes(),
-        dst_port: vip.port().to_be_bytes(),
-        protocol: 6,
-        reserved: [0; 3],
-    }
 }

@@ -101,16 +101,18 @@ fn counters() -> Counters {
             not_remembered: 7,
             moving: true,
         }],
-        backends: vec![BackendCount {
-            key: key("www", "192.0.2.1:80"),
-            packets: 8,
-            bytes: 9,
-            reply_packets: 10,
-            reply_bytes: 11,
-            new_connections: 12,
-            remembered_flows: 13,
-            unreachable: Some("it does not answer".to_owned()),
-        }],
+        backends: [("api", "[2001:db8::1]:8443"), ("www", "192.0.2.1:80"), ("www", "192.0.2.2:80")]
+            .map(|(service, backend)| BackendCount {
+                key: key(service, backend),
+                packets: 8,
+                bytes: 9,
+                reply_packets: 10,
+                reply_bytes: 11,
+                new_connections: 12,
+                remembered_flows: 13,
+                unreachable: Some("it does not answer".to_owned()),
+            })
+            .into(),
         classes: vec![ClassCount { class: "bots".parse().unwrap(), admitted: 14, refused: 15 }],
         reasons: vec![ReasonCount {
             reason: "not_ours".to_owned(),

@@ -1,7 +1,7 @@
 //! What switches are told, and when.
 
 use super::*;
-use crate::model::{BackendCount, Counters};
+use crate::model::{BackendCount, Change, Counters, ToSwitch};
 
 #[test]
 fn every_switch_holds_what_is_desired() {
@@ -47,6 +47,36 @@ fn changes_made_while_a_delta_is_under_way_go_together_into_the_next() {
     assert_eq!(world.held("edge", WEB).unwrap().weight, 4);
     let stamps: Vec<_> = world.switches["edge"].deltas.iter().map(|delta| delta.stamp).collect();
     assert!(stamps.is_sorted_by(|a, b| a < b), "{stamps:?}");
+}
+
+#[test]
+fn what_is_heard_at_once_is_one_delta_for_each_switch() {
+    let mut world = World::on_two_switches();
+    let core = &mut world.core;
+    for weight in [1, 2, 3, 4] {
+        let command = Command::SetWeight { key: key(WEB), weight };
+        let request = RequestId(1000 + u64::from(weight));
+        let input = Input::Operator { request, by: world.origin.clone(), command };
+        let outputs = core.hear(input, world.now);
+        let is_told = |output: &Output| matches!(output, Output::ToSwitch { .. });
+        assert!(!outputs.iter().any(is_told), "{outputs:?}");
+    }
+    let deltas: Vec<_> = core
+        .settle()
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::ToSwitch { session, message: ToSwitch::Apply(delta) } => Some((session, delta)),
+            _ => None,
+        })
+        .collect();
+    let sessions: BTreeSet<_> = deltas.iter().map(|(session, _)| *session).collect();
+    assert_eq!((deltas.len(), sessions.len()), (2, 2), "{deltas:?}");
+    for (_, delta) in deltas {
+        let changes: Vec<_> = delta.changes.iter().collect();
+        let [Change::PutBinding(of, binding)] = changes[..] else { panic!("{changes:?}") };
+        assert_eq!((of, binding.weight), (&key(WEB), 4));
+    }
+    assert_eq!(core.settle(), [], "nothing was heard since");
 }
 
 #[test]

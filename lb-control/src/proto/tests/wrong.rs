@@ -58,6 +58,23 @@ fn what_is_wrong_with_a_state_is_said_with_its_field() {
 }
 
 #[test]
+fn what_is_wrong_with_a_count_is_said_with_its_place() {
+    let wrong = |change: fn(&mut v1::Counters)| {
+        let mut counters = v1::Counters::from(&counters());
+        change(&mut counters);
+        Counters::try_from(counters).unwrap_err().to_string()
+    };
+    let table = [
+        (wrong(|c| c.backends[2].backend.clear()), "backends[2].backend: `` is not ADDRESS:PORT"),
+        (wrong(|c| c.backends[0].service.clear()), "backends[0].service: `` is not a name"),
+        (wrong(|c| c.backends[2].service.push('!')), "backends[2].service: `www!` is not a name"),
+    ];
+    for (error, start) in table {
+        assert!(error.starts_with(start), "{error}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_an_agents_words_is_said_with_its_field() {
     use v1::agent_message::Kind;
     let bind = |weight| v1::BindRequest {

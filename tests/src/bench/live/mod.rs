@@ -36,9 +36,11 @@ enum Where {
 const PLACES: [(&str, Where); 2] =
     [("one process", Where::OneProcess), ("over TCP", Where::OverTcp)];
 
-/// What happens, by turns with its opposite where it has one.
-const KINDS: [&str; 3] =
-    ["application: a weight", "application: failed, ready", "operator: a weight"];
+const FAILED: &str = "application: failed";
+const READY: &str = "application: ready";
+/// What happens, by turns with its opposite where it has one. One that is ready is
+/// verified first: its agent runs its check, here a command.
+const KINDS: [&str; 4] = ["application: a weight", FAILED, READY, "operator: a weight"];
 
 /// One line of the table.
 pub(super) struct Lag {
@@ -83,13 +85,14 @@ async fn repeat(site: &mut Site, kind: &str) -> Result<Vec<Duration>> {
         sleep(PAUSE).await;
         let weight = 50 + n as u16 % 3;
         let weighs = move |binding: &Binding| binding.weight == weight;
-        let even = n.is_multiple_of(2);
-        let phase = if even { Phase::Drain } else { Phase::Serve };
-        let enters = move |binding: &Binding| binding.phase == phase;
         times.push(match kind {
             "application: a weight" => site.notify(&format!("weight {weight}"), weighs).await?,
-            "application: failed, ready" => {
-                site.notify(if even { "failed a test" } else { "ready" }, enters).await?
+            FAILED | READY => {
+                let enters = |phase| move |binding: &Binding| binding.phase == phase;
+                let failed = site.notify("failed a test", enters(Phase::Drain)).await?;
+                sleep(PAUSE).await;
+                let ready = site.notify("ready", enters(Phase::Serve)).await?;
+                if kind == FAILED { failed } else { ready }
             }
             _ => site.weigh(weight, weighs).await?,
         });

@@ -5,14 +5,15 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::{
     Carried, Core, Event, Output, Peer, SessionId,
     clock::Timer,
+    closing::Advance,
     drift::Drifts,
     live::{Deltas, History},
 };
 use crate::{
     config::Role,
     model::{
-        BindingKey, Change, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState, ToSwitch,
-        nearly_full,
+        BindingKey, CLOSE_WITHIN, Counters, Delta, FromSwitch, Hello, Name, Stamp, SwitchState,
+        ToSwitch, nearly_full,
     },
 };
 
@@ -44,8 +45,9 @@ pub(super) struct Switch {
     pub(super) live: u64,
     /// The version that it refused last, and why.
     pub(super) refused: Option<(u64, String)>,
-    /// Do not ask again for this version before the retry timer.
-    held_back: Option<u64>,
+    /// Do not ask again for this version before the retry timer, or before what
+    /// the manager before has asked for is over.
+    pub(super) held_back: Option<u64>,
     /// How often in a row it has refused that one.
     refusals: u32,
     /// Of the last delta: from being sent to being acknowledged.
@@ -81,6 +83,8 @@ pub(super) struct Flight {
     pub(super) target: Arc<SwitchState>,
     version: u64,
     pub(super) sent_at: Duration,
+    /// It brings all that the switch should hold.
+    whole: bool,
     /// The switch held something else than the delta was made for.
     pub(super) crossed: bool,
 }
@@ -210,6 +214,9 @@ impl Core {
     pub(super) fn supersede(&mut self, switch: &Name, stamp: Stamp) {
         self.intent.term = stamp.term.saturating_add(1);
         self.saving.dirty = true;
+        if self.now < CLOSE_WITHIN {
+            self.clock.set(Timer::Inherited, CLOSE_WITHIN);
+        }
         let message = format!(
             "it has seen term {}; this manager goes on with {}",
             stamp.term, self.intent.term
@@ -227,7 +234,7 @@ impl Core {
         switch.stamp = stamp;
         switch.generation = generation;
         let took = self.now - flight.sent_at;
-        if !flight.crossed {
+        if flight.whole && !flight.crossed {
             switch.live = flight.version;
             switch.drifts.in_step();
             switch.history.note(flight.version, self.now, (stamp, generation), Some(took));
@@ -330,8 +337,8 @@ impl Core {
     pub(super) fn pump(&mut self) {
         // Most switches hold the same and lack the same: that is told apart once.
         let mut target = None;
-        let mut last: Option<(Arc<SwitchState>, Arc<[Change]>)> = None;
-        let decided = self.trail.decided();
+        let mut last: Option<(Arc<SwitchState>, Advance)> = None;
+        let (decided, inherits) = (self.trail.decided(), self.inherits());
         for switch in self.switches.values_mut() {
             let in_step = switch.session.is_some() && switch.live == self.version;
             switch.behind = (!in_step).then(|| switch.behind.unwrap_or(self.now));
@@ -346,13 +353,18 @@ impl Core {
                 continue;
             }
             let target = target.get_or_insert_with(|| Arc::new(self.desired.clone()));
-            let changes = match &last {
-                Some((holds, changes)) if Arc::ptr_eq(holds, &switch.holds) => Arc::clone(changes),
-                _ => switch.holds.diff(target).into(),
+            let step = match &last {
+                Some((holds, step)) if Arc::ptr_eq(holds, &switch.holds) => step.clone(),
+                _ => Advance::of(&switch.holds, target, inherits),
             };
-            last = Some((Arc::clone(&switch.holds), Arc::clone(&changes)));
+            last = Some((Arc::clone(&switch.holds), step.clone()));
+            let Advance { changes, target, whole } = step;
+            if changes.is_empty() && !whole {
+                switch.held_back = Some(self.version);
+                continue;
+            }
             if changes.is_empty() {
-                switch.holds = Arc::clone(target);
+                switch.holds = target;
                 switch.live = self.version;
                 switch.behind = None;
                 switch.drifts.in_step();
@@ -369,10 +381,12 @@ impl Core {
             let flight = Flight {
                 stamp,
                 changes: changes.len(),
-                decided,
-                target: Arc::clone(target),
+                // Of a part nobody can say which events it carries: the rest does.
+                decided: if whole { decided } else { switch.decided },
+                target,
                 version: self.version,
                 sent_at: self.now,
+                whole,
                 crossed: false,
             };
             switch.flight = Some(flight);

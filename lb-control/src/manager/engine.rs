@@ -26,6 +26,12 @@ use crate::{
 /// Messages that may wait for the core; who has more to say waits.
 const QUEUE: usize = 4096;
 
+/// A process that stood still, or got no processor, wakes to a tick that is later than
+/// this, and what its peers said meanwhile is still in their sockets.
+const LATE: Duration = Duration::from_millis(100);
+/// For so long that is then heard before time passes.
+const CATCH_UP: Duration = Duration::from_millis(250);
+
 /// What the engine is handed.
 pub(super) enum Message {
     Input(Input),
@@ -156,14 +162,18 @@ impl Engine {
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         self.feed(Input::Tick);
         let mut heard = 0;
+        let mut catching_up = None;
         loop {
             let due = self.core.next_wakeup().map(|at| self.started + at);
+            let is_late = || due.is_some_and(|due| due + LATE < Instant::now());
+            catching_up = catching_up.filter(|_| is_late());
+            let due = due.max(catching_up);
             // What waits is heard before time passes, so that nobody is
             // declared silent whose heartbeat is already here; but once
             // through the queue is enough.
             let overdue = due.is_some_and(|due| due <= Instant::now());
             if overdue && heard >= QUEUE {
-                heard = 0;
+                (heard, catching_up) = (0, None);
                 self.feed(Input::Tick);
                 continue;
             }
@@ -175,7 +185,11 @@ impl Engine {
                     self.message(message);
                 }
                 () = sleep_until(due.unwrap_or_else(far)), if due.is_some() => {
-                    heard = 0;
+                    if catching_up.is_none() && is_late() {
+                        catching_up = Some(Instant::now() + CATCH_UP);
+                        continue;
+                    }
+                    (heard, catching_up) = (0, None);
                     self.feed(Input::Tick);
                 }
             }

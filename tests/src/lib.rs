@@ -23,6 +23,7 @@ pub mod bench;
 mod builder;
 mod certs;
 mod client;
+mod clocks;
 mod command;
 pub mod consistency;
 mod counters;
@@ -43,6 +44,8 @@ pub mod packet;
 mod pass;
 mod plan;
 mod process;
+#[cfg(feature = "lab")]
+mod puppet;
 mod registry;
 mod relay;
 #[cfg(feature = "serveriron")]
@@ -69,6 +72,8 @@ pub use kernel::Steering;
 pub use lab::Lab;
 pub use netns::Netns;
 pub use process::Process;
+#[cfg(feature = "lab")]
+pub use puppet::Puppet;
 pub use registry::{Standing, Whose, list, take_down};
 pub use relay::{Device, Fault, Relay};
 pub use service::{Service, gue, ipip, l2, nat};

@@ -6,14 +6,16 @@
 //! A binding does not serve again while the agent might close new connections
 //! with the old ones: until it answers, or the request holds no longer.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Core, Output,
     bindings::{Record, State},
     clock::Timer,
 };
-use crate::model::{BindingKey, CLOSE_WITHIN, Name, Phase, ServerEnd, ServiceSpec, ToAgent};
+use crate::model::{
+    BindingKey, CLOSE_WITHIN, Change, Name, Phase, ServerEnd, ServiceSpec, SwitchState, ToAgent,
+};
 
 /// A request that was not answered yet. It outlives the binding, which may
 /// come back, and the session, whose agent may still read what it was sent.
@@ -107,8 +109,16 @@ impl Core {
         }
     }
 
+    /// Whether agents may still act on what the manager before has asked for.
+    pub(super) fn inherits(&self) -> bool {
+        self.clock.at(&Timer::Inherited).is_some_and(|over| self.now < over)
+    }
+
     /// What the manager before has asked for holds no longer.
     pub(super) fn inherited_over(&mut self) {
+        for switch in self.switches.values_mut() {
+            switch.held_back = None;
+        }
         for key in self.bindings.keys().cloned().collect::<Vec<_>>() {
             self.evaluate(&key);
         }
@@ -130,14 +140,12 @@ impl Core {
         })
     }
 
-    /// Whether the manager before may have asked for that. Not for what is
-    /// found serving: it had that answered before.
+    /// Whether the manager before may have asked for that. What is found serving
+    /// goes on where it serves, and begins nowhere else ([`Advance::of`]).
     fn may_inherit(&self, key: &BindingKey) -> bool {
-        self.clock.at(&Timer::Inherited).is_some()
-            && self.bindings.get(key).is_some_and(|record| match record.state {
-                State::Unknown(found) => found.phase == Phase::Break,
-                _ => record.agent.is_some(),
-            })
+        let serves = |record: &Record| matches!(record.state, State::Unknown(found) if found.phase == Phase::Serve);
+        self.inherits()
+            && self.bindings.get(key).is_some_and(|record| !serves(record))
             && self.server_end(key).is_some()
     }
 
@@ -174,4 +182,46 @@ impl Core {
     pub(super) fn spec(&self, key: &BindingKey) -> Option<&ServiceSpec> {
         self.settings.services.get(&key.service).map(|plan| &plan.spec)
     }
+}
+
+/// What brings a switch to what it should hold, or as near to it as may be now.
+#[derive(Clone, Debug)]
+pub(super) struct Advance {
+    pub(super) changes: Arc<[Change]>,
+    /// What it holds then.
+    pub(super) target: Arc<SwitchState>,
+    /// That is all that it should hold.
+    pub(super) whole: bool,
+}
+
+impl Advance {
+    /// From what it holds to `desired`. Where agents may act on what the manager
+    /// before has asked for, nothing begins to serve: one switch may have missed
+    /// that the others were breaking what it is found to serve.
+    pub(super) fn of(holds: &SwitchState, desired: &Arc<SwitchState>, inherits: bool) -> Self {
+        let mut changes = holds.diff(desired);
+        let all = changes.len();
+        if inherits {
+            changes.retain(|change| !begins_to_serve(change, holds, desired));
+        }
+        if changes.len() < all {
+            let mut target = holds.clone();
+            if changes.iter().all(|change| target.apply(change).is_ok()) {
+                return Self { changes: changes.into(), target: Arc::new(target), whole: false };
+            }
+            changes = holds.diff(desired);
+        }
+        Self { changes: changes.into(), target: Arc::clone(desired), whole: true }
+    }
+}
+
+/// Whether connections begin with that which an agent might close.
+fn begins_to_serve(change: &Change, holds: &SwitchState, desired: &SwitchState) -> bool {
+    let Change::PutBinding(key, binding) = change else {
+        return false;
+    };
+    let service = desired.services.get(&key.service);
+    binding.phase == Phase::Serve
+        && holds.bindings.get(key).is_none_or(|held| held.phase != Phase::Serve)
+        && service.is_some_and(|spec| spec.protocol.has_tcp())
 }

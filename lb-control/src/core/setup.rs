@@ -77,7 +77,9 @@ impl Core {
             out: Vec::new(),
         };
         core.clock.set(Timer::Learned, core.settings.learning);
-        core.clock.set(Timer::Inherited, CLOSE_WITHIN);
+        if core.intent.term > 1 {
+            core.clock.set(Timer::Inherited, CLOSE_WITHIN);
+        }
         core.publish(Event {
             kind: "manager.started",
             message: format!(

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     config::Role,
-    model::{BindingKey, Counters, FromSwitch, Hello, Name, Stamp, SwitchState, nearly_full},
+    model::{
+        BindingKey, CLOSE_WITHIN, Counters, FromSwitch, Hello, Name, Stamp, SwitchState,
+        nearly_full,
+    },
 };
 
 /// A switch that has not answered a delta for this long is worth an alarm.
@@ -40,8 +43,9 @@ pub(super) struct Switch {
     pub(super) live: u64,
     /// The version that it refused last, and why.
     pub(super) refused: Option<(u64, String)>,
-    /// Do not ask again for this version before the retry timer.
-    held_back: Option<u64>,
+    /// Do not ask again for this version before the retry timer, or before what
+    /// the manager before has asked for is over.
+    pub(super) held_back: Option<u64>,
     /// How often in a row it has refused that one.
     refusals: u32,
     /// Of the last delta: from being sent to being acknowledged.
@@ -77,6 +81,8 @@ pub(super) struct Flight {
     pub(super) target: Arc<SwitchState>,
     version: u64,
     pub(super) sent_at: Duration,
+    /// It brings all that the switch should hold.
+    whole: bool,
     /// The switch held something else than the delta was made for.
     pub(super) crossed: bool,
 }
@@ -206,6 +212,9 @@ impl Core {
     pub(super) fn supersede(&mut self, switch: &Name, stamp: Stamp) {
         self.intent.term = stamp.term.saturating_add(1);
         self.saving.dirty = true;
+        if self.now < CLOSE_WITHIN {
+            self.clock.set(Timer::Inherited, CLOSE_WITHIN);
+        }
         let message = format!(
             "it has seen term {}; this manager goes on with {}",
             stamp.term, self.intent.term

@@ -2,12 +2,13 @@
 
 use std::{
     ffi::CString,
-    io,
+    fs, io,
     os::{
         fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
     path::Path,
+    sync::LazyLock,
 };
 
 use super::mapping::Plain;
@@ -192,10 +193,36 @@ pub(super) fn wait_for_rcu() -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Seconds of the clock that the program stamps flows with.
+/// Seconds of the clock that the program stamps flows with. It is the kernel's own:
+/// in a time namespace, that of this process is another one.
 pub(super) fn coarse_seconds() -> u32 {
+    static AHEAD: LazyLock<(i64, i64)> = LazyLock::new(|| {
+        let offsets = fs::read_to_string("/proc/self/timens_offsets");
+        offsets.ok().and_then(|offsets| monotonic_offset(&offsets)).unwrap_or_default()
+    });
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the call writes one `timespec`; this clock is always there.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
-    now.tv_sec as u32
+    let (seconds, nanos) = *AHEAD;
+    (now.tv_sec - seconds - i64::from(now.tv_nsec < nanos)) as u32
+}
+
+/// Seconds and nanoseconds that the clock is ahead by (time_namespaces(7)).
+fn monotonic_offset(offsets: &str) -> Option<(i64, i64)> {
+    let mut words =
+        offsets.lines().find_map(|line| line.strip_prefix("monotonic"))?.split_whitespace();
+    Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_time_namespace_adds_is_read() {
+        let offsets = "monotonic      864000         5\nboottime           -3         0\n";
+        assert_eq!(monotonic_offset(offsets), Some((864_000, 5)));
+        assert_eq!(monotonic_offset("monotonic -7 0\n"), Some((-7, 0)));
+        assert_eq!(monotonic_offset("boottime 1 0\nmonotonic x"), None);
+    }
 }

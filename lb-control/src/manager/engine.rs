@@ -30,6 +30,12 @@ const QUEUE: usize = 4096;
 /// first of them changes does not wait for the last.
 const HEARING: usize = 128;
 
+/// A process that stood still, or got no processor, wakes to a tick that is later than
+/// this, and what its peers said meanwhile is still in their sockets.
+const LATE: Duration = Duration::from_millis(100);
+/// For so long that is then heard before time passes.
+const CATCH_UP: Duration = Duration::from_millis(250);
+
 /// What the engine is handed.
 pub(super) enum Message {
     Input(Input),
@@ -161,14 +167,18 @@ impl Engine {
         self.hear(Input::Tick);
         self.settle();
         let (mut waiting, mut heard) = (Vec::with_capacity(HEARING), 0);
+        let mut catching_up = None;
         loop {
             let due = self.core.next_wakeup().map(|at| self.started + at);
+            let is_late = || due.is_some_and(|due| due + LATE < Instant::now());
+            catching_up = catching_up.filter(|_| is_late());
+            let due = due.max(catching_up);
             // What waits is heard before time passes, so that nobody is
             // declared silent whose heartbeat is already here; but once
             // through the queue is enough.
             let overdue = due.is_some_and(|due| due <= Instant::now());
             if overdue && heard >= QUEUE {
-                heard = 0;
+                (heard, catching_up) = (0, None);
                 self.hear(Input::Tick);
                 self.settle();
                 continue;
@@ -182,7 +192,11 @@ impl Engine {
                     self.settle();
                 }
                 () = sleep_until(due.unwrap_or_else(far)), if due.is_some() => {
-                    heard = 0;
+                    if catching_up.is_none() && is_late() {
+                        catching_up = Some(Instant::now() + CATCH_UP);
+                        continue;
+                    }
+                    (heard, catching_up) = (0, None);
                     self.hear(Input::Tick);
                     self.settle();
                 }

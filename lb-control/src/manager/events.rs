@@ -56,6 +56,11 @@ impl EventLog {
     }
 
     pub(super) fn publish(&self, event: Event) {
+        self.record(event, SystemTime::now());
+    }
+
+    /// At a time of day, which people see and nothing goes by: it may jump.
+    fn record(&self, event: Event, time: SystemTime) {
         let Event { sequence, cause, kind, service, backend, switch, message, delta } = event;
         let field = |name: Option<Name>| name.map(String::from).unwrap_or_default();
         let (service, switch) = (field(service), field(switch));
@@ -65,7 +70,7 @@ impl EventLog {
         } else {
             tracing::info!(kind, sequence, cause, service, backend, switch, "{message}");
         }
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let time_unix_nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         let ring = if delta.is_some() { &mut rings.outcomes } else { &mut rings.decisions };
@@ -164,6 +169,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn event(sequence: u64, message: &str) -> Event {
@@ -200,6 +207,29 @@ mod tests {
             "what is gone was never asked for"
         );
         assert_eq!(messages(log.read(99).take(&log)), ["c", "d"], "a number of an earlier run");
+    }
+
+    #[tokio::test]
+    async fn a_time_of_day_that_jumps_changes_no_order_and_loses_nothing() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let log = EventLog::new(10);
+        let mut follower = log.read(0);
+        let noon = UNIX_EPOCH + 20_000 * DAY;
+        let times = [noon, noon + 400 * DAY, noon - 400 * DAY, UNIX_EPOCH - DAY, noon];
+        for (number, time) in (1..).zip(times) {
+            log.record(event(number, "of a time"), time);
+            assert!(follower.more().await);
+            let told = follower.take(&log);
+            let days = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 86_400;
+            let [event] = &told[..] else { panic!("{told:?}") };
+            assert_eq!(
+                (event.sequence, event.time_unix_nanos / 86_400_000_000_000),
+                (number, days)
+            );
+        }
+        let numbers: Vec<_> = log.read(0).take(&log).iter().map(|event| event.sequence).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5]);
+        assert_eq!(log.get(4).map(|event| event.time_unix_nanos), Some(0), "before 1970");
     }
 
     #[test]

@@ -146,14 +146,17 @@ fn what_a_switch_says_survives_the_wire() {
     let what = "2 rows of BACKENDS".to_owned();
     let drift = Drift { changes: 2, what, repaired: true };
     round_trip::<_, v1::EdgeMessage>(FromSwitch::Drifted(drift));
-    round_trip::<_, v1::EdgeMessage>(FromSwitch::Probed(vec![
-        Probed { probe: ProbeId(u64::MAX), outcome: Ok(()), run: 3 },
-        Probed { probe: ProbeId(1), outcome: Err("no answer".to_owned()), run: u32::MAX },
-    ]));
+    round_trip::<_, v1::EdgeMessage>(FromSwitch::Probed(reports()));
 }
 
-#[test]
-fn probes_survive_the_wire() {
+fn reports() -> Vec<Probed> {
+    vec![
+        Probed { probe: ProbeId(u64::MAX), outcome: Ok(()), run: 3 },
+        Probed { probe: ProbeId(1), outcome: Err("no answer".to_owned()), run: u32::MAX },
+    ]
+}
+
+fn orders() -> ProbeOrders {
     let path = ProbePath {
         mode: Mode::Gue,
         to: "[2001:db8::10]:80".parse().unwrap(),
@@ -167,7 +170,12 @@ fn probes_survive_the_wire() {
         rise: 2,
         fall: 3,
     };
-    let orders = ProbeOrders { start: vec![order], stop: vec![ProbeId(5), ProbeId(6)] };
+    ProbeOrders { start: vec![order], stop: vec![ProbeId(5), ProbeId(6)] }
+}
+
+#[test]
+fn probes_survive_the_wire() {
+    let orders = orders();
     round_trip::<_, v1::ProbeOrders>(orders.clone());
     let command = v1::EdgeCommand::from(ToSwitch::Probe(orders.clone()));
     assert_eq!(command.kind, Some(v1::edge_command::Kind::Probes(orders.clone().into())));

@@ -1,4 +1,5 @@
-//! Agents that stand still, die, have a double, or come and go over and over.
+//! Agents that stand still, die, have a double, repeat themselves, or come and go over
+//! and over.
 
 use std::{
     thread,
@@ -6,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Lab, eventually, l2};
+use lab::{Lab, Puppet, eventually, l2};
+use lb_control::proto::v1::{
+    AgentHello, BackendReport, BindRequest, Heartbeat, agent_message::Kind,
+};
 
 /// The defaults' heartbeats: dead within a second.
 const DEFAULT: &str = "interval = \"250ms\"";
@@ -81,6 +85,56 @@ fn a_double_is_refused_until_the_first_is_gone() -> Result<()> {
     lab.wait_state("www", 0, Some("active"))?;
     lab.kill_agent(0)?;
     ensure!(double.log().contains("connected to"), "{}", double.log());
+    Ok(())
+}
+
+/// A heartbeat of an agent that speaks for server 0.
+fn beat(lab: &Lab, sequence: u64, healthy: bool) -> Kind {
+    let (service, backend) = ("www".to_owned(), lab.backend("www", 0).to_string());
+    let report = BackendReport { service, backend, healthy, ..BackendReport::default() };
+    Kind::Heartbeat(Heartbeat { sequence, backends: vec![report] })
+}
+
+#[test]
+fn heartbeats_that_are_repeated_reordered_or_replayed_are_no_sign_of_life() -> Result<()> {
+    let mut lab = Lab::build().service(l2("www")).prepare()?;
+    lab.start_sluice(&[])?;
+    lab.start_agent(1)?;
+    lab.wait_state("www", 1, Some("active"))?;
+    let session = || {
+        let (service, backend) = ("www".to_owned(), lab.backend("www", 0).to_string());
+        let bind = BindRequest { service, backend, weight: 100, server_id: String::new() };
+        let hello =
+            AgentHello { name: "web".to_owned(), boot_id: 7, interval_ms: 250, binds: vec![bind] };
+        Puppet::start(&lab.servers()[0], lab.manager_address(), hello)
+    };
+    let mut last = 0;
+    let mut speak_until = |puppet: &Puppet, state: &str, fresh: bool| {
+        eventually(Duration::from_secs(20), &format!("it to be {state}"), || {
+            last += u64::from(fresh);
+            puppet.say(beat(&lab, last, true));
+            // Behind the newest: neither its good word nor its bad one counts.
+            puppet.say(beat(&lab, last - 1, !fresh));
+            Ok((lab.state("www", 0)?.as_deref() == Some(state)).then_some(()))
+        })
+        .with_context(|| lab.last_words())
+    };
+    let puppet = session();
+    speak_until(&puppet, "active", true)?;
+    lab.get_many("www", 100)?.spread.follows(&[("server-1", 1), ("server-2", 1)])?;
+    // It says the last word over and over.
+    speak_until(&puppet, "down", false)?;
+    lab.get_many("www", 50)?.spread.follows(&[("server-2", 1)])?;
+    puppet.stop()?;
+    // Somebody has recorded it all, and plays it to the manager in another session.
+    let replayed = session();
+    for _ in 0..10 {
+        (1..=last).for_each(|sequence| replayed.say(beat(&lab, sequence, true)));
+        thread::sleep(Duration::from_millis(100));
+        ensure!(lab.state("www", 0)?.as_deref() == Some("down"));
+    }
+    lab.get_many("www", 50)?.spread.follows(&[("server-2", 1)])?;
+    ensure!(events(&lab)?.contains("agent.disordered"), "{}", events(&lab)?);
     Ok(())
 }
 

@@ -89,6 +89,23 @@ fn a_static_backend_without_the_services_address_is_never_bound() -> Result<()> 
     goes_to(&lab, "www", &["server-2"])
 }
 
+/// Nobody speaks for it but the probes.
+#[test]
+fn a_static_backend_that_dies_is_out_and_comes_back() -> Result<()> {
+    let mut lab = Lab::build().servers(3).service(l2("www")).prepare()?;
+    lab.start_sluice(&[])?;
+    for server in 0..3 {
+        lab.sluice(&["add", "www", &lab.backend("www", server).to_string()])?;
+        lab.wait_state("www", server, Some("active"))?;
+    }
+    lab.kill_nginx(0)?;
+    is_for(&lab, "www", 0, "down", &["refuses connections"])?;
+    goes_to(&lab, "www", &["server-2", "server-3"])?;
+    lab.start_nginx(0)?;
+    lab.wait_state("www", 0, Some("active"))?;
+    goes_to(&lab, "www", &["server-1", "server-2", "server-3"])
+}
+
 #[test]
 fn a_server_that_loses_the_services_address_goes_and_comes_back() -> Result<()> {
     let lab = Lab::build().servers(3).service(l2("www")).start()?;

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::Flight;
 use crate::{
-    core::{Carried, Core, Event, Output, clock::Timer},
-    model::{Change, Delta, Name, Stamp, SwitchState, ToSwitch},
+    core::{Carried, Core, Event, Output, clock::Timer, closing::Advance},
+    model::{Delta, Name, Stamp, SwitchState, ToSwitch},
 };
 
 /// The pauses after the same is refused again double from the first to the last
@@ -18,8 +18,8 @@ impl Core {
     pub(in crate::core) fn pump(&mut self) {
         // Most switches hold the same and lack the same: that is told apart once.
         let mut target = None;
-        let mut last: Option<(Arc<SwitchState>, Arc<[Change]>)> = None;
-        let decided = self.trail.decided();
+        let mut last: Option<(Arc<SwitchState>, Advance)> = None;
+        let (decided, inherits) = (self.trail.decided(), self.inherits());
         for switch in self.switches.values_mut() {
             let in_step = switch.session.is_some() && switch.live == self.version;
             switch.behind = (!in_step).then(|| switch.behind.unwrap_or(self.now));
@@ -34,13 +34,18 @@ impl Core {
                 continue;
             }
             let target = target.get_or_insert_with(|| Arc::new(self.desired.clone()));
-            let changes = match &last {
-                Some((holds, changes)) if Arc::ptr_eq(holds, &switch.holds) => Arc::clone(changes),
-                _ => switch.holds.diff(target).into(),
+            let step = match &last {
+                Some((holds, step)) if Arc::ptr_eq(holds, &switch.holds) => step.clone(),
+                _ => Advance::of(&switch.holds, target, inherits),
             };
-            last = Some((Arc::clone(&switch.holds), Arc::clone(&changes)));
+            last = Some((Arc::clone(&switch.holds), step.clone()));
+            let Advance { changes, target, whole } = step;
+            if changes.is_empty() && !whole {
+                switch.held_back = Some(self.version);
+                continue;
+            }
             if changes.is_empty() {
-                switch.holds = Arc::clone(target);
+                switch.holds = target;
                 switch.live = self.version;
                 switch.behind = None;
                 switch.drifts.in_step();
@@ -57,10 +62,12 @@ impl Core {
             let flight = Flight {
                 stamp,
                 changes: changes.len(),
-                decided,
-                target: Arc::clone(target),
+                // Of a part nobody can say which events it carries: the rest does.
+                decided: if whole { decided } else { switch.decided },
+                target,
                 version: self.version,
                 sent_at: self.now,
+                whole,
                 crossed: false,
             };
             switch.flight = Some(flight);
@@ -81,7 +88,7 @@ impl Core {
         switch.stamp = stamp;
         switch.generation = generation;
         let took = self.now - flight.sent_at;
-        if !flight.crossed {
+        if flight.whole && !flight.crossed {
             switch.live = flight.version;
             switch.drifts.in_step();
             switch.history.note(flight.version, self.now, (stamp, generation), Some(took));

@@ -11,6 +11,7 @@ mod drifting;
 mod external;
 mod feedback;
 mod freezing;
+mod inheriting;
 mod leaving;
 mod odd_sessions;
 mod operating;

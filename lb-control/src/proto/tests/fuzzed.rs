@@ -38,6 +38,17 @@ where
     }
 }
 
+/// What an edge is told, by its kind.
+fn edge_hears(bytes: &[u8]) {
+    use v1::edge_command::Kind;
+    let error = match v1::EdgeCommand::decode(bytes).map(|command| command.kind) {
+        Ok(Some(Kind::Delta(delta))) => Delta::try_from(delta).err(),
+        Ok(Some(Kind::Probes(orders))) => ProbeOrders::try_from(orders).err(),
+        Ok(None) | Err(_) => None,
+    };
+    error.iter().for_each(is_plain);
+}
+
 #[test]
 fn fuzzed_wire() {
     let hello = edge();
@@ -62,6 +73,9 @@ fn fuzzed_wire() {
     Fuzz::new("wire")
         .with(v1::EdgeMessage::from(FromSwitch::Hello(hello)).encode_to_vec())
         .with(v1::EdgeMessage::from(FromSwitch::Counters(counters())).encode_to_vec())
+        .with(v1::EdgeMessage::from(FromSwitch::Probed(reports())).encode_to_vec())
+        .with(v1::EdgeCommand::from(ToSwitch::Probe(orders())).encode_to_vec())
+        .with(v1::ProbeOrders::from(orders()).encode_to_vec())
         .with(v1::SwitchState::from(&state()).encode_to_vec())
         .with(agent(FromAgent::Hello(AgentHello {
             name: "web-1".parse().unwrap(),
@@ -87,6 +101,8 @@ fn fuzzed_wire() {
             checked::<v1::AgentMessage, FromAgent>(bytes);
             checked::<v1::EdgeMessage, FromSwitch>(bytes);
             checked::<v1::ServerEnd, ServerEnd>(bytes);
+            checked::<v1::ProbeOrders, ProbeOrders>(bytes);
+            edge_hears(bytes);
             heard::<v1::Delta, Delta>(bytes);
             heard::<v1::Change, Change>(bytes);
             heard::<v1::AddRequest, Command>(bytes);

@@ -17,10 +17,7 @@ impl Judge {
     ) -> Outcome {
         for edge in edges {
             for (other, since) in &edge.serves_since {
-                if *since > asked
-                    && !self.is_inherited(other, asked)
-                    && scene::end_together(agent, key, other)
-                {
+                if *since > asked && scene::end_together(agent, key, other) {
                     let what = format!(
                         "agent {agent} closes connections of {key}, and {other} serves again on {}",
                         edge.name
@@ -30,12 +27,5 @@ impl Judge {
             }
         }
         Ok(())
-    }
-
-    /// A known limit: a manager that has just started goes on with what it finds
-    /// serving on one edge, though the one before it was breaking it on others.
-    fn is_inherited(&self, key: &BindingKey, asked: u64) -> bool {
-        let found = self.keys.get(key).map_or(0, |facts| facts.found_serving);
-        asked < self.started_step && found >= self.started_step
     }
 }

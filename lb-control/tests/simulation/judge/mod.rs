@@ -109,8 +109,6 @@ struct Facts {
     found: Duration,
     /// When it last began to serve.
     served: u64,
-    /// When an edge was last found serving it.
-    found_serving: u64,
 }
 
 #[derive(Debug, Default)]
@@ -119,7 +117,6 @@ pub struct Judge {
     /// Counts what the core was handed.
     step: u64,
     started: Duration,
-    started_step: u64,
     /// It has listened for long enough, and was told that time has passed.
     learned: bool,
     learned_at: Duration,
@@ -239,7 +236,6 @@ impl Judge {
         self.now = now;
         self.step += 1;
         (self.started, self.learned) = (now, false);
-        self.started_step = self.step;
         for key in scene::keys() {
             let facts = self.facts(key);
             facts.removed = intent.removals.contains_key(key);

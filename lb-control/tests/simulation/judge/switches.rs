@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use lb_control::{
     core::{Core, SessionId},
-    model::{BindingKey, Change, Delta, FromSwitch, Phase, Stamp, SwitchState, ToSwitch},
+    model::{
+        BindingKey, CLOSE_WITHIN, Change, Delta, FromSwitch, Phase, Stamp, SwitchState, ToSwitch,
+    },
 };
 
 use super::{Invariant, Judge, Outcome, violates};
-use crate::edges::Edge;
+use crate::{edges::Edge, scene};
 
 /// Decisions that an edge may still be handed.
 const KEPT: usize = 8;
@@ -79,8 +81,6 @@ impl Judge {
             for (key, binding) in &hello.state.bindings {
                 if binding.phase == Phase::Serve {
                     self.found.push(key.clone());
-                    let step = self.step;
-                    self.facts(key).found_serving = step;
                 } else if self.facts(key).phase != Some(Phase::Serve) {
                     let now = self.now;
                     let facts = self.facts(key);
@@ -156,12 +156,16 @@ impl Judge {
                 return violates(Invariant::VouchedStays, what);
             }
         }
+        let mut told = core.desired().clone();
+        if self.now < self.started + CLOSE_WITHIN {
+            hold_back(&mut told, &known.holds, changes);
+        }
         known.last_sent = *stamp;
         known.flight = Some((*stamp, self.now));
         if known.decided.len() == KEPT {
             known.decided.remove(0);
         }
-        known.decided.push((*stamp, core.desired().clone(), self.step));
+        known.decided.push((*stamp, told, self.step));
         Ok(())
     }
 
@@ -221,5 +225,23 @@ impl Judge {
                 known.strange = false;
             }
         }
+    }
+}
+
+/// A manager that has just started need not have a switch begin to serve what is
+/// decided to serve: an agent may still act on what the one before it has asked.
+fn hold_back(told: &mut SwitchState, holds: &SwitchState, changes: &[Change]) {
+    for key in scene::keys() {
+        let puts = |change: &Change| matches!(change, Change::PutBinding(of, _) if of == key);
+        let serves = |state: &SwitchState| {
+            state.bindings.get(key).is_some_and(|binding| binding.phase == Phase::Serve)
+        };
+        if !serves(told) || serves(holds) || changes.iter().any(puts) {
+            continue;
+        }
+        match holds.bindings.get(key) {
+            Some(held) => told.bindings.insert(key.clone(), *held),
+            None => told.bindings.remove(key),
+        };
     }
 }

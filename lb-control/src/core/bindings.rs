@@ -77,6 +77,7 @@ impl Core {
         server_id: Option<ServerId>,
     ) -> Result<(), String> {
         self.identify(key, server_id)?;
+        self.standings.note(key, None, Some(&State::Pending));
         self.bindings.insert(key.clone(), Record::new(State::Pending, self.now));
         Ok(())
     }
@@ -116,6 +117,7 @@ impl Core {
         }
         let event = state.event();
         let before = std::mem::replace(&mut record.state, state);
+        self.standings.note(key, Some(&before), Some(&record.state));
         record.quiet_since = None;
         record.spoke = None;
         reason.clone_into(&mut record.reason);
@@ -140,6 +142,7 @@ impl Core {
             return;
         };
         self.draining.remove(key);
+        self.standings.note(key, Some(&record.state), None);
         if let Some(session) =
             record.agent.as_ref().and_then(|name| Some(self.agents.get(name)?.session))
         {

@@ -91,8 +91,7 @@ impl Core {
 
     /// Nobody is held out of a service where nobody serves.
     pub(super) fn relieve(&mut self, key: &BindingKey) {
-        let serves = |(_, record): (_, &super::Record)| record.state == State::Active;
-        if self.flaps.is_empty() || self.of_service(&key.service).any(serves) {
+        if self.flaps.is_empty() || self.standings.active(&key.service) > 0 {
             return;
         }
         let held: Vec<_> = self
@@ -115,10 +114,7 @@ impl Core {
     pub(super) fn damped(&self, key: &BindingKey) -> Option<String> {
         self.hold_left(key)?;
         let serves = self.bindings.get(key)?.state == State::Active;
-        let others = self
-            .of_service(&key.service)
-            .any(|(other, record)| other != key && record.state == State::Active);
-        (!serves && others)
+        (!serves && self.standings.active(&key.service) > 0)
             .then(|| "it flaps: held out after it was lost again and again".to_owned())
     }
 }

@@ -83,7 +83,11 @@ impl Core {
         };
         let losses = self.losses.entry(key.service.clone()).or_default();
         losses.recent.insert(key.clone(), (machine, self.now, state));
-        self.suspect(&key.service);
+        let lost = losses.recent.len();
+        // Some of those count no more, and more than those that serve may stand.
+        if self.is_much(lost, self.standings.active(&key.service)) {
+            self.suspect(&key.service);
+        }
     }
 
     fn take_down(&mut self, key: &BindingKey, loss: &Loss) {
@@ -109,7 +113,7 @@ impl Core {
         if !self.is_implausible(service, missing.iter().map(|(_, machine)| machine)) {
             return;
         }
-        let of = missing.len() + self.standing(service);
+        let of = missing.len() + self.standing(service, |_| false);
         let why = format!("{} of {of} bindings were lost at once", missing.len());
         self.freeze(service, why);
         for (key, machine) in missing {
@@ -125,27 +129,18 @@ impl Core {
         service: &Name,
         mut missing: impl Iterator<Item = &'a Machine> + Clone,
     ) -> bool {
-        let share = self.settings.freeze_percent;
         let count = missing.clone().count();
-        let of = count + self.standing(service);
         let first = missing.next();
         let several = missing.any(|machine| Some(machine) != first);
-        share > 0.0 && several && count as f64 * 100.0 >= share * of as f64
+        let frozen = self.frozen(service);
+        let kept = |key: &BindingKey| frozen.is_some_and(|frozen| frozen.kept.contains_key(key));
+        several && self.is_much(count, self.standing(service, kept))
     }
 
-    /// How many bindings of a service stand: they serve and nobody says
-    /// otherwise, or are being verified.
-    fn standing(&self, service: &Name) -> usize {
-        let kept = |key| self.frozen(service).is_some_and(|frozen| frozen.kept.contains_key(key));
-        let stands = |(key, record): &(&BindingKey, &Record)| match record.state {
-            State::Active => true,
-            State::Unknown(found) => {
-                found.phase == Phase::Serve && (self.learning() || self.vouched(key))
-            }
-            State::Pending => self.vouched(key),
-            _ => false,
-        };
-        self.of_service(service).filter(stands).filter(|(key, _)| !kept(key)).count()
+    /// Whether so many losses are many beside so many bindings that stand.
+    fn is_much(&self, lost: usize, stand: usize) -> bool {
+        let share = self.settings.freeze_percent;
+        share > 0.0 && lost as f64 * 100.0 >= share * (lost + stand) as f64
     }
 
     fn freeze(&mut self, service: &Name, why: String) {
@@ -201,7 +196,7 @@ impl Core {
             let machine = |key: &BindingKey| Machine::At(key.backend.ip());
             let machines: Vec<_> = missing.iter().map(machine).collect();
             if !self.is_frozen(&service) && self.is_implausible(&service, machines.iter()) {
-                let of = missing.len() + self.standing(&service);
+                let of = missing.len() + self.standing(&service, |_| false);
                 let why = format!("nobody vouches for {} of {of} bindings", missing.len());
                 self.freeze(&service, why);
             }
@@ -215,10 +210,9 @@ impl Core {
         }
     }
 
-    /// Sees which frozen services need be so no longer.
+    /// Sees which frozen services need be so no longer, where something changed.
     pub(super) fn review_frozen(&mut self) {
-        let frozen = self.losses.iter().filter(|(_, losses)| losses.frozen.is_some());
-        for service in frozen.map(|(service, _)| service.clone()).collect::<Vec<_>>() {
+        for service in self.standings.take_changed() {
             self.review(&service);
         }
     }

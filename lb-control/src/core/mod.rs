@@ -16,7 +16,7 @@
 //! | `agent_check` | how a binding stands, for a balancer that asks |
 //! | `bindings` | the states of a binding and what moves it from one to another |
 //! | `sources` | who stands for a binding, and whose weight and server id count |
-//! | `freeze` | what is lost together is not believed at once |
+//! | `freeze` | what is lost together is not believed at once; `standing` counts what is left |
 //! | `adopt` | bindings found on a switch that nobody vouches for |
 //! | `health` | the verdict over all who vouch for a binding |
 //! | `probing` | who probes a binding, and what the probes say together |
@@ -65,6 +65,7 @@ mod settings;
 mod setup;
 mod slow_start;
 mod sources;
+mod standing;
 mod switches;
 mod twins;
 mod view;
@@ -98,6 +99,7 @@ use self::{
     freeze::Losses,
     probing::Orders,
     requests::Waiting,
+    standing::Standings,
     switches::Switch,
     why::Trail,
 };
@@ -128,6 +130,7 @@ pub struct Core {
     /// Those that drain.
     draining: BTreeSet<BindingKey>,
     losses: BTreeMap<Name, Losses>,
+    standings: Standings,
     agents: BTreeMap<Name, Agent>,
     /// DFP agents of the settings.
     feedback: BTreeMap<Name, Feedback>,

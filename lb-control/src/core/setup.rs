@@ -13,6 +13,7 @@ use super::{
     bindings::{Record, State},
     clock::{Clock, Timer},
     feedback::Feedback,
+    standing::Standings,
     why::Trail,
 };
 use crate::model::{
@@ -58,6 +59,7 @@ impl Core {
             version: 1,
             bindings: BTreeMap::new(),
             draining: BTreeSet::new(),
+            standings: Standings::default(),
             losses: BTreeMap::new(),
             agents: BTreeMap::new(),
             feedback,
@@ -93,6 +95,7 @@ impl Core {
         }
         for key in keys {
             let reason = "waiting for its health to be verified".to_owned();
+            core.standings.note(&key, None, Some(&State::Pending));
             core.bindings
                 .insert(key.clone(), Record { reason, ..Record::new(State::Pending, core.now) });
             core.refresh(&key);

@@ -167,7 +167,9 @@ impl World {
     pub(super) fn feed(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            for output in self.core.handle(input, self.now) {
+            let outputs = self.core.handle(input, self.now);
+            self.core.check_standings();
+            for output in outputs {
                 inputs.extend(self.act(output));
             }
         }

@@ -18,7 +18,7 @@ use std::{
     net::SocketAddr,
 };
 
-use super::{Core, Output, ProbeView, bindings::State};
+use super::{Core, Output, ProbeView, bindings::State, switches::Switch};
 use crate::model::{
     BindingKey, Name, ProbeId, ProbeOrder, ProbeOrders, ProbePath, Probed, ToSwitch,
 };
@@ -285,6 +285,20 @@ impl Core {
             if record.state == State::Active {
                 self.enter(&key, State::Pending, "to be verified through the path of its clients");
             }
+        }
+    }
+
+    /// A binding goes off the switches: what only the manager has verified is verified
+    /// through the path before it comes back, where an edge can.
+    pub(super) fn doubt(&mut self, key: &BindingKey) {
+        let is_able = self.switches.values().any(Switch::probes);
+        if !is_able || self.path_of(key).is_none() {
+            return;
+        }
+        if let Some(probes) = self.bindings.get_mut(key).map(|record| &mut record.probes)
+            && !probes.by_path
+        {
+            probes.word = None;
         }
     }
 

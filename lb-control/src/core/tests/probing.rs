@@ -190,6 +190,34 @@ fn what_an_edge_has_goes_on_until_the_path_has_failed() {
 }
 
 #[test]
+fn what_went_off_the_edges_comes_back_only_through_the_path() {
+    let config = r#"
+        [manager]
+        down_grace = "1s"
+        break_linger = "1s"
+
+        [[service]]
+        name = "www"
+        address = "203.0.113.10:80"
+        mode = "l2"
+        health = { rise = 10, fall = 10 }
+    "#;
+    let mut world = World::serving(config);
+    world.agent("web-1", 1, &[WEB]);
+    world.pass(seconds(12));
+    world.connect_prober("new");
+    assert_eq!(world.view(WEB).state, "active", "the manager's word stands for what edges have");
+    world.set_agent("web-1", |agent| agent.health = Err("full".to_owned()));
+    world.pass(seconds(3));
+    assert_eq!((world.held("edge", WEB), world.held("new", WEB)), (None, None));
+    world.set_agent("web-1", |agent| agent.health = Ok(()));
+    world.pass(seconds(2));
+    assert_eq!(world.view(WEB).state, "down", "no edge is sure yet");
+    world.pass(seconds(8));
+    assert_eq!(world.view(WEB).state, "active");
+}
+
+#[test]
 fn an_edge_speaks_for_its_own_probes_alone() {
     let mut world = probed();
     world.block("edge", WEB, true);

@@ -4,7 +4,7 @@
 //! how the device goes by its weights.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -130,7 +130,7 @@ fn weights(plan: &Plan) -> Result<(u32, u32)> {
 }
 
 fn haproxy() -> Result<Vec<Refused>> {
-    // All servers are here: those that answer at any address, the drop server at its own.
+    // All servers are here.
     command::run("ip", &["route", "add", "local", "10.9.0.0/16", "dev", "lo"])?.stdout()?;
     let directory = tempfile::tempdir()?;
     let (_haproxy, front, options) = external::with_haproxy(directory.path())?;
@@ -142,11 +142,12 @@ fn haproxy() -> Result<Vec<Refused>> {
             let stop = stop.clone();
             async move { drop_server::run(&settings, stop).await }
         });
-        let servers = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)).await?;
-        let answering = tokio::spawn(answer(servers));
+        let mut answering = JoinSet::new();
+        for server in 0..SERVERS {
+            answering.spawn(answer(TcpListener::bind((ip(server), 80)).await?));
+        }
         trial.read().await?;
         let refused = shares(trial, async |_| visit(front).await).await;
-        answering.abort();
         stop.cancel();
         sunk.await??;
         refused

@@ -1,5 +1,7 @@
 //! What is sent and understood, without an HAProxy; one is in the conformance suite.
 
+mod talking;
+
 use std::{net::SocketAddr, time::Instant};
 
 use super::{

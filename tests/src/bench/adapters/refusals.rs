@@ -245,14 +245,14 @@ pub(in crate::bench) fn print(rows: &[Row]) {
         return;
     }
     println!(
-        "\n{:36}{:>9}{:>15}{:>10}{:>10}{:>9}",
+        "\n{:36}{:>9}{:>17}{:>10}{:>10}{:>9}",
         "% that the drop server gets", "asked", "weight of all", "rounding", "measured", "error"
     );
     for Row { case, shares } in rows {
         for share in shares {
             let (sunk, all) = share.weights;
             println!(
-                "{:36}{:>9}{:>15}{:>+10.3}{:>10.3}{:>+9.3}",
+                "{:36}{:>9}{:>17}{:>+10.3}{:>10.3}{:>+9.3}",
                 case.name,
                 share.asked,
                 format!("{sunk} of {all}"),

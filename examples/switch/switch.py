@@ -32,6 +32,21 @@ def save(path, held):
     os.replace(file.name, path)
 
 
+def servers(plan):
+    services = plan["services"].items()
+    return [(name, address) for name, service in services for address in service["servers"]]
+
+
+def fit(plan, held, room):
+    """As much of a plan as there is room for, and the servers that are left out of it.
+    Those that are here already come first."""
+    here = set(servers(held))
+    left = sorted(servers(plan), key=lambda server: server not in here)[room:]
+    for name, address in left:
+        del plan["services"][name]["servers"][address]
+    return plan, left
+
+
 def main():
     path = sys.argv[1]
     room = int(sys.argv[2]) if len(sys.argv) > 2 else 64
@@ -44,11 +59,10 @@ def main():
         case "read":
             answer["plan"] = held["plan"]
         case "apply":
-            services = question["plan"]["services"]
-            if sum(len(service["servers"]) for service in services.values()) > room:
-                answer["refused"] = f"there is room for {room} servers"
-            else:
-                held["plan"] = question["plan"]
+            held["plan"], left = fit(question["plan"], held["plan"], room)
+            if left:
+                names = ", ".join(f"{address} of {name}" for name, address in left)
+                answer["refused"] = f"no room for {len(left)} servers: {names}"
         case "poll":
             pass
         case other:

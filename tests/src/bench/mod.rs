@@ -7,8 +7,8 @@
 //!
 //! And how many packets a second go through a veth pair, how long it takes until
 //! a change is live, how much memory an edge takes and what it costs it to see whether
-//! somebody changed its tables, a manager with a crowd, and how
-//! long each adapter takes for changes of bindings.
+//! somebody changed its tables, a manager with a crowd, how long each adapter takes for
+//! changes of bindings, and how exactly those refuse a share that cannot refuse.
 
 mod adapters;
 mod cases;
@@ -31,6 +31,7 @@ use nix::{
 };
 
 use self::{
+    adapters::refusals,
     cases::{Case, Site},
     report::Row,
     wrapper::Wrapper,
@@ -84,6 +85,7 @@ pub fn run(filter: &Filter) -> Result<()> {
     let lags = live::measure(filter)?;
     let crowd = crowd::measure(filter)?;
     let adapters = adapters::measure(filter)?;
+    let refusals = refusals::measure(filter)?;
     ensure!(
         !rows.is_empty()
             || !rates.is_empty()
@@ -91,10 +93,11 @@ pub fn run(filter: &Filter) -> Result<()> {
             || !memory.is_empty()
             || !lags.is_empty()
             || crowd.is_some()
-            || !adapters.is_empty(),
+            || !adapters.is_empty()
+            || !refusals.is_empty(),
         "nothing that is measured has `{}` in its name, such as `packets/established/l2`, \
          `veth/pps/ipip`, `commits/{}`, `edge/memory`, \
-         `live/one process`, `manager/crowd` or `adapters/haproxy`",
+         `live/one process`, `manager/crowd`, `adapters/haproxy` or `refusals/haproxy`",
         filter.0,
         commits::CHANGES[0]
     );
@@ -104,12 +107,14 @@ pub fn run(filter: &Filter) -> Result<()> {
     live::print(&lags);
     crowd::print(crowd.as_ref());
     adapters::print(&adapters);
+    refusals::print(&refusals);
     report::write(&rows, &commits)?;
     report::store("pps.json", pps::rows(&rates))?;
     report::store("memory.json", memory::rows(&memory))?;
     report::store("live.json", live::rows(&lags))?;
     report::store("crowd.json", crowd::rows(crowd.as_ref()))?;
-    report::store("adapters.json", adapters::rows(&adapters))
+    report::store("adapters.json", adapters::rows(&adapters))?;
+    report::store("refusals.json", refusals::rows(&refusals))
 }
 
 /// A case, the program that has its site's world, and what was measured.

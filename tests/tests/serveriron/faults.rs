@@ -179,6 +179,34 @@ fn two_managers_find_rows_of_their_own() -> Result<()> {
     Ok(())
 }
 
+/// The site's own have the table's other rows.
+#[test]
+fn as_many_bindings_as_rows_are_free_are_made_in_one_go() -> Result<()> {
+    const FREE: u16 = 16;
+    for language in Language::SNMP {
+        let mut bench = Bench::new(language, options())?;
+        bench.iron.change(|state| {
+            state.define_virtual("site", [203, 0, 113, 60].into())?;
+            state.set_virtual_port("site", 80, true)?;
+            state.define_real("site-1", [10, 0, 9, 1].into())?;
+            for port in FREE + 1..=2048 {
+                state.set_real_port("site-1", port, true)?;
+                state.bind(Binding::new("site", 80, "site-1", port))?;
+            }
+            anyhow::Ok(())
+        })?;
+        let plan = www(&(1..=16).map(|n| (n, serve(1))).collect::<Vec<_>>());
+        bench.read()?;
+        bench.apply(&plan)?;
+        ensure!(bench.read()? == plan, "{language:?}");
+        let more = www(&(1..=17).map(|n| (n, serve(1))).collect::<Vec<_>>());
+        let told = refused(bench.apply(&more))?;
+        ensure!(told.contains("table of bindings is full"), "{language:?}: {told}");
+        ensure!(bench.read()? == plan, "{language:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn somebody_else_who_answers_is_not_believed() -> Result<()> {
     let stranger = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

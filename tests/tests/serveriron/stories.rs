@@ -153,6 +153,25 @@ fn what_is_written_to_flash_outlives_a_reboot() -> Result<()> {
     Ok(())
 }
 
+/// Its servers are as they were, but not its connections, nor what the file is younger than.
+#[test]
+fn a_reboot_is_noticed_by_snmp_where_the_box_has_kept_all() -> Result<()> {
+    for language in Language::SNMP {
+        let mut bench = Bench::new(language, options())?;
+        let plan = www(&[(1, serve(3)), (2, serve(1))]);
+        bench.start(&plan)?;
+        bench.iron.change(lab::serveriron::State::save);
+        // Its age is told in hundredths of a second.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        bench.poll()?;
+        bench.iron.reboot(std::time::Duration::ZERO);
+        let failure = bench.poll().expect_err("it has begun anew");
+        ensure!(matches!(failure, Failure::Rebooted(_)), "{language:?}: {failure:?}");
+        ensure!(bench.read()? == plan, "{language:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn what_the_site_defines_is_left_alone() -> Result<()> {
     for language in Language::ALL {

@@ -1,14 +1,17 @@
 //! A device's session with the core.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::*;
 use crate::{
     model::{Change, Delta, FromSwitch, Hello, Stamp, ToSwitch},
     switch::{Planned, session},
 };
+
+/// Of what is said soon, or never.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 struct World {
     fake: Fake,
@@ -36,13 +39,26 @@ impl World {
         Self { fake: fake.clone(), from, to, ended, sequence: 0 }
     }
 
-    async fn hello(&mut self) -> Hello {
+    async fn next(&mut self) -> FromSwitch {
+        let said = timeout(PATIENCE, self.from.recv()).await.expect("it says nothing");
+        said.expect("the session goes on")
+    }
+
+    /// What is said beside counters.
+    async fn told(&mut self) -> FromSwitch {
+        let begun = Instant::now();
         loop {
-            match self.from.recv().await {
-                Some(FromSwitch::Hello(hello)) => return hello,
-                Some(FromSwitch::Counters(_)) => {}
-                other => panic!("no hello: {other:?}"),
+            match self.next().await {
+                FromSwitch::Counters(_) => assert!(begun.elapsed() < PATIENCE, "only counters"),
+                other => return other,
             }
+        }
+    }
+
+    async fn hello(&mut self) -> Hello {
+        match self.told().await {
+            FromSwitch::Hello(hello) => hello,
+            other => panic!("no hello: {other:?}"),
         }
     }
 
@@ -51,12 +67,7 @@ impl World {
         self.sequence += 1;
         let stamp = Stamp { term: 1, sequence: self.sequence };
         self.to.send(ToSwitch::Apply(Delta { stamp, changes: changes.into() })).await.unwrap();
-        loop {
-            match self.from.recv().await {
-                Some(FromSwitch::Counters(_)) => {}
-                answer => return answer.expect("an answer"),
-            }
-        }
+        self.told().await
     }
 
     fn servers(&self) -> Vec<String> {
@@ -84,11 +95,9 @@ async fn a_device_is_read_filled_and_counted() {
     let stranger = Count { key: key("www", "192.0.2.8:80"), connections: 1, total: 1 };
     fake.inside().counts = vec![ours, stranger];
     let counters = loop {
-        match world.from.recv().await {
-            Some(FromSwitch::Counters(counters)) if !counters.backends.is_empty() => {
-                break counters;
-            }
-            Some(FromSwitch::Counters(_)) => {}
+        match world.next().await {
+            FromSwitch::Counters(counters) if !counters.backends.is_empty() => break counters,
+            FromSwitch::Counters(_) => {}
             other => panic!("{other:?}"),
         }
     };
@@ -139,12 +148,14 @@ async fn a_drop_server_that_is_no_longer_asked_for_goes_though_the_core_cannot_s
     assert_eq!(fake.inside().holds.services[&name("www")].servers.len(), 2);
     let mut world = World::start(&fake, planned(&fake));
     world.hello().await;
+    let begun = Instant::now();
     while fake.inside().applied == 0 {
-        world.from.recv().await.unwrap();
+        assert!(begun.elapsed() < PATIENCE, "it stays");
+        world.next().await;
     }
     assert_eq!(world.servers(), ["192.0.2.1:80"]);
     for _ in 0..5 {
-        world.from.recv().await.unwrap();
+        world.next().await;
     }
     assert_eq!(fake.inside().applied, 1, "and once is enough");
 }
@@ -157,18 +168,13 @@ async fn what_it_lacks_is_told_when_it_changes() {
     let mut any = service("any", "203.0.113.11:80");
     any.address = "203.0.113.11:*".parse().unwrap();
     world.apply(vec![Change::PutService(any)]).await;
-    let lacks = loop {
-        match world.from.recv().await {
-            Some(FromSwitch::Lacks(lacks)) => break lacks,
-            Some(FromSwitch::Counters(_)) => {}
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(lacks.len(), 1);
+    let told = world.told().await;
+    assert!(matches!(&told, FromSwitch::Lacks(lacks) if lacks.len() == 1), "{told:?}");
     world.apply(vec![put("192.0.2.1:80", 5)]).await;
     let answer = world.apply(vec![Change::DeleteService(name("any"))]).await;
     assert!(matches!(answer, FromSwitch::Applied { .. }), "the same lack is not told again");
-    assert!(matches!(world.from.recv().await, Some(FromSwitch::Lacks(lacks)) if lacks.is_empty()));
+    let told = world.told().await;
+    assert!(matches!(&told, FromSwitch::Lacks(lacks) if lacks.is_empty()), "{told:?}");
 }
 
 #[tokio::test]

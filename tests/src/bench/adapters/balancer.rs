@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use lb_control::dfp::{Message, Messages};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     net::TcpStream,
     runtime::Builder,
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn measure() -> Result<Took> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut trial = Trial::new("dfp", json!({ "listen": LISTEN }))?;
+        let mut trial = Trial::new("dfp", Balancer::options())?;
         let (held, balancer) = tokio::join!(trial.read(), Balancer::connect());
         held?;
         let mut balancer = balancer?;
@@ -57,15 +57,23 @@ pub(super) fn measure() -> Result<Took> {
     })
 }
 
+/// By server.
+pub(super) type Weights = BTreeMap<Ipv4Addr, u16>;
+
 /// What a balancer has heard in a connection, which ends with it.
-struct Balancer {
-    heard: watch::Receiver<BTreeMap<Ipv4Addr, u16>>,
+pub(super) struct Balancer {
+    heard: watch::Receiver<Weights>,
     _task: JoinSet<()>,
 }
 
 impl Balancer {
+    /// Of the manager that it connects to.
+    pub(super) fn options() -> Value {
+        json!({ "listen": LISTEN })
+    }
+
     /// As soon as somebody listens.
-    async fn connect() -> Result<Self> {
+    pub(super) async fn connect() -> Result<Self> {
         let begun = Instant::now();
         let stream = loop {
             match TcpStream::connect(LISTEN).await {
@@ -74,7 +82,7 @@ impl Balancer {
                 Err(_) => sleep(Duration::from_millis(1)).await,
             }
         };
-        let (tell, heard) = watch::channel(BTreeMap::new());
+        let (tell, heard) = watch::channel(Weights::new());
         let mut task = JoinSet::new();
         task.spawn(async move {
             let mut messages = FramedRead::new(stream, Messages);
@@ -91,11 +99,17 @@ impl Balancer {
 
     /// Waits until it knows that the first servers have this weight.
     async fn hears(&mut self, servers: u16, weight: u16) -> Result<()> {
-        let all = |heard: &BTreeMap<Ipv4Addr, u16>| {
-            (0..servers).all(|server| heard.get(&ip(server)) == Some(&weight))
+        self.hears_all(&(0..servers).map(|server| (ip(server), weight)).collect()).await?;
+        Ok(())
+    }
+
+    /// Waits until it knows these weights, and tells all that it knows.
+    pub(super) async fn hears_all(&mut self, wanted: &Weights) -> Result<Weights> {
+        let all = |heard: &Weights| {
+            wanted.iter().all(|(server, weight)| heard.get(server) == Some(weight))
         };
         let heard = timeout(PATIENCE, self.heard.wait_for(all)).await;
-        heard.context("the balancer is not told all")?.context("the connection has ended")?;
-        Ok(())
+        let heard = heard.context("the balancer is not told all")?;
+        Ok(heard.context("the connection has ended")?.clone())
     }
 }

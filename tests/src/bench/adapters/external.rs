@@ -1,10 +1,14 @@
 //! External switches that can be read, and that forget at a reboot.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::runtime::Builder;
 
 use super::{
@@ -30,13 +34,23 @@ fn measure(kind: &str, options: Value, reboot: impl FnMut() -> Result<()>) -> Re
 /// The distribution's.
 pub(super) fn haproxy() -> Result<Took> {
     let directory = tempfile::tempdir()?;
-    let proxies = [Proxy::new(SERVICE, Some("127.0.0.1:8000".parse()?))];
-    let mut haproxy = Haproxy::start_here(directory.path(), "haproxy", &proxies)?;
+    let (mut haproxy, front, options) = with_haproxy(directory.path())?;
+    measure("haproxy", options, || haproxy.restart(&proxies(front)))
+}
+
+/// One that listens, where it does, and how it is spoken to.
+pub(super) fn with_haproxy(directory: &Path) -> Result<(Haproxy, SocketAddr, Value)> {
+    let front = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000));
+    let haproxy = Haproxy::start_here(directory, "haproxy", &proxies(front))?;
     let options = json!({
         "address": format!("unix:{}", haproxy.socket().display()),
         "backends": { SERVICE: format!("be_{SERVICE}") },
     });
-    measure("haproxy", options, || haproxy.restart(&proxies))
+    Ok((haproxy, front, options))
+}
+
+fn proxies(front: SocketAddr) -> [Proxy; 1] {
+    [Proxy::new(SERVICE, Some(front))]
 }
 
 /// This kernel's, in this thread's network namespace.
@@ -56,34 +70,35 @@ pub(super) fn command() -> Result<Took> {
 
 /// A simulated ServerIron over telnet. Every change takes it `latency`.
 pub(super) fn command_line(latency: Duration) -> Result<Took> {
-    iron(latency, |iron, secrets| {
-        let mut options = json!({ "address": iron.cli_address(), "transport": "telnet" });
-        for (name, word) in LOGIN {
-            options[format!("{name}_file")] = secret(secrets, name, word)?;
-        }
-        Ok(("serveriron-cli", options))
-    })
+    let secrets = tempfile::tempdir()?;
+    let (iron, options) = with_iron(latency, secrets.path())?;
+    measure("serveriron-cli", options, reboot(&iron))
 }
 
 /// The same over SNMPv3.
 pub(super) fn snmp(latency: Duration) -> Result<Took> {
-    iron(latency, |iron, secrets| {
-        let password = secret(secrets, "snmp", PASSPHRASE)?;
-        let options = json!({
-            "address": iron.snmp_address(),
-            "version": "3",
-            "user": USER,
-            "auth_password_file": password,
-            "priv_password_file": password,
-        });
-        Ok(("serveriron-snmp", options))
-    })
+    let secrets = tempfile::tempdir()?;
+    let (iron, _) = with_iron(latency, secrets.path())?;
+    let password = secret(secrets.path(), "snmp", PASSPHRASE)?;
+    let options = json!({
+        "address": iron.snmp_address(),
+        "version": "3",
+        "user": USER,
+        "auth_password_file": password,
+        "priv_password_file": password,
+    });
+    measure("serveriron-snmp", options, reboot(&iron))
 }
 
-fn iron(
-    latency: Duration,
-    dialect: impl FnOnce(&Simulator, &TempDir) -> Result<(&'static str, Value)>,
-) -> Result<Took> {
+fn reboot(iron: &Simulator) -> impl FnMut() -> Result<()> {
+    || {
+        iron.reboot(Duration::ZERO);
+        Ok(())
+    }
+}
+
+/// A box, and how its command line is spoken to.
+pub(super) fn with_iron(latency: Duration, secrets: &Path) -> Result<(Simulator, Value)> {
     let user = User {
         name: USER.to_owned(),
         auth: Auth::Sha1,
@@ -92,17 +107,16 @@ fn iron(
     };
     let options = Options { latency: latency..=latency, users: vec![user], ..Options::default() };
     let iron = Simulator::start(options)?;
-    let secrets = tempfile::tempdir()?;
-    let (kind, options) = dialect(&iron, &secrets)?;
-    measure(kind, options, || {
-        iron.reboot(Duration::ZERO);
-        Ok(())
-    })
+    let mut options = json!({ "address": iron.cli_address(), "transport": "telnet" });
+    for (name, word) in LOGIN {
+        options[format!("{name}_file")] = secret(secrets, name, word)?;
+    }
+    Ok((iron, options))
 }
 
 /// Where a secret is kept.
-fn secret(directory: &TempDir, name: &str, word: &str) -> Result<Value> {
-    let path = directory.path().join(name);
+fn secret(directory: &Path, name: &str, word: &str) -> Result<Value> {
+    let path = directory.join(name);
     fs::write(&path, format!("{word}\n")).with_context(|| format!("writing {}", path.display()))?;
     Ok(json!(path))
 }

@@ -9,10 +9,12 @@
 //! | `external` | switches that are read, and forget at a reboot |
 //! | `balancer` | DFP, and a balancer that listens to it |
 //! | `edge` | the XDP edge |
+//! | `refusals` | what of a share that is refused lands at a drop server |
 
 mod balancer;
 mod edge;
 mod external;
+pub(super) mod refusals;
 mod trial;
 
 use std::{net::SocketAddr, thread, time::Duration};
@@ -84,6 +86,9 @@ pub(super) struct Row {
 pub(super) fn measure(filter: &Filter) -> Result<Vec<Row>> {
     let cases = CASES.iter().filter(|case| filter.takes("adapters", case.name));
     let (slow, fast): (Vec<_>, Vec<_>) = cases.partition(|case| case.waits);
+    if !slow.is_empty() {
+        eprintln!("what takes 22 ms an operation takes about two minutes, beside the others");
+    }
     thread::scope(|scope| {
         let slow: Vec<_> = slow.into_iter().map(|case| scope.spawn(move || case.run())).collect();
         let mut rows = fast.into_iter().map(Case::run).collect::<Result<Vec<_>>>()?;

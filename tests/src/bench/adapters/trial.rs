@@ -1,6 +1,9 @@
 //! An adapter that is changed, timed, and read back.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, anyhow, ensure};
 use lb_control::{
@@ -18,13 +21,18 @@ pub(super) const SERVERS: u16 = 1000;
 pub(super) const COUNTS: [u16; 4] = [1, 10, 100, 1000];
 /// Of every server, at first; each delta gives a larger one, within HAProxy's 256.
 pub(super) const WEIGHT: u16 = 100;
-/// How often each is measured, unless that takes longer than [`ENOUGH`].
+/// How often each is measured, unless that takes longer than [`ENOUGH`]; but what does not
+/// take [`LONG`] is measured a [`FEW`] times at the least: a machine that halts for a moment
+/// must not be taken for the adapter.
 const ROUNDS: usize = 9;
 const ENOUGH: Duration = Duration::from_secs(2);
+const FEW: usize = 3;
+const LONG: Duration = Duration::from_secs(10);
 
 /// An external switch by its dialect.
 pub(super) struct Trial {
     adapter: Planned,
+    shape: Shape,
     sequence: u64,
 }
 
@@ -32,6 +40,18 @@ impl Trial {
     /// # Errors
     /// Where the dialect does not take these options.
     pub(super) fn new(kind: &str, options: Value) -> Result<Self> {
+        Self::with_drop_servers(kind, options, Vec::new())
+    }
+
+    /// Where it cannot refuse connections, they go there.
+    ///
+    /// # Errors
+    /// Where the dialect does not take these options.
+    pub(super) fn with_drop_servers(
+        kind: &str,
+        options: Value,
+        drop_servers: Vec<SocketAddr>,
+    ) -> Result<Self> {
         let settings: SwitchSettings = serde_json::from_value(json!({
             "name": "trial",
             "kind": kind,
@@ -42,9 +62,15 @@ impl Trial {
         let make = dialects::find(kind).map_err(|error| anyhow!(error))?.make;
         let device = make(&settings).map_err(|error| anyhow!(error))?;
         let capabilities = device.capabilities();
-        let shape = Shape { capabilities, services: None, drop_servers: Vec::new() };
+        let shape = Shape { capabilities, services: None, drop_servers };
         let pace = (settings.poll, settings.verify);
-        Ok(Self { adapter: Planned::new(device, shape, pace, [service()?]), sequence: 0 })
+        let adapter = Planned::new(device, shape.clone(), pace, [service()?]);
+        Ok(Self { adapter, shape, sequence: 0 })
+    }
+
+    /// What its plans are made for.
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     /// What it holds.
@@ -120,11 +146,15 @@ pub(super) async fn changes(
     Ok(medians)
 }
 
-/// The median of several times, or of one where it takes long.
+/// The median of several times.
 pub(super) async fn repeat(mut once: impl AsyncFnMut() -> Result<Duration>) -> Result<Duration> {
     let begun = Instant::now();
     let mut times = vec![once().await?];
-    while times.len() < ROUNDS && begun.elapsed() < ENOUGH {
+    let more = |times: &[Duration]| match times.len() {
+        ..FEW => begun.elapsed() < LONG,
+        taken => taken < ROUNDS && begun.elapsed() < ENOUGH,
+    };
+    while more(&times) {
         times.push(once().await?);
     }
     Ok(median(times))

@@ -44,6 +44,8 @@ pub(super) struct Terminal<S> {
     device: Arc<Device>,
     telnet: Option<Telnet>,
     input: VecDeque<u8>,
+    /// Of letters that were typed in one go.
+    echo: Vec<u8>,
     after_return: bool,
     messages: Option<Receiver<String>>,
     random: fastrand::Rng,
@@ -57,6 +59,7 @@ impl<S: Stream> Terminal<S> {
             device,
             telnet: telnet.then(Telnet::default),
             input: VecDeque::new(),
+            echo: Vec::new(),
             after_return: false,
             messages: None,
             random,
@@ -75,7 +78,9 @@ impl<S: Stream> Terminal<S> {
 
     /// Writes bytes as they are.
     pub(super) async fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await?;
+        let mut all = std::mem::take(&mut self.echo);
+        all.extend_from_slice(bytes);
+        self.stream.write_all(&all).await?;
         self.stream.flush().await
     }
 
@@ -152,7 +157,7 @@ impl<S: Stream> Terminal<S> {
                 b' '..=b'~' if line.len() < MAX_LINE => {
                     line.push(char::from(byte));
                     if echo == Echo::Letters {
-                        self.raw(&[byte]).await?;
+                        self.echo.push(byte);
                     }
                 }
                 _ => {}
@@ -178,6 +183,9 @@ impl<S: Stream> Terminal<S> {
                     continue;
                 }
                 return Ok(byte);
+            }
+            if !self.echo.is_empty() {
+                self.raw(&[]).await?;
             }
             let mut chunk = [0; 1024];
             tokio::select! {

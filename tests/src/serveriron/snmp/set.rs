@@ -9,7 +9,7 @@ use super::{
     mib::{self, Name, Table, Value, row},
     rows,
 };
-use crate::serveriron::{Refusal, State};
+use crate::serveriron::{Bind, Config, Real, Refusal, State, Virtual};
 
 /// Why a SET is refused: an error-status, and which variable it is about,
 /// counted from 0.
@@ -96,18 +96,74 @@ pub(super) enum Wish {
 /// they build on; a request's variables may come in any order.
 pub(super) fn set(state: &mut State, variables: &[(Name, Value)]) -> Result<usize, Fault> {
     let rows = sort(variables)?;
-    let mut next = state.clone();
     let mut work = Vec::new();
     for ((table, key), found) in &rows {
         work.push((wish(*table, found)?, *table, *key, found));
     }
+    let before = Before::of(state, &work);
     let making = work.iter().filter(|(wish, ..)| *wish != Wish::Delete);
     let deleting = work.iter().rev().filter(|(wish, ..)| *wish == Wish::Delete);
     for (wish, table, key, found) in making.chain(deleting) {
-        rows::apply(&mut next, *table, *key, *wish, found)?;
+        if let Err(fault) = rows::apply(state, *table, *key, *wish, found) {
+            before.restore(state);
+            return Err(fault);
+        }
     }
-    *state = next;
     Ok(rows.len())
+}
+
+/// What is put back where a request is refused: of one row, what it is about, so that
+/// a full box is not copied for each of many.
+enum Before {
+    Bind(u32, Option<Bind>),
+    Real(Ipv4Addr, Option<(String, Real)>),
+    Virtual(Ipv4Addr, Option<(String, Virtual)>),
+    All(Box<Config>),
+    /// A row that goes has no columns of which one could be refused after another.
+    Nothing,
+}
+
+impl Before {
+    fn of(state: &State, work: &[(Wish, Table, Key, &Row)]) -> Self {
+        let config = &state.running;
+        match *work {
+            [(Wish::Create | Wish::Change, table, key, _)] => match (table, key) {
+                (_, Key::Bind(index)) => Self::Bind(index, config.binds.get(&index).cloned()),
+                (Table::Real | Table::RealPort, Key::Server(at) | Key::Port(at, _)) => {
+                    let mut all = config.reals.iter();
+                    let found = all.find(|(_, real)| real.address == at);
+                    Self::Real(at, found.map(|(name, real)| (name.clone(), real.clone())))
+                }
+                (_, Key::Server(at) | Key::Port(at, _)) => {
+                    let mut all = config.virtuals.iter();
+                    let found = all.find(|(_, server)| server.address == at);
+                    Self::Virtual(at, found.map(|(name, server)| (name.clone(), server.clone())))
+                }
+            },
+            [(Wish::Delete, ..)] | [] => Self::Nothing,
+            _ => Self::All(Box::new(config.clone())),
+        }
+    }
+
+    fn restore(self, state: &mut State) {
+        let config = &mut state.running;
+        match self {
+            Self::Bind(index, before) => {
+                config.binds.remove(&index);
+                config.binds.extend(before.map(|bind| (index, bind)));
+            }
+            Self::Real(at, before) => {
+                config.reals.retain(|_, real| real.address != at);
+                config.reals.extend(before);
+            }
+            Self::Virtual(at, before) => {
+                config.virtuals.retain(|_, server| server.address != at);
+                config.virtuals.extend(before);
+            }
+            Self::All(before) => *config = *before,
+            Self::Nothing => {}
+        }
+    }
 }
 
 /// Column RowStatus.

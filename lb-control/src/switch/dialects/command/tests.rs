@@ -77,12 +77,42 @@ async fn the_example_holds_what_it_is_told_until_it_is_rebooted() {
     fs::remove_file(&file).unwrap();
     assert!(matches!(program.poll().await, Err(Failure::Rebooted(_))));
     assert_eq!(program.read().await, Ok(Plan::default()));
+}
+
+/// Besides the room, the question is whether it does the rest, and says what it has not done.
+#[tokio::test]
+async fn the_example_does_all_that_it_can_and_lists_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = [example("switch.py"), dir.path().join("lb1.json").display().to_string()];
+    let command = format!("['{}', '{}', '4']", command[0], command[1]);
+    let options = format!("[options]\ncommand = {command}\nweights = 256\ndrain = true");
+    let mut program = Program::new(&settings(&options)).unwrap();
+    let at = |number: u8| SocketAddr::from(([10, 0, 0, number], 80));
+    let server = |weight| PlannedServer { weight, phase: Phase::Serve };
+    // They come before those that are there.
+    let more = |plan: &mut Plan| {
+        let service = plan.services.values_mut().next().unwrap();
+        service.servers.extend([(at(1), server(1)), (at(2), server(1)), (at(3), server(1))]);
+        service.servers.insert(at(11), server(7));
+    };
+    program.apply(&plan()).await.unwrap();
     let mut many = plan();
-    let service = many.services.values_mut().next().unwrap();
-    let server = PlannedServer { weight: 1, phase: Phase::Serve };
-    service.servers.extend((1..=80).map(|port| (SocketAddr::from(([10, 1, 1, 1], port)), server)));
+    more(&mut many);
     let refused = program.apply(&many).await;
-    assert_eq!(refused, Err(Failure::Refused("there is room for 64 servers".to_owned())));
+    let words = "no room for 2 servers: 10.0.0.2:80 of www, 10.0.0.3:80 of www";
+    assert_eq!(refused, Err(Failure::Refused(words.to_owned())));
+    let mut done = many.clone();
+    done.services
+        .values_mut()
+        .next()
+        .unwrap()
+        .servers
+        .retain(|at_, _| ![at(2), at(3)].contains(at_));
+    assert_eq!(program.read().await, Ok(done));
+    // Where some leave, there is room.
+    many.services.values_mut().next().unwrap().servers.retain(|address, _| *address < at(11));
+    assert_eq!(program.apply(&many).await, Ok(()));
+    assert_eq!(program.read().await, Ok(many));
 }
 
 #[tokio::test]

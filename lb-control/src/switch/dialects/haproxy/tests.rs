@@ -1,5 +1,7 @@
 //! What is sent and understood, without an HAProxy; one is in the conformance suite.
 
+mod talking;
+
 use std::{net::SocketAddr, time::Instant};
 
 use super::{
@@ -293,6 +295,23 @@ fn held_servers_are_those_of_our_services() {
     named.leaving.insert(("be_www".to_owned(), "sluice-fd00:18::1-80".to_owned()));
     let www = &named.held(&servers).services[&"www".parse::<Name>().unwrap()];
     assert_eq!(www.servers.len(), 1);
+}
+
+/// Somebody else has made a second one for an address of ours: clients see the sum.
+#[test]
+fn two_servers_of_one_address_are_one_with_both_weights() {
+    let device = device("address = \"127.0.0.1:9999\"").unwrap();
+    let server = |name: &str, weight| tables::Server {
+        proxy: "www".to_owned(),
+        name: name.to_owned(),
+        address: at("192.0.2.7:80"),
+        weight,
+        admin: 0,
+    };
+    let servers = [server("sluice-192.0.2.7-80", 30), server("sluice-another", 12)];
+    let held = device.held(&servers);
+    let www = &held.services[&"www".parse::<Name>().unwrap()];
+    assert_eq!(www.servers, [(at("192.0.2.7:80"), planned(42, Phase::Serve))].into());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{model::shown, switch::Failure};
 pub(super) const MOST: usize = 8 << 20;
 
 /// In interactive mode, after each reply (HAProxy management guide, section 9.3).
-const PROMPT: &[u8] = b"\n> ";
+pub(super) const PROMPT: &[u8] = b"\n> ";
 
 /// Where the Runtime API is.
 #[derive(Clone, Debug, PartialEq, Eq)]

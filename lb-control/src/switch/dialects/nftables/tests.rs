@@ -1,6 +1,7 @@
 //! Without a kernel: a table that obeys messages stands for it. With one:
 //! `tests/tests/scenarios/nftables.rs`.
 
+mod choosing;
 mod table;
 
 use std::net::SocketAddr;

@@ -2,14 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
 };
 
 use async_trait::async_trait;
 
 use super::{
     config::{Activity, Config},
-    goal::Goal,
+    goal::{Goal, Want},
     options::Common,
     steps::{Memory, Step, Todo, steps},
 };
@@ -116,12 +116,9 @@ impl<L: Language> Driver<L> {
     /// Makes the box have the goal as far as it can be had now. Returns what stands
     /// against it.
     async fn reach(&mut self, goal: &Goal) -> Result<Vec<String>, Failure> {
-        self.memory.broken.retain(|address| {
-            let breaks = |(server, want): (&SocketAddrV4, &_)| {
-                server.ip() == address && *want == super::goal::Want::Break
-            };
-            goal.ports.iter().any(breaks)
-        });
+        let breaks =
+            |address: &Ipv4Addr| goal.ports_of(*address).any(|(_, want)| want == Want::Break);
+        self.memory.broken.retain(breaks);
         let mut refusals = Vec::new();
         let mut changed = false;
         for _ in 0..ROUNDS {

@@ -86,6 +86,12 @@ impl Goal {
         goal
     }
 
+    /// The ports of a real server.
+    pub fn ports_of(&self, address: Ipv4Addr) -> impl Iterator<Item = (SocketAddrV4, Want)> {
+        let all = SocketAddrV4::new(address, 0)..=SocketAddrV4::new(address, u16::MAX);
+        self.ports.range(all).map(|(server, want)| (*server, *want))
+    }
+
     /// What a port does that is in several services.
     fn agree(&mut self, address: SocketAddrV4, wants: &[(&Name, Want)]) -> Want {
         let any = |want| wants.iter().find(|(_, other)| *other == want).map(|(name, _)| *name);
@@ -113,10 +119,7 @@ impl Goal {
 
     /// Sessions are cleared for a whole real server: not while another port has some.
     fn spare_neighbours(&mut self) {
-        let whole = |address: Ipv4Addr| {
-            let mut ports = self.ports.iter().filter(|(server, _)| *server.ip() == address);
-            ports.all(|(_, want)| *want == Want::Break)
-        };
+        let whole = |address| self.ports_of(address).all(|(_, want)| want == Want::Break);
         let breaks = self.ports.iter().filter(|(_, want)| **want == Want::Break);
         let spared: Vec<_> = breaks.map(|(&s, _)| s).filter(|s| !whole(*s.ip())).collect();
         for server in spared {

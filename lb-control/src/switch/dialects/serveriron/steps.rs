@@ -163,7 +163,7 @@ impl Work<'_> {
     }
 
     fn ports(&self, address: Ipv4Addr, todo: &mut Todo) {
-        for (&server, &want) in self.goal.ports.iter().filter(|(s, _)| *s.ip() == address) {
+        for (server, want) in self.goal.ports_of(address) {
             match (self.held.enabled(server), want) {
                 (None, want) => todo.steps.push(Step::Port(server, want == Want::Serve)),
                 (Some(false), Want::Serve) if self.quiet(server, todo) => {
@@ -241,10 +241,14 @@ impl Work<'_> {
                 }
             }
         }
+        let mut bound: BTreeMap<SocketAddrV4, Vec<Bind>> = BTreeMap::new();
+        for bind in self.held.our_binds() {
+            bound.entry(bind.server).or_default().push(bind);
+        }
         for (address, real) in self.held.ours() {
             let ports = ended.remove(&address).unwrap_or_default();
-            let bound = self.held.our_binds().filter(|bind| ports.contains(&bind.server));
-            todo.steps.extend(bound.map(Step::Unbind));
+            let binds = ports.iter().filter_map(|port| bound.get(port)).flatten();
+            todo.steps.extend(binds.copied().map(Step::Unbind));
             if !self.goal.reals.contains_key(&address) && ports.len() == real.ports.len() {
                 todo.steps.push(Step::RemoveReal(address));
             } else {

@@ -186,6 +186,25 @@ fn each_mistake_has_its_status_and_place() {
             Pdu::ERROR_STATUS_WRONG_VALUE,
             0,
         ),
+        (
+            "the second column of a row that is there",
+            vec![
+                (name(19, 3, &[198, 51, 100, 1]), Value::Integer(0)),
+                (name(19, 5, &[198, 51, 100, 1]), Value::Integer(65_001)),
+            ],
+            Pdu::ERROR_STATUS_WRONG_VALUE,
+            1,
+        ),
+        (
+            "a column of a row that is made",
+            vec![
+                (name(19, 2, &[198, 51, 100, 9]), text("web9")),
+                (name(19, 5, &[198, 51, 100, 9]), Value::Integer(65_001)),
+                (name(19, 6, &[198, 51, 100, 9]), Value::Integer(4)),
+            ],
+            Pdu::ERROR_STATUS_WRONG_VALUE,
+            1,
+        ),
     ];
     let before = held.running.clone();
     for (what, variables, status, at) in cases {

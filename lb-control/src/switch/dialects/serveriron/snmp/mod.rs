@@ -4,6 +4,7 @@
 //! under way at once. A reboot shows as `sysUpTime` going back. There is no object that
 //! breaks connections, and none that writes to flash.
 
+mod binding;
 mod options;
 mod read;
 mod tables;
@@ -31,6 +32,8 @@ use crate::{
 /// Requests of a read that are lost before it is given up. A SET is not repeated: what
 /// became of it is read.
 const RETRIES: u32 = 2;
+/// Objects that one request asks for at the most.
+const OBJECTS: usize = 16;
 /// `sysUpTime` begins anew after 497 days: from so many hundredths before that on, going
 /// back is no reboot.
 const TURN: u32 = 600 * 100;
@@ -63,6 +66,7 @@ struct Snmp {
 }
 
 /// Two clients, since what is read may be asked for twice.
+#[derive(Clone)]
 struct Session {
     reads: Client,
     writes: Client,
@@ -96,8 +100,8 @@ impl Language for Snmp {
     }
 
     async fn run(&mut self, steps: &[Step], config: &mut Config) -> Result<Outcome, Failure> {
-        let client = self.session()?.writes.clone();
-        write::run(&client, steps, config, &mut self.rows).await
+        let session = self.session()?.clone();
+        write::run(&session, steps, config, &mut self.rows).await
     }
 
     /// There is no object for it.
@@ -142,7 +146,7 @@ async fn connect(access: &Access, patience: Duration) -> Result<Session, Failure
         let builder = Client::builder(access.address, auth.clone());
         // The time for one operation is that of all its attempts.
         let attempt = patience / (retry.retries() + 1);
-        let builder = builder.request_timeout(attempt).retry(retry).max_oids_per_request(16);
+        let builder = builder.request_timeout(attempt).retry(retry).max_oids_per_request(OBJECTS);
         match &salt {
             Some(salt) => builder.des_salt_state(salt.clone()),
             None => builder,

@@ -235,14 +235,21 @@ pub(super) async fn activity(client: &Client) -> Result<Activity, Failure> {
 }
 
 /// Who has a row of the table of bindings: names of the virtual and the real server.
-pub(super) async fn owner(
-    client: &Client,
-    index: u32,
-) -> Result<Option<(String, String)>, Failure> {
-    let objects = [tables::BIND_VIRTUAL.at([index]), tables::BIND_REAL.at([index])];
-    let row = get(client, &objects).await?;
-    let [vip, real] = row.as_slice() else { return Ok(None) };
-    Ok(text(vip).zip(text(real)))
+pub(super) type Owner = Option<(String, String)>;
+
+/// Rows whose owners fit into one request.
+pub(super) const OWNERS: usize = super::OBJECTS / 2;
+
+/// Who has each of so many rows as [`OWNERS`], in their order.
+pub(super) async fn owners(client: &Client, indexes: &[u32]) -> Result<Vec<Owner>, Failure> {
+    let row = |index: &u32| [tables::BIND_VIRTUAL.at([*index]), tables::BIND_REAL.at([*index])];
+    let objects: Vec<_> = indexes.iter().flat_map(row).collect();
+    let values = get(client, &objects).await?;
+    let owner = |row: &[Value]| {
+        let [vip, real] = row else { return None };
+        text(vip).zip(text(real))
+    };
+    Ok(values.chunks(2).map(owner).collect())
 }
 
 /// Values of objects, in their order; an object that is not there has an exception's.

@@ -44,6 +44,27 @@ fn everything_is_made_in_the_order_in_which_it_is_needed() {
 }
 
 #[test]
+fn what_the_box_has_no_words_for_is_a_refusal() {
+    let one = |weight| [(at(ONE, 80), serve(weight))];
+    let both = plan(&[("api", 81, &one(2)), ("www", 80, &one(1))]);
+    let found = todo(&both, &held(true), None, &Memory::default());
+    let [refusal] = &found.refusals[..] else { panic!("{:?}", found.refusals) };
+    assert!(refusal.contains("`api` asks for 2") && refusal.contains("`www` for 1"), "{refusal}");
+}
+
+/// Its port is disabled for nobody: it serves in the other service.
+#[test]
+fn a_server_that_leaves_one_of_its_services_is_unbound_there_alone() {
+    let mut held = held(true);
+    held.virtuals.get_mut(&VIP).unwrap().ports.insert(81);
+    held.binds.insert(bind(81, at(ONE, 80)));
+    let www = plan(&[("api", 81, &[]), ("www", 80, &[(at(ONE, 80), serve(1))])]);
+    let found = todo(&www, &held, None, &Memory::default());
+    let steps = vec![Step::Unbind(bind(81, at(ONE, 80)))];
+    assert_eq!(found, Todo { steps, ..Todo::default() });
+}
+
+#[test]
 fn nothing_is_done_where_all_is_as_it_should_be() {
     let found = todo(
         &plan(&[("www", 80, &[(at(ONE, 80), serve(1))])]),

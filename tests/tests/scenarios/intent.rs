@@ -26,17 +26,21 @@ fn a_damaged_intent_is_refused_and_left_as_it_is() -> Result<()> {
     let torn = whole[..whole.len() / 2].to_owned();
     let edited = whole.replace("\"weight\": 0", "\"weight\": 9");
     let newer = whole.replace("\"version\": 1", "\"version\": 2");
-    for (damaged, why) in [
+    let cases = [
         (torn, "it is damaged: EOF"),
         (String::new(), "it is damaged: EOF"),
         (edited, "it is damaged or was edited: its checksum is"),
         (newer, "it is of version 2; this program reads version 1"),
-    ] {
+    ];
+    for (number, (damaged, why)) in cases.into_iter().enumerate() {
         fs::write(lab.intent(), &damaged)?;
         let config = lab.directory().join("sluice.toml");
         let words = ["manager".as_ref(), "--config".as_ref(), config.as_os_str()];
-        let outcome = lab.manager_host().run(lab::binary()?, &words)?;
-        let refused = format!("{}{}", outcome.stdout, outcome.stderr);
+        let outcome = lab
+            .manager_host()
+            .spawn(&format!("refused-{number}"), lab::binary()?, &words)?
+            .wait(PATIENCE)?;
+        let refused = &outcome.stdout;
         ensure!(outcome.status == Some(1), "{outcome:?}");
         ensure!(refused.contains(why) && refused.contains("restore it from a backup"), "{refused}");
         ensure!(fs::read_to_string(lab.intent())? == damaged, "it was written over");

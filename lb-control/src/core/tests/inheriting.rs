@@ -72,6 +72,7 @@ fn what_else_there_is_for_such_a_switch_is_not_held_up() {
         assert!(world.switches[switch].state.policies.contains_key(&place), "{switch}");
     }
     assert_eq!(world.on("edge", MAIL), Some(Phase::Break));
+    assert!(!world.replies.contains_key(&refuse), "`edge` has not all yet");
     world.pass(seconds(1));
     assert!(world.reply(refuse).switches.iter().all(|one| one.live.is_ok()));
 }
@@ -86,7 +87,7 @@ fn what_is_found_draining_waits_too() {
     world.connect("edge");
     back(&mut world);
     world.pass(millis(900));
-    assert_eq!(world.on("late", MAIL), Some(Phase::Drain));
+    assert_eq!((world.state(MAIL), world.on("late", MAIL)), ("unknown", Some(Phase::Drain)));
     world.pass(millis(200));
     assert_eq!((world.state(MAIL), world.on("late", MAIL)), ("active", Some(Phase::Serve)));
 }

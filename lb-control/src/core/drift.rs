@@ -183,6 +183,10 @@ impl Switch {
     fn rebase(&mut self, state: &SwitchState) {
         let before = std::mem::replace(&mut self.holds, Arc::new(state.clone()));
         self.live = 0;
+        if self.refused.is_none() {
+            // It waited for its time, and what is to be undone does not.
+            self.held_back = None;
+        }
         self.history = Default::default();
         let Some(flight) = &mut self.flight else {
             return;

@@ -268,14 +268,17 @@ impl Core {
         }
     }
 
-    /// The first switch that can probe is about to get what no switch holds, and
-    /// what only the manager has verified: that is verified through the path first.
+    /// The first switch that can probe is about to get what no switch holds, or is to
+    /// hold, and what only the manager has verified: that is verified through the path
+    /// first.
     pub(super) fn hold_unproven(&mut self) {
+        let may_be_held =
+            |key: &BindingKey| self.switches.values().any(|switch| switch.may_hold(key));
         let unproven = |(key, record): &(&BindingKey, &super::Record)| {
             !record.probes.by_path
                 && record.probes.word.is_some()
                 && self.path_of(key).is_some()
-                && !self.switches.values().any(|switch| switch.may_hold(key))
+                && (record.state.phase().is_none() || !may_be_held(key))
         };
         let unproven: Vec<_> =
             self.bindings.iter().filter(unproven).map(|(key, _)| key.clone()).collect();

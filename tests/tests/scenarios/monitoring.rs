@@ -85,16 +85,22 @@ fn prometheus_takes_what_the_manager_counts() -> Result<()> {
     ensure!(!check(&path.display().to_string())?.success());
 
     ensure!(ask(&lab, "/healthz")? == (200, "ok\n".to_owned()));
-    ensure!(ask(&lab, "/readyz")?.0 == 200);
+    is_ready(&lab)?;
     lab.stop_sluice()?;
     ensure!(ask(&lab, "/healthz").is_err(), "nobody is there");
+    Ok(())
+}
+
+fn is_ready(lab: &Lab) -> Result<()> {
+    let (status, body) = ask(lab, "/readyz")?;
+    ensure!(status == 200, "{status}: {body}");
     Ok(())
 }
 
 #[test]
 fn a_manager_without_its_edge_is_not_ready() -> Result<()> {
     let mut lab = Lab::build().manager(METRICS).roles_apart().service(l2("www")).start()?;
-    ensure!(ask(&lab, "/readyz")?.0 == 200);
+    is_ready(&lab)?;
     lab.kill_edge()?;
     eventually(Duration::from_secs(20), "the manager to be unready", || {
         let (status, body) = ask(&lab, "/readyz")?;
@@ -105,7 +111,7 @@ fn a_manager_without_its_edge_is_not_ready() -> Result<()> {
     let (_, page) = ask(&lab, "/metrics")?;
     ensure!(sum(&page, "sluice_switch_connected", &[])? == 0.0, "{page}");
     lab.start_edge(&[])?;
-    ensure!(ask(&lab, "/readyz")?.0 == 200);
+    is_ready(&lab)?;
     Ok(())
 }
 

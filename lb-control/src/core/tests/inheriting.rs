@@ -2,7 +2,7 @@
 //! closing connections: for as long, nothing begins to serve on any switch.
 
 use super::*;
-use crate::model::CLOSE_WITHIN;
+use crate::model::{CLOSE_WITHIN, Policy, Share};
 
 /// No probe has to speak first.
 const MAIL: &str = "trusting/192.0.2.1:25";
@@ -75,6 +75,22 @@ fn what_else_there_is_for_such_a_switch_is_not_held_up() {
     assert!(!world.replies.contains_key(&refuse), "`edge` has not all yet");
     world.pass(seconds(1));
     assert!(world.reply(refuse).switches.iter().all(|one| one.live.is_ok()));
+}
+
+#[test]
+fn what_somebody_changes_there_meanwhile_is_undone_at_once() {
+    let mut world = half_broken();
+    world.connect("late");
+    world.connect("edge");
+    back(&mut world);
+    world.pass(millis(100));
+    let place = (name("trusting"), name("default"));
+    world.tamper("edge", |edge| {
+        let policy = Policy { refuse: Share::ALL, ..Policy::default() };
+        edge.state.policies.insert(place.clone(), policy);
+    });
+    assert!(!world.switches["edge"].state.policies.contains_key(&place));
+    assert_eq!(world.on("edge", MAIL), Some(Phase::Break), "that still waits");
 }
 
 /// It drains on the one, and is being broken on the other.

@@ -139,6 +139,8 @@ pub struct Judge {
     thawed: BTreeSet<Name>,
     /// Bindings that the edge that says hello serves.
     found: Vec<BindingKey>,
+    /// What agents were asked to close, and until when they may.
+    closes: BTreeMap<BindingKey, Duration>,
 }
 
 /// The agent on the host of a server.
@@ -202,6 +204,7 @@ impl Judge {
                 self.session_ends(*session, false);
             }
         }
+        self.note_closes(outputs);
         self.freezing_said(outputs)?;
         self.note_phases(core)?;
         self.must_freeze()?;
@@ -259,6 +262,7 @@ impl Judge {
 
     pub fn manager_ends(&mut self) {
         self.vouchers.clear();
+        self.closes.clear();
         self.gone.clear();
         self.frozen.clear();
         self.hello = None;

@@ -83,6 +83,9 @@ impl Judge {
     /// What an edge is found to serve, though the manager was told otherwise.
     pub(super) fn excuse_found(&mut self) {
         self.excuse_unclaimed();
+        let closed = self.found.iter().filter(|key| self.ends_with_others(key));
+        let closed: Vec<_> = closed.cloned().collect();
+        self.excuse_all(closed, "it was found to serve, and what ends there is being closed");
         let learning = self.is_learning();
         let ill = |key: &&BindingKey| self.may_be_gone(key, learning);
         let ill: Vec<_> = self.found.iter().filter(ill).cloned().collect();

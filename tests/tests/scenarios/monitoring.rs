@@ -91,10 +91,13 @@ fn prometheus_takes_what_the_manager_counts() -> Result<()> {
     Ok(())
 }
 
+/// A manager that has just started learns first.
 fn is_ready(lab: &Lab) -> Result<()> {
-    let (status, body) = ask(lab, "/readyz")?;
-    ensure!(status == 200, "{status}: {body}");
-    Ok(())
+    eventually(Duration::from_secs(20), "the manager to be ready", || {
+        let (status, body) = ask(lab, "/readyz")?;
+        ensure!(status == 200, "{status}: {body}");
+        Ok(Some(()))
+    })
 }
 
 #[test]

@@ -121,9 +121,7 @@ impl Core {
         record.quiet_since = None;
         record.spoke = None;
         reason.clone_into(&mut record.reason);
-        if self.bindings.get(key).is_some_and(|record| record.state.phase().is_none()) {
-            self.doubt(key);
-        }
+        self.doubt(key);
         self.sync_probe(key);
         self.begin_slowly(key, &before);
         self.refresh(key);

@@ -18,7 +18,11 @@ use std::{
     net::SocketAddr,
 };
 
-use super::{Core, Output, ProbeView, bindings::State, switches::Switch};
+use super::{
+    Core, Output, ProbeView,
+    bindings::{Record, State},
+    switches::Switch,
+};
 use crate::model::{
     BindingKey, Name, ProbeId, ProbeOrder, ProbeOrders, ProbePath, Probed, ToSwitch,
 };
@@ -80,6 +84,14 @@ impl Run {
 
     fn follows(&self, outcome: &Result<(), String>) -> bool {
         self.last.as_ref().is_some_and(|last| last.is_ok() == outcome.is_ok())
+    }
+}
+
+impl Record {
+    /// Probes speak well of it, and it is not to be on the switches. A bad word of the
+    /// manager's stands until an edge knows better.
+    fn is_well_and_off(&self) -> bool {
+        self.state.phase().is_none() && self.probes.word == Some(Ok(()))
     }
 }
 
@@ -274,11 +286,11 @@ impl Core {
     pub(super) fn hold_unproven(&mut self) {
         let may_be_held =
             |key: &BindingKey| self.switches.values().any(|switch| switch.may_hold(key));
-        let unproven = |(key, record): &(&BindingKey, &super::Record)| {
+        let unproven = |(key, record): &(&BindingKey, &Record)| {
             !record.probes.by_path
                 && record.probes.word.is_some()
                 && self.path_of(key).is_some()
-                && (record.state.phase().is_none() || !may_be_held(key))
+                && (!may_be_held(key) || record.is_well_and_off())
         };
         let unproven: Vec<_> =
             self.bindings.iter().filter(unproven).map(|(key, _)| key.clone()).collect();
@@ -294,14 +306,13 @@ impl Core {
     /// A binding goes off the switches: what only the manager has verified is verified
     /// through the path before it comes back, where an edge can.
     pub(super) fn doubt(&mut self, key: &BindingKey) {
-        let is_able = self.switches.values().any(Switch::probes);
-        if !is_able || self.path_of(key).is_none() {
-            return;
-        }
-        if let Some(probes) = self.bindings.get_mut(key).map(|record| &mut record.probes)
-            && !probes.by_path
+        let by_manager = |record: &Record| record.is_well_and_off() && !record.probes.by_path;
+        if self.bindings.get(key).is_some_and(by_manager)
+            && self.path_of(key).is_some()
+            && self.switches.values().any(Switch::probes)
+            && let Some(record) = self.bindings.get_mut(key)
         {
-            probes.word = None;
+            record.probes.word = None;
         }
     }
 

@@ -44,10 +44,11 @@ enum Command {
     /// Show the main job in a lab of network namespaces, step by step, as root
     #[command(after_help = "Examples:\n  # cargo xtask demo\n  # cargo xtask demo --keep")]
     Demo(DemoArgs),
-    /// Measure the data path and the time from a command to its being live, as root
+    /// Measure packets, commits, the manager and its switches, as root
     #[command(after_help = "Examples:\n  # cargo xtask bench\n  # cargo xtask bench commits\n  \
                       # cargo xtask bench packets/established/ipip\n\n\
-                      What is measured is called GROUP/NAME; the groups are `packets` and `commits`.")]
+                      What is measured is called GROUP/NAME; the groups are `packets`, `veth`, `commits`, `edge`,\n\
+                      `live`, `manager`, `adapters` and `refusals`.")]
     Bench(BenchArgs),
     /// Send random packets through the XDP program and a model of it, as root, or
     /// random bytes through every other parser

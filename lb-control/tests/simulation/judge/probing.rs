@@ -133,11 +133,6 @@ impl Judge {
             match output {
                 Output::StartProbe { probe, backend, .. } => {
                     let key = scene::keys().iter().find(|key| key.backend == *backend);
-                    if let Some(probing) = key.and_then(|key| self.probings.get_mut(key))
-                        && probing.emptied
-                    {
-                        *probing = Probing::default();
-                    }
                     self.probe_starts(*probe, key, None);
                 }
                 Output::StopProbe { probe } => stopped.push(*probe),

@@ -103,6 +103,12 @@ impl Bench {
         self.runtime.block_on(self.device.read())
     }
 
+    /// None: it is not read by then.
+    pub(crate) fn read_within(&mut self, limit: Duration) -> Option<Result<Plan, Failure>> {
+        let read = async { tokio::time::timeout(limit, self.device.read()).await };
+        self.runtime.block_on(read).ok()
+    }
+
     pub(crate) fn apply(&mut self, plan: &Plan) -> Result<(), Failure> {
         self.runtime.block_on(self.device.apply(plan))
     }

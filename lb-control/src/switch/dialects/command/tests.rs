@@ -89,28 +89,23 @@ async fn the_example_does_all_that_it_can_and_lists_the_rest() {
     let mut program = Program::new(&settings(&options)).unwrap();
     let at = |number: u8| SocketAddr::from(([10, 0, 0, number], 80));
     let server = |weight| PlannedServer { weight, phase: Phase::Serve };
-    // They come before those that are there.
-    let more = |plan: &mut Plan| {
-        let service = plan.services.values_mut().next().unwrap();
-        service.servers.extend([(at(1), server(1)), (at(2), server(1)), (at(3), server(1))]);
-        service.servers.insert(at(11), server(7));
-    };
     program.apply(&plan()).await.unwrap();
     let mut many = plan();
-    more(&mut many);
+    let www = many.services.values_mut().next().unwrap();
+    www.servers.insert(at(11), server(7));
+    // In a plan they come before those that are there.
+    let servers = [1, 2, 3].map(|number| (at(number), server(1))).into();
+    let api = PlannedService { port: 81, servers, ..www.clone() };
+    many.services.insert("api".parse().unwrap(), api.clone());
     let refused = program.apply(&many).await;
-    let words = "no room for 2 servers: 10.0.0.2:80 of www, 10.0.0.3:80 of www";
+    let words = "no room for 2 servers: 10.0.0.2:80 of api, 10.0.0.3:80 of api";
     assert_eq!(refused, Err(Failure::Refused(words.to_owned())));
     let mut done = many.clone();
-    done.services
-        .values_mut()
-        .next()
-        .unwrap()
-        .servers
-        .retain(|at_, _| ![at(2), at(3)].contains(at_));
+    let servers = [(at(1), server(1))].into();
+    done.services.insert("api".parse().unwrap(), PlannedService { servers, ..api });
     assert_eq!(program.read().await, Ok(done));
     // Where some leave, there is room.
-    many.services.values_mut().next().unwrap().servers.retain(|address, _| *address < at(11));
+    many.services.retain(|name, _| name.as_str() == "api");
     assert_eq!(program.apply(&many).await, Ok(()));
     assert_eq!(program.read().await, Ok(many));
 }

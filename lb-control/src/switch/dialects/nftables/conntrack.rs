@@ -9,7 +9,7 @@ use std::{
 use super::{
     attribute::{Attribute, Garbage, find, need},
     key::{Front, Path},
-    link::{Error, Link, Message},
+    link::{Error, Kernel, Message},
     uapi::*,
 };
 
@@ -25,13 +25,16 @@ pub(super) struct Entry {
 }
 
 /// Connections by service and backend; those of `gone` are deleted.
-pub(super) fn census(link: &mut Link, gone: &BTreeSet<Path>) -> Result<BTreeMap<Path, u64>, Error> {
+pub(super) fn census(
+    link: &mut dyn Kernel,
+    gone: &BTreeSet<Path>,
+) -> Result<BTreeMap<Path, u64>, Error> {
     let mut counts = BTreeMap::new();
     let mut doomed = Vec::new();
     // The kernel filters since Linux 5.15; before, it gives those of others too.
     let translated =
         [Attribute::u32(CTA_STATUS, IPS_DST_NAT), Attribute::u32(CTA_STATUS_MASK, IPS_DST_NAT)];
-    link.ask(&Message::dump(CT_GET, NFPROTO_UNSPEC, translated), |bytes| {
+    link.ask(&Message::dump(CT_GET, NFPROTO_UNSPEC, translated), &mut |bytes| {
         if let Some(entry) = read(bytes)? {
             if gone.contains(&entry.path) {
                 doomed.push(entry);
@@ -42,7 +45,7 @@ pub(super) fn census(link: &mut Link, gone: &BTreeSet<Path>) -> Result<BTreeMap<
         Ok(())
     })?;
     for entry in doomed {
-        match link.ask(&Message::get(CT_DELETE, entry.family, entry.name), |_| Ok(())) {
+        match link.ask(&Message::get(CT_DELETE, entry.family, entry.name), &mut |_| Ok(())) {
             // It ended meanwhile.
             Err(error) if !error.is_missing() => return Err(error),
             _ => {}

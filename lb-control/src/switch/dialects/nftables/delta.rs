@@ -148,7 +148,7 @@ pub(super) fn read_comment(userdata: &[u8]) -> Option<&str> {
     std::str::from_utf8(rest.get(..usize::from(length))?.strip_suffix(&[0])?).ok()
 }
 
-fn element((key, edge): &(Vec<u8>, Edge), data: Option<&Data>) -> Attribute {
+pub(super) fn element((key, edge): &(Vec<u8>, Edge), data: Option<&Data>) -> Attribute {
     let key = Attribute::nest(ELEMENT_KEY, [Attribute::bytes(DATA_VALUE, key.clone())]);
     let data = data.map(|data| match data {
         Data::Value(bytes) => {

@@ -7,7 +7,7 @@ use super::{
     delta::read_comment,
     expression::Verdict,
     key::{Family, Path},
-    link::{Error, Link, Message},
+    link::{Error, Kernel, Message},
     ruleset::{Data, Edge, Elements},
     uapi::*,
 };
@@ -29,7 +29,7 @@ const TRIES: usize = 8;
 
 impl Dump {
     /// The table of that name, and the generation of the ruleset, all of one moment.
-    pub(super) fn read(link: &mut Link, table: &str) -> Result<(u32, Option<Self>), Error> {
+    pub(super) fn read(link: &mut dyn Kernel, table: &str) -> Result<(u32, Option<Self>), Error> {
         for _ in 0..TRIES {
             let before = generation(link)?;
             let dump = match Self::read_once(link, table) {
@@ -45,20 +45,20 @@ impl Dump {
         Err(Error::Changed)
     }
 
-    fn read_once(link: &mut Link, table: &str) -> Result<Self, Error> {
+    fn read_once(link: &mut dyn Kernel, table: &str) -> Result<Self, Error> {
         let mut dump = Self::default();
         let name = [Attribute::text(TABLE_NAME, table)];
         let get = Message::get(GETTABLE, NFPROTO_INET, name);
-        link.ask(&get, |bytes| dump.take(GETTABLE, table, bytes))?;
+        link.ask(&get, &mut |bytes| dump.take(GETTABLE, table, bytes))?;
         // All of these have the table's name in the same place.
         for kind in [GETCHAIN, GETRULE, GETSET] {
             let name = [Attribute::text(CHAIN_TABLE, table)];
             let all = Message::dump(kind, NFPROTO_INET, name);
-            link.ask(&all, |bytes| dump.take(kind, table, bytes))?;
+            link.ask(&all, &mut |bytes| dump.take(kind, table, bytes))?;
         }
         let sets: Vec<_> = dump.sets.keys().cloned().collect();
         for set in sets {
-            link.ask(&all_of(table, &set), |bytes| dump.take(GETSETELEM, table, bytes))?;
+            link.ask(&all_of(table, &set), &mut |bytes| dump.take(GETSETELEM, table, bytes))?;
         }
         Ok(dump)
     }
@@ -99,9 +99,9 @@ impl Dump {
 }
 
 /// Of the whole ruleset of the namespace: grows with each change by anybody.
-pub(super) fn generation(link: &mut Link) -> Result<u32, Error> {
+pub(super) fn generation(link: &mut dyn Kernel) -> Result<u32, Error> {
     let mut generation = None;
-    link.ask(&Message::get(GETGEN, NFPROTO_UNSPEC, []), |bytes| {
+    link.ask(&Message::get(GETGEN, NFPROTO_UNSPEC, []), &mut |bytes| {
         generation = Some(u32_of(need(bytes, GEN_ID)?)?);
         Ok(())
     })?;
@@ -109,10 +109,10 @@ pub(super) fn generation(link: &mut Link) -> Result<u32, Error> {
 }
 
 /// What tells a table from another one of the same name; None: there is none.
-pub(super) fn handle(link: &mut Link, table: &str) -> Result<Option<u64>, Error> {
+pub(super) fn handle(link: &mut dyn Kernel, table: &str) -> Result<Option<u64>, Error> {
     let mut handle = None;
     let name = [Attribute::text(TABLE_NAME, table)];
-    let outcome = link.ask(&Message::get(GETTABLE, NFPROTO_INET, name), |bytes| {
+    let outcome = link.ask(&Message::get(GETTABLE, NFPROTO_INET, name), &mut |bytes| {
         handle = Some(u64_of(need(bytes, TABLE_HANDLE)?)?);
         Ok(())
     });
@@ -124,10 +124,10 @@ pub(super) fn handle(link: &mut Link, table: &str) -> Result<Option<u64>, Error>
 }
 
 /// Connections that each binding has had.
-pub(super) fn totals(link: &mut Link, table: &str) -> Result<Vec<(Path, u64)>, Error> {
+pub(super) fn totals(link: &mut dyn Kernel, table: &str) -> Result<Vec<(Path, u64)>, Error> {
     let mut totals = Vec::new();
     for family in Family::ALL {
-        link.ask(&all_of(table, &family.set("bindings")), |bytes| {
+        link.ask(&all_of(table, &family.set("bindings")), &mut |bytes| {
             for element in elements_of(bytes)? {
                 let ((key, _), _) = read_element(element)?;
                 totals.push((Path::read(family, &key).ok_or(Garbage)?, counter(element)?));

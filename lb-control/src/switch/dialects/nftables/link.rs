@@ -29,6 +29,20 @@ const BUFFER: usize = 16 << 20;
 /// The kernel fills no more at once.
 const DATAGRAM: usize = 64 << 10;
 
+/// Whom a [`Link`] leads to.
+pub(super) trait Kernel: Send {
+    /// Asks, and gives the attributes of each answer.
+    fn ask(
+        &mut self,
+        message: &Message,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), Garbage>,
+    ) -> Result<(), Error>;
+
+    /// Carries out all of it, or nothing. [`Error::Changed`] if the ruleset's generation
+    /// is another one.
+    fn commit(&mut self, generation: u32, steps: &[Message]) -> Result<(), Error>;
+}
+
 /// A socket of family `NETLINK_NETFILTER`, in the network namespace of whoever opened it.
 pub(super) struct Link {
     socket: Socket,
@@ -135,11 +149,24 @@ impl Link {
         Ok(Self { socket, sequence: 0, timeout, buffer: Vec::with_capacity(DATAGRAM) })
     }
 
-    /// Asks, and gives the attributes of each answer.
-    pub(super) fn ask(
+    /// The next datagram into the buffer.
+    fn receive(&mut self, flags: i32) -> Result<(), Error> {
+        self.buffer.clear();
+        match self.socket.recv(&mut self.buffer, flags) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(Error::Late(self.timeout))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Kernel for Link {
+    fn ask(
         &mut self,
         message: &Message,
-        mut each: impl FnMut(&[u8]) -> Result<(), Garbage>,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), Garbage>,
     ) -> Result<(), Error> {
         self.sequence = self.sequence.wrapping_add(1);
         let sequence = self.sequence;
@@ -174,9 +201,7 @@ impl Link {
         }
     }
 
-    /// Carries out all of it, or nothing. [`Error::Changed`] if the ruleset's generation
-    /// is another one.
-    pub(super) fn commit(&mut self, generation: u32, steps: &[Message]) -> Result<(), Error> {
+    fn commit(&mut self, generation: u32, steps: &[Message]) -> Result<(), Error> {
         let begin = [Attribute::u32(BATCH_GENID, generation)];
         let begin = Message::bracket(NFNL_MSG_BATCH_BEGIN, begin);
         let end = Message::bracket(NFNL_MSG_BATCH_END, []);
@@ -213,18 +238,6 @@ impl Link {
             None => Err(Error::Late(Duration::ZERO)),
             Some((error, _)) if error.raw_os_error() == Some(libc::ERESTART) => Err(Error::Changed),
             Some((error, what)) => Err(Error::Refused(error, what)),
-        }
-    }
-
-    /// The next datagram into the buffer.
-    fn receive(&mut self, flags: i32) -> Result<(), Error> {
-        self.buffer.clear();
-        match self.socket.recv(&mut self.buffer, flags) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Err(Error::Late(self.timeout))
-            }
-            Err(error) => Err(error.into()),
         }
     }
 }

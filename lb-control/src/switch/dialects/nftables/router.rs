@@ -13,7 +13,7 @@ use super::{
     delta::{comment, delta},
     dump::{Dump, handle, totals},
     key::{Family, Path},
-    link::{Error, Link, Message},
+    link::{Error, Kernel, Link, Message},
     recognise::{Making, recognise},
     ruleset::{Ruleset, fronts},
     uapi::*,
@@ -34,7 +34,7 @@ const LEISURE: Duration = Duration::from_secs(10);
 pub(super) struct Router {
     options: Options,
     timeout: Duration,
-    link: Option<Link>,
+    pub(super) link: Option<Box<dyn Kernel>>,
     held: Option<Held>,
     /// What was read or made last.
     expected: Option<Plan>,
@@ -124,11 +124,12 @@ impl Router {
         Failure::Lost(explain(&error))
     }
 
-    fn link(&mut self) -> io::Result<&mut Link> {
-        match &mut self.link {
-            Some(link) => Ok(link),
-            none => Ok(none.insert(Link::open(self.timeout)?)),
-        }
+    fn link(&mut self) -> io::Result<&mut dyn Kernel> {
+        let link = match self.link.take() {
+            Some(link) => link,
+            None => Box::new(Link::open(self.timeout)?),
+        };
+        Ok(self.link.insert(link).as_mut())
     }
 
     /// Reads all anew.

@@ -2,13 +2,15 @@
 //! `tests/tests/scenarios/nftables.rs`.
 
 mod choosing;
+mod kernel;
+mod routing;
 mod table;
 
 use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
-use self::table::Table;
+use self::{kernel::connection, table::Table};
 use super::{
     attribute::{Attribute, all, covers, need, text_of, u32_of},
     conntrack,
@@ -332,27 +334,6 @@ fn elements_are_sent_in_pieces_that_fit() {
         assert!(longest < usize::from(u16::MAX), "{longest}");
     }
     assert_eq!(recognise(NAME, &made(&plan).dump()), Some(whole(plan)));
-}
-
-/// A connection of TCP from 192.0.2.1:40000 to 203.0.113.10:80, that 10.0.0.1:8080 has.
-fn connection(state: u8) -> Vec<Attribute> {
-    let tuple = |kind, from: [u8; 4], to: [u8; 4], ports: (u16, u16)| {
-        let ip = [Attribute::bytes(CTA_IP_V4_SRC, from), Attribute::bytes(CTA_IP_V4_DST, to)];
-        let proto = [
-            Attribute::bytes(CTA_PROTO_NUM, [6]),
-            Attribute::bytes(CTA_PROTO_SRC_PORT, ports.0.to_be_bytes()),
-            Attribute::bytes(CTA_PROTO_DST_PORT, ports.1.to_be_bytes()),
-        ];
-        let inner = [Attribute::nest(CTA_TUPLE_IP, ip), Attribute::nest(CTA_TUPLE_PROTO, proto)];
-        Attribute::nest(kind, inner)
-    };
-    let tcp = [Attribute::bytes(CTA_PROTOINFO_TCP_STATE, [state])];
-    vec![
-        tuple(CTA_TUPLE_ORIG, [192, 0, 2, 1], [203, 0, 113, 10], (40_000, 80)),
-        tuple(CTA_TUPLE_REPLY, [10, 0, 0, 1], [192, 0, 2, 1], (8080, 40_000)),
-        Attribute::nest(CTA_PROTOINFO, [Attribute::nest(CTA_PROTOINFO_TCP, tcp)]),
-        Attribute::u32(CTA_ID, 99),
-    ]
 }
 
 #[test]

@@ -115,12 +115,16 @@ impl Screen {
         let mut nudges = 0;
         loop {
             let left = self.timeout.saturating_sub(begun.elapsed());
+            // Who talks without end is never late for a read.
+            if left.is_zero() {
+                return Err(self.late());
+            }
             let noticed = self.notices() && nudges < NUDGES;
             let patience = if noticed { left.min(NUDGE) } else { left };
             let before = self.buffer.len();
             match timeout(patience, self.wire.read(&mut self.buffer)).await {
                 Ok(read) => read.map_err(|error| broken(&error))?,
-                Err(_) if noticed && !left.is_zero() => {
+                Err(_) if noticed => {
                     nudges += 1;
                     self.send(RETURN).await?;
                     continue;

@@ -27,59 +27,117 @@ pub(super) async fn make(
     rows: &mut Rows,
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
-    let mut lost: BTreeMap<Bind, String> =
-        binds.into_iter().map(|bind| (bind, String::new())).collect();
-    for _ in 0..TRIES {
-        if lost.is_empty() {
-            break;
+    let mut making = Making::new(binds, config, rows, outcome);
+    loop {
+        let attempts = making.attempts();
+        if attempts.is_empty() {
+            return Ok(());
         }
-        let mut free = free(rows).into_iter();
+        let indexes: Vec<_> = attempts.iter().map(|attempt| attempt.index).collect();
         let mut sets = Window::default();
-        for (bind, why) in std::mem::take(&mut lost) {
-            let Some(name) = config.virtual_name(*bind.service.ip()) else {
-                refuse(bind, "its virtual server is not there", outcome);
+        for attempt in attempts {
+            let client = session.writes.clone();
+            let pdu = tables::bind(attempt.bind, &attempt.owner.0, attempt.index);
+            sets.add(async move { Ok((attempt, set(&client, &pdu).await?)) });
+        }
+        let done = sets.finish().await?;
+        let owners = owners(session, &indexes).await?;
+        for (attempt, set) in done {
+            let owner = owners.get(&attempt.index).and_then(Option::as_ref);
+            making.judge(attempt, set, owner);
+        }
+    }
+}
+
+/// Bindings on their way into rows.
+pub(super) struct Making<'a> {
+    /// Those that have none yet, and why they lost the one before.
+    waiting: BTreeMap<Bind, String>,
+    tries: usize,
+    config: &'a mut Config,
+    rows: &'a mut Rows,
+    outcome: &'a mut Outcome,
+}
+
+/// A binding, and the row that it is written to.
+pub(super) struct Attempt {
+    pub(super) index: u32,
+    pub(super) bind: Bind,
+    /// Names of its virtual and its real server: whose the row is, if it is ours.
+    pub(super) owner: (String, String),
+}
+
+impl<'a> Making<'a> {
+    pub(super) fn new(
+        binds: Vec<Bind>,
+        config: &'a mut Config,
+        rows: &'a mut Rows,
+        outcome: &'a mut Outcome,
+    ) -> Self {
+        let waiting = binds.into_iter().map(|bind| (bind, String::new())).collect();
+        Self { waiting, tries: TRIES, config, rows, outcome }
+    }
+
+    /// What is to be written now; none: all have their rows, or were refused.
+    pub(super) fn attempts(&mut self) -> Vec<Attempt> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if self.tries == 0 {
+            waiting.iter().for_each(|(bind, why)| self.refuse(*bind, why));
+            return Vec::new();
+        }
+        self.tries -= 1;
+        let mut free = free(self.rows).into_iter();
+        let mut attempts = Vec::new();
+        for (bind, why) in waiting {
+            let Some(name) = self.config.virtual_name(*bind.service.ip()) else {
+                self.refuse(bind, "its virtual server is not there");
                 continue;
             };
+            let owner = (name.to_owned(), real_name(*bind.server.ip()));
             let Some(index) = free.next() else {
                 let full = "its table of bindings is full";
-                refuse(bind, if why.is_empty() { full } else { &why }, outcome);
+                self.refuse(bind, if why.is_empty() { full } else { &why });
                 continue;
             };
             // Also of a row that is another's in the end.
-            rows.insert(index, None);
-            let (client, pdu) = (session.writes.clone(), tables::bind(bind, name, index));
-            let ours = (name.to_owned(), real_name(*bind.server.ip()));
-            sets.add(async move { Ok((index, (bind, ours, set(&client, &pdu).await?))) });
+            self.rows.insert(index, None);
+            attempts.push(Attempt { index, bind, owner });
         }
-        let done: BTreeMap<_, _> = sets.finish().await?.into_iter().collect();
-        let indexes: Vec<_> = done.keys().copied().collect();
-        let owners = owners(session, &indexes).await?;
-        for (index, (bind, ours, set)) in done {
-            match (set, owners.get(&index).and_then(Option::as_ref)) {
-                (Ok(()), Some(owner)) if *owner == ours => {
-                    rows.insert(index, Some(bind));
-                    let step = Step::Bind(vec![bind]);
-                    config.take(&step);
-                    outcome.taken.push(step);
-                }
-                (Ok(()), _) => {
-                    lost.insert(bind, format!("row {index} is another's now"));
-                }
-                // Nobody has it: it is not the index that is refused.
-                (Err(words), None) => {
-                    rows.remove(&index);
-                    refuse(bind, &words, outcome);
-                }
-                (Err(words), Some(_)) => {
-                    lost.insert(bind, words);
-                }
+        attempts
+    }
+
+    /// What became of one: what the box said to it, and who has the row now.
+    pub(super) fn judge(
+        &mut self,
+        Attempt { index, bind, owner: ours }: Attempt,
+        set: Result<(), String>,
+        owner: Option<&(String, String)>,
+    ) {
+        match (set, owner) {
+            (Ok(()), Some(owner)) if *owner == ours => {
+                self.rows.insert(index, Some(bind));
+                let step = Step::Bind(vec![bind]);
+                self.config.take(&step);
+                self.outcome.taken.push(step);
+            }
+            (Ok(()), _) => {
+                self.waiting.insert(bind, format!("row {index} is another's now"));
+            }
+            // Nobody has it: it is not the index that is refused.
+            (Err(words), None) => {
+                self.rows.remove(&index);
+                self.refuse(bind, &words);
+            }
+            (Err(words), Some(_)) => {
+                self.waiting.insert(bind, words);
             }
         }
     }
-    for (bind, why) in lost {
-        refuse(bind, &why, outcome);
+
+    fn refuse(&mut self, bind: Bind, why: &str) {
+        let subject = subject(&Step::Bind(vec![bind]));
+        self.outcome.refusals.push(format!("{subject}: {why}"));
     }
-    Ok(())
 }
 
 /// Free indexes, at random: another manager that looks for some finds others.
@@ -87,10 +145,6 @@ fn free(rows: &Rows) -> Vec<u32> {
     let mut free: Vec<_> = (1..=tables::BINDS).filter(|index| !rows.contains_key(index)).collect();
     fastrand::shuffle(&mut free);
     free
-}
-
-fn refuse(bind: Bind, why: &str, outcome: &mut Outcome) {
-    outcome.refusals.push(format!("{}: {why}", subject(&Step::Bind(vec![bind]))));
 }
 
 /// Who has each row, as many of them in one request as it takes.

@@ -1,3 +1,5 @@
+mod rows;
+
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddrV4},
@@ -12,6 +14,7 @@ use super::{
         config::{Bind, Real},
         steps::Step,
     },
+    write::waves,
     *,
 };
 
@@ -92,6 +95,26 @@ fn steps_are_rows() {
     let row = tables::bind(bind, "www", 7);
     assert_eq!(shown(&row), expected.map(|(o, v)| (o.to_owned(), v.to_owned())));
     assert_eq!(shown(&tables::unbind(7)), [("6.1.1.6.7".to_owned(), "3".to_owned())]);
+}
+
+/// Also where a server that leaves has the highest address, and shares would go up before.
+#[test]
+fn who_leaves_does_so_before_others_take_its_share() {
+    let two = Ipv4Addr::new(10, 0, 0, 2);
+    let mut known = Config::default();
+    for address in [ONE, two] {
+        known.reals.insert(address, Real { ports: [(80, true)].into(), ..Real::new(address) });
+    }
+    let leaves = Step::Port(at(two, 80), false);
+    // One that comes, and is not to serve, needs its real server first.
+    let new = Ipv4Addr::new(10, 0, 0, 3);
+    let steps =
+        [Step::Weigh(ONE, 9), Step::AddReal(new), Step::Port(at(new, 80), false), leaves.clone()];
+    let order: Vec<_> = waves(&steps, &known).concat().into_iter().cloned().collect();
+    let [_, _, comes, _] = &steps;
+    let expected = [leaves, Step::AddReal(new), Step::Weigh(ONE, 9), comes.clone()];
+    assert_eq!(order, expected);
+    assert_eq!(waves(&steps, &known).len(), 4);
 }
 
 #[test]

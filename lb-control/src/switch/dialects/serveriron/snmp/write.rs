@@ -28,14 +28,10 @@ pub(super) async fn run(
     rows: &mut Rows,
 ) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
-    let mut waves: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
-    for step in steps {
-        waves.entry(rank(step, config)).or_default().push(step);
-    }
     let weights: BTreeMap<_, _> = steps.iter().filter_map(weight).collect();
     let held: BTreeMap<Bind, u32> =
         rows.iter().filter_map(|(index, bind)| bind.map(|bind| (bind, *index))).collect();
-    for wave in waves.into_values() {
+    for wave in waves(steps, config) {
         let mut sets = Window::default();
         let mut add = |step: Step, pdu: Pdu| {
             let client = session.writes.clone();
@@ -96,6 +92,15 @@ fn weight(step: &Step) -> Option<(Ipv4Addr, u32)> {
         Step::Weigh(real, weight) => Some((*real, *weight)),
         _ => None,
     }
+}
+
+/// Steps that do not need each other, one after the other.
+pub(super) fn waves<'a>(steps: &'a [Step], config: &Config) -> Vec<Vec<&'a Step>> {
+    let mut waves: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
+    for step in steps {
+        waves.entry(rank(step, config)).or_default().push(step);
+    }
+    waves.into_values().collect()
 }
 
 /// The wave of a step: what a step needs is in an earlier one.

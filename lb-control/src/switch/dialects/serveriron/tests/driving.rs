@@ -181,3 +181,16 @@ async fn connections_are_broken_once_for_each_time_it_is_asked() {
     driver.apply(&www(&[(at(ONE, 80), BREAK)])).await.expect("broken");
     assert_eq!(breaks(&mut driver), 2);
 }
+
+/// The box counts by port, whatever is bound to it.
+#[tokio::test]
+async fn a_port_of_two_services_is_counted_once() {
+    let mut driver = driver(Fake::default());
+    driver.read().await.expect("read");
+    let one = [(at(ONE, 80), serve(1))];
+    driver.apply(&plan(&[("www", 80, &one), ("api", 81, &one)])).await.expect("applied");
+    driver.language().connections.insert(at(ONE, 80), 7);
+    let counts = driver.poll().await.expect("polled");
+    let counts: Vec<_> = counts.iter().map(|count| (count.connections, count.total)).collect();
+    assert_eq!(counts, [(7, 107)]);
+}

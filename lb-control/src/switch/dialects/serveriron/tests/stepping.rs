@@ -121,6 +121,21 @@ fn who_comes_back_waits_for_the_end_of_the_shutdown() {
     assert!(quiet.refusals.is_empty());
 }
 
+/// It had no connection when it was looked at, and got one before it was unbound.
+#[test]
+fn what_is_still_being_unbound_is_not_bound() {
+    let again = plan(&[("www", 80, &[(at(ONE, 80), serve(1))])]);
+    let mut unbound = held(false);
+    unbound.take(&Step::Unbind(bind(80, at(ONE, 80))));
+    let found = todo(&again, &unbound, Some(&doing(1, true)), &Memory::default());
+    assert_eq!((found.steps.len(), found.waits), (0, true), "{:?}", found.steps);
+    let told = |words| found.refusals.iter().any(|refusal| refusal.contains(words));
+    assert!(told("still being unbound"), "{:?}", found.refusals);
+    let found = todo(&again, &unbound, Some(&doing(0, false)), &Memory::default());
+    let steps = [Step::Port(at(ONE, 80), true), Step::Bind(vec![bind(80, at(ONE, 80))])];
+    assert_eq!(found.steps, steps);
+}
+
 #[test]
 fn what_is_still_being_deleted_is_not_made() {
     let again = plan(&[("www", 80, &[(at(ONE, 80), serve(1))])]);

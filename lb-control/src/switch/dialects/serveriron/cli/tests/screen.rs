@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use super::{super::prompt::Mode, *};
 use crate::switch::Failure;
 
@@ -169,5 +171,31 @@ async fn what_has_no_end_is_cut_off() {
         assert!(known.iter().any(|words| why.contains(words)), "{failure}");
         drop(screen);
         peer.await.expect("it ends when nobody listens");
+    }
+}
+
+/// Says the same over and over, faster than it is read, for longer than anybody listens.
+struct Flood(&'static [u8], Instant);
+
+#[async_trait]
+impl Wire for Flood {
+    async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
+        if self.1.elapsed() < 3 * PATIENCE {
+            into.extend_from_slice(self.0);
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn who_is_never_silent_is_late_all_the_same() {
+    for said in [&b"port http\r\n"[..], b"\r\n--More--"] {
+        let mut screen = Screen::new(Box::new(Flood(said, Instant::now())), PATIENCE / 5);
+        let failure = screen.show(&host(), "show x", &Mode::Enabled).await.expect_err("endless");
+        assert!(failure.to_string().contains("no answer within"), "{failure}");
     }
 }

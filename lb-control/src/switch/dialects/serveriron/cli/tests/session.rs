@@ -6,9 +6,12 @@ use super::{
     super::{
         super::{
             config::{Bind, Config, Real},
+            driver::Language as _,
+            options::WriteMemory,
             steps::Step,
         },
-        Session,
+        Cli, Session,
+        options::{Access, Over},
     },
     *,
 };
@@ -25,23 +28,31 @@ fn bind(server: Ipv4Addr) -> Bind {
     Bind { service: at(VIP, 80), server: at(server, 80) }
 }
 
-/// Steps, given to a box that answers each line with the prompt that is named, or with
-/// other words before it.
+/// A box that answers each line with the prompt that is named, or with other words before
+/// it.
+fn typed(script: &[(&str, &str)]) -> (Session, JoinHandle<()>) {
+    let answer = |(line, said): &(&str, &str)| match *line {
+        "CR" => format!("\r\n{said}"),
+        echo => format!("{echo}\r\n{said}"),
+    };
+    let said: Vec<_> = script.iter().map(answer).collect();
+    let said: Vec<_> = said.iter().map(|said| [said.as_str()]).collect();
+    let script: Vec<Exchange<'_>> =
+        script.iter().zip(&said).map(|((line, _), said)| (*line, said.as_slice())).collect();
+    let (screen, peer) = play(&script);
+    (Session { screen, host: host() }, peer)
+}
+
+/// Steps, given to such a box.
 async fn type_steps(
     steps: &[Step],
     config: &mut Config,
     script: &[(&str, &str)],
 ) -> (Vec<Step>, Vec<String>) {
-    let script: Vec<_> =
-        script.iter().map(|(line, said)| (*line, vec![format!("{line}\r\n{said}")])).collect();
-    let script: Vec<(&str, Vec<&str>)> = script
-        .iter()
-        .map(|(line, said)| (*line, said.iter().map(String::as_str).collect()))
-        .collect();
-    let script: Vec<_> = script.iter().map(|(line, said)| (*line, said.as_slice())).collect();
-    let (screen, peer) = play(&script);
-    let mut session = Session { screen, host: host() };
+    let (mut session, peer) = typed(script);
     let outcome = session.run(steps, config).await.expect("the connection holds");
+    // What the script still waits for never comes.
+    drop(session);
     peer.await.expect("the script is played");
     (outcome.taken, outcome.refusals)
 }
@@ -201,4 +212,38 @@ async fn no_configuration_session_is_a_refusal() {
     .await;
     assert!(taken.is_empty());
     assert_eq!(refusals, ["`configure terminal`: Error - another user is configuring"]);
+}
+
+/// `port N` undoes `port N disable` on some boxes, and not on others.
+#[tokio::test]
+async fn a_port_is_enabled_the_one_way_or_the_other() {
+    const ENTER: &str = "server real sluice-10.0.0.1 10.0.0.1";
+    let way = |way| [("configure terminal", TOP), (ENTER, IN_ONE), (way, IN_ONE), ("end", "iron#")];
+    for (state, again) in [("", false), (" disable", true)] {
+        let running = format!("{ENTER}\r\n port http{state}\r\nend\r\niron#");
+        let mut script = way("port http").to_vec();
+        script.extend([("show running-config", running.as_str()), ("CR", "iron#")]);
+        script.extend(way("no port http disable").into_iter().filter(|_| again));
+        let (session, peer) = typed(&script);
+        let mut cli = over_telnet(session);
+        let mut config = bound();
+        config.take(&Step::Port(at(ONE, 80), false));
+        let enable = [Step::Port(at(ONE, 80), true)];
+        let outcome = cli.run(&enable, &mut config).await.expect("the connection holds");
+        drop(cli);
+        peer.await.expect("the script is played");
+        assert!(outcome.refusals.is_empty(), "{:?}", outcome.refusals);
+        assert_eq!(config.enabled(at(ONE, 80)), Some(true));
+    }
+}
+
+fn over_telnet(session: Session) -> Cli {
+    let access = Access {
+        address: ([192, 0, 2, 1], 23).into(),
+        user: None,
+        password: None,
+        enable: None,
+        over: Over::Telnet,
+    };
+    Cli { access, write_memory: WriteMemory::Never, timeout: PATIENCE, session: Some(session) }
 }

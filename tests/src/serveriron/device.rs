@@ -90,6 +90,7 @@ impl Device {
         let begun = tokio::time::Instant::now();
         let (changes, result) = work();
         self.operations.fetch_add(changes, Ordering::Relaxed);
+        self.faults().count_changes(changes);
         let latency = &self.options.latency;
         let nanos = |duration: &Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let taken: u64 =

@@ -8,6 +8,8 @@ pub struct Faults {
     /// After so many more commands, one is lost with its connection; over
     /// SNMP, with its answer. Happens once.
     pub lose_after: Option<(usize, Lost)>,
+    /// The same once so many more changes were made, whatever was read meanwhile.
+    pub lose_after_changes: Option<(usize, Lost)>,
     /// Everything said is read and thrown away, and nothing is answered.
     pub hang: bool,
     /// Commands that contain the first text are answered by the second, and
@@ -48,6 +50,21 @@ impl Faults {
         let (left, lost) = self.lose_after?;
         self.lose_after = left.checked_sub(1).map(|left| (left, lost));
         (left == 0).then_some(lost)
+    }
+
+    /// Counts changes down to a loss, which is that of the next command.
+    pub(crate) fn count_changes(&mut self, changes: usize) {
+        let Some((left, lost)) = self.lose_after_changes else { return };
+        let left = left.saturating_sub(changes);
+        self.lose_after_changes = (left > 0).then_some((left, lost));
+        if left == 0 {
+            self.lose_after = Some((0, lost));
+        }
+    }
+
+    /// Whether a loss is still to come.
+    pub fn are_to_lose(&self) -> bool {
+        self.lose_after.is_some() || self.lose_after_changes.is_some()
     }
 
     /// The words that `command` is refused with.

@@ -5,12 +5,8 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -101,7 +97,8 @@ impl Language for Snmp {
 pub struct Trial<L> {
     iron: Arc<Simulator>,
     settings: String,
-    cuts: Arc<AtomicUsize>,
+    /// It was to cut a connection.
+    cuts: bool,
     language: std::marker::PhantomData<L>,
 }
 
@@ -153,8 +150,7 @@ impl<L: Language> Switch for Trial<L> {
             Ok(path.display().to_string())
         };
         let settings = L::settings(&iron, &file)? + &format!("max_weight = {MAX_WEIGHT}\n");
-        let cuts = Arc::default();
-        Ok(Self { iron: Arc::new(iron), settings, cuts, language: std::marker::PhantomData })
+        Ok(Self { iron: Arc::new(iron), settings, cuts: false, language: std::marker::PhantomData })
     }
 
     fn settings(&self) -> String {
@@ -235,9 +231,10 @@ impl<L: Language> Switch for Trial<L> {
         let faults = match trouble {
             Trouble::None => Faults::default(),
             Trouble::Silence => Faults { hang: true, ..Faults::default() },
+            // The connection, and an answer, once a delta has begun.
             Trouble::CutInDelta => {
-                self.cut_soon();
-                Faults::default()
+                self.cuts = true;
+                Faults { lose_after_changes: Some((3, Lost::Answer)), ..Faults::default() }
             }
             Trouble::Noise(Noise::Huge) => hostile(Hostile::Huge(64 << 20)),
             Trouble::Noise(Noise::Endless) => hostile(Hostile::Endless),
@@ -251,14 +248,14 @@ impl<L: Language> Switch for Trial<L> {
         };
         let over = faults == Faults::default();
         self.iron.set_faults(faults);
-        if over && !matches!(trouble, Trouble::CutInDelta) {
+        if over {
             self.iron.hang_up();
         }
         Ok(())
     }
 
     fn cuts(&self) -> usize {
-        self.cuts.load(Ordering::SeqCst)
+        usize::from(self.cuts && !self.iron.faults().are_to_lose())
     }
 
     fn visit(&self, lab: &Lab, service: &str, count: usize) -> Result<Answers> {
@@ -292,27 +289,6 @@ impl<L: Language> Switch for Trial<L> {
 }
 
 impl<L> Trial<L> {
-    /// Loses the connection, and an answer, once a delta has begun.
-    fn cut_soon(&self) {
-        let (iron, cuts) = (Arc::clone(&self.iron), Arc::clone(&self.cuts));
-        thread::spawn(move || {
-            let before = iron.operations();
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(30) {
-                if iron.operations() >= before + 3 {
-                    let lose_after = Some((0, Lost::Answer));
-                    iron.set_faults(Faults { lose_after, ..Faults::default() });
-                    while iron.faults().lose_after.is_some() {
-                        thread::sleep(Duration::from_millis(1));
-                    }
-                    cuts.fetch_add(1, Ordering::SeqCst);
-                    return;
-                }
-                thread::sleep(Duration::from_millis(1));
-            }
-        });
-    }
-
     /// A client that comes and goes: which server it got, or Err at a drop server; None
     /// where it gets nobody.
     fn pick(&self, lab: &Lab, service: &str) -> Option<Result<String, ()>> {

@@ -24,7 +24,7 @@ use crate::packet::routed;
 /// Events of each kind.
 const EVENTS: u32 = 150;
 /// Between two of them. An agent sends eight between two heartbeats.
-const PAUSE: Duration = Duration::from_millis(35);
+const PAUSE: Duration = Duration::from_millis(70);
 
 /// Where manager and edge are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -85,12 +85,14 @@ impl Device {
 
     /// Does a piece of work that reports how many changes it made, and takes
     /// as long as they do, with everybody else waiting.
-    pub(crate) async fn process<T>(&self, work: impl FnOnce() -> (usize, T)) -> T {
+    ///
+    /// None where a fault has lost the answer.
+    pub(crate) async fn process<T>(&self, work: impl FnOnce() -> (usize, T)) -> Option<T> {
         let mut random = self.processor.lock().await;
         let begun = tokio::time::Instant::now();
         let (changes, result) = work();
         self.operations.fetch_add(changes, Ordering::Relaxed);
-        self.faults().count_changes(changes);
+        let lost = self.faults().count_changes(changes);
         let latency = &self.options.latency;
         let nanos = |duration: &Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let taken: u64 =
@@ -98,7 +100,7 @@ impl Device {
         if taken > 0 {
             tokio::time::sleep_until(begun + Duration::from_nanos(taken)).await;
         }
-        result
+        (!lost).then_some(result)
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {

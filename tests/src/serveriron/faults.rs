@@ -8,8 +8,9 @@ pub struct Faults {
     /// After so many more commands, one is lost with its connection; over
     /// SNMP, with its answer. Happens once.
     pub lose_after: Option<(usize, Lost)>,
-    /// The same once so many more changes were made, whatever was read meanwhile.
-    pub lose_after_changes: Option<(usize, Lost)>,
+    /// Of the change with this number from now on nobody is told, and its connection
+    /// ends, whatever is read meanwhile. Happens once.
+    pub lose_change: Option<usize>,
     /// Everything said is read and thrown away, and nothing is answered.
     pub hang: bool,
     /// Commands that contain the first text are answered by the second, and
@@ -52,19 +53,11 @@ impl Faults {
         (left == 0).then_some(lost)
     }
 
-    /// Counts changes down to a loss, which is that of the next command.
-    pub(crate) fn count_changes(&mut self, changes: usize) {
-        let Some((left, lost)) = self.lose_after_changes else { return };
-        let left = left.saturating_sub(changes);
-        self.lose_after_changes = (left > 0).then_some((left, lost));
-        if left == 0 {
-            self.lose_after = Some((0, lost));
-        }
-    }
-
-    /// Whether a loss is still to come.
-    pub fn are_to_lose(&self) -> bool {
-        self.lose_after.is_some() || self.lose_after_changes.is_some()
+    /// Counts changes that a command has made: whether its answer is lost.
+    pub(crate) fn count_changes(&mut self, changes: usize) -> bool {
+        let Some(left) = self.lose_change else { return false };
+        self.lose_change = left.checked_sub(changes).filter(|left| *left > 0);
+        self.lose_change.is_none()
     }
 
     /// The words that `command` is refused with.

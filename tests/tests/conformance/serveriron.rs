@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use lab::{
     Answers, Broken, Lab, Report, Spread,
     serveriron::{
-        Auth, Binding, ConnectionId, Faults, Hostile, Limits, Lost, Options, Simulator, State, User,
+        Auth, Binding, ConnectionId, Faults, Hostile, Limits, Options, Simulator, State, User,
     },
 };
 
@@ -234,7 +234,7 @@ impl<L: Language> Switch for Trial<L> {
             // The connection, and an answer, once a delta has begun.
             Trouble::CutInDelta => {
                 self.cuts = true;
-                Faults { lose_after_changes: Some((3, Lost::Answer)), ..Faults::default() }
+                Faults { lose_change: Some(4), ..Faults::default() }
             }
             Trouble::Noise(Noise::Huge) => hostile(Hostile::Huge(64 << 20)),
             Trouble::Noise(Noise::Endless) => hostile(Hostile::Endless),
@@ -255,7 +255,7 @@ impl<L: Language> Switch for Trial<L> {
     }
 
     fn cuts(&self) -> usize {
-        usize::from(self.cuts && !self.iron.faults().are_to_lose())
+        usize::from(self.cuts && self.iron.faults().lose_change.is_none())
     }
 
     fn visit(&self, lab: &Lab, service: &str, count: usize) -> Result<Answers> {

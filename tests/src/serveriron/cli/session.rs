@@ -108,9 +108,9 @@ async fn converse<S: Stream>(mut shell: Shell, mut terminal: Terminal<S>) -> io:
                 (reaction.changes, reaction)
             })
             .await;
-        if lost == Some(Lost::Answer) {
+        let Some(reaction) = reaction.filter(|_| lost != Some(Lost::Answer)) else {
             return Err(io::ErrorKind::ConnectionAborted.into());
-        }
+        };
         if shell.paging {
             terminal.page(&reaction.text).await?;
         } else {

@@ -78,7 +78,7 @@ impl Objects {
             Pdus::GetRequest(request) => self.get(request.0, access),
             Pdus::GetNextRequest(request) => self.get_next(request.0, access),
             Pdus::GetBulkRequest(request) => self.get_bulk(request.0, access),
-            Pdus::SetRequest(request) => self.set(request.0, access).await,
+            Pdus::SetRequest(request) => self.set(request.0, access).await?,
             Pdus::Response(_) | Pdus::InformRequest(_) | Pdus::Trap(_) | Pdus::Report(_) => {
                 return None;
             }
@@ -147,20 +147,21 @@ impl Objects {
         Pdu { variable_bindings: variables, ..asked }
     }
 
-    async fn set(&mut self, request: Pdu, access: Access) -> Pdu {
+    /// None where a fault has lost the answer.
+    async fn set(&mut self, request: Pdu, access: Access) -> Option<Pdu> {
         match access {
-            Access::None => return failed(request, Pdu::ERROR_STATUS_AUTHORIZATION_ERROR, 0),
-            Access::Read => return failed(request, Pdu::ERROR_STATUS_NO_ACCESS, 0),
+            Access::None => return Some(failed(request, Pdu::ERROR_STATUS_AUTHORIZATION_ERROR, 0)),
+            Access::Read => return Some(failed(request, Pdu::ERROR_STATUS_NO_ACCESS, 0)),
             Access::Write => {}
         }
         if let Some(status) = self.device.faults().refuse_sets {
-            return failed(request, status, 0);
+            return Some(failed(request, status, 0));
         }
         let mut variables = Vec::new();
         for (at, variable) in request.variable_bindings.iter().enumerate() {
             match value(&variable.value) {
                 Some(value) => variables.push((variable.name.to_vec(), value)),
-                None => return failed(request, Pdu::ERROR_STATUS_WRONG_TYPE, at),
+                None => return Some(failed(request, Pdu::ERROR_STATUS_WRONG_TYPE, at)),
             }
         }
         let device = &self.device;
@@ -168,10 +169,10 @@ impl Objects {
             let done = device.change(|state| set(state, &variables));
             (done.unwrap_or(0), done)
         });
-        match done.await {
+        Some(match done.await? {
             Ok(_) => Pdu { error_status: 0, error_index: 0, ..request },
             Err(Fault { status, at }) => failed(request, status, at),
-        }
+        })
     }
 
     fn view(&mut self) -> &View {

@@ -16,7 +16,7 @@ const WELL: i32 = 0;
 const SICK: i32 = 5;
 /// A machine that is busy is no fault of a backend.
 const PATIENT: &str = "missed_heartbeats = 40";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What doctor says of a host with this configuration.
 #[derive(Debug)]
